@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * basic.c -- the first program to read: one copy, several, and a chain
+ *
+ *	cc basic.c $(pkg-config --cflags --libs libminiasync) -o basic
+ *	./basic
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libminiasync.h>
+
+#define PARTS 8
+#define PART_SIZE ((size_t)1 << 16)
+
+/* 1. One copy: make a mover, make a future, poll it until it is complete. */
+static int
+copy_one(struct vdm *vdm)
+{
+	char hello[] = "Hello, future!";
+	char copy[sizeof(hello)] = "";
+
+	struct vdm_operation_future f =
+		vdm_memcpy(vdm, copy, hello, sizeof(hello), 0);
+
+	FUTURE_BUSY_POLL(&f);
+	if (FUTURE_OUTPUT(&f)->result != VDM_SUCCESS)
+		return -1;
+
+	printf("one copy: %s\n", copy);
+	return 0;
+}
+
+/* 2. Several copies at once: a runtime polls them, and sleeps in between. */
+static int
+copy_many(struct vdm *vdm, char *dst, const char *src)
+{
+	struct vdm_operation_future copies[PARTS];
+	struct future *futs[PARTS];
+	struct runtime *runtime = runtime_new();
+
+	if (runtime == NULL) {
+		perror("runtime_new");
+		return -1;
+	}
+
+	for (size_t i = 0; i < PARTS; i++) {
+		copies[i] = vdm_memcpy(vdm, dst + i * PART_SIZE,
+			src + i * PART_SIZE, PART_SIZE, 0);
+		futs[i] = FUTURE_AS_RUNNABLE(&copies[i]);
+	}
+
+	runtime_wait_multiple(runtime, futs, PARTS);
+	runtime_delete(runtime);
+
+	for (size_t i = 0; i < PARTS; i++)
+		if (FUTURE_OUTPUT(&copies[i])->result != VDM_SUCCESS)
+			return -1;
+
+	printf("%d copies of %zu bytes: %s\n", PARTS, PART_SIZE,
+		memcmp(dst, src, PARTS * PART_SIZE) == 0 ? "equal"
+							 : "different");
+	return 0;
+}
+
+/* 3. A future of our own: adds up the bytes of a buffer in one poll. */
+struct sum_data {
+	const unsigned char *buf; /* NULL: the copy before it failed */
+	size_t n;
+};
+
+struct sum_output {
+	unsigned long sum;
+};
+
+FUTURE(sum_future, struct sum_data, struct sum_output);
+
+static enum future_state
+sum_task(struct future_context *context, struct future_notifier *notifier)
+{
+	struct sum_data *data = future_context_get_data(context);
+	struct sum_output *output = future_context_get_output(context);
+
+	(void)notifier; /* completes at once: there is nothing to announce */
+	output->sum = 0;
+	for (size_t i = 0; data->buf != NULL && i < data->n; i++)
+		output->sum += data->buf[i];
+	return FUTURE_STATE_COMPLETE;
+}
+
+/* A chain runs its entries one after the other, as one future. */
+struct copy_and_sum_data {
+	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
+	FUTURE_CHAIN_ENTRY_LAST(struct sum_future, sum);
+};
+
+FUTURE(copy_and_sum, struct copy_and_sum_data, struct sum_output);
+
+/* Between the entries: the destination of the copy is what is to be summed. */
+static void
+copy_to_sum(struct future_context *copy, struct future_context *sum, void *arg)
+{
+	struct vdm_operation_output *out = future_context_get_output(copy);
+	struct sum_data *data = future_context_get_data(sum);
+
+	(void)arg;
+	if (out->result == VDM_SUCCESS)
+		data->buf = out->output.memcpy.dest;
+}
+
+/* After the last entry: its output becomes the output of the chain. */
+static void
+sum_to_chain(struct future_context *sum, struct future_context *chain, void *arg)
+{
+	(void)arg;
+	memcpy(future_context_get_output(chain), future_context_get_output(sum),
+		sizeof(struct sum_output));
+}
+
+static void
+copy_then_sum(struct vdm *vdm, char *dst, const char *src, size_t n)
+{
+	struct sum_future sum = { .data = { NULL, n } };
+	struct copy_and_sum chain;
+
+	FUTURE_INIT(&sum, sum_task);
+	FUTURE_CHAIN_ENTRY_INIT(&chain.data.copy,
+		vdm_memcpy(vdm, dst, src, n, 0), copy_to_sum, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(&chain.data.sum, sum, sum_to_chain, NULL);
+	FUTURE_CHAIN_INIT(&chain);
+
+	FUTURE_BUSY_POLL(&chain);
+	printf("copy, then sum: %lu\n", FUTURE_OUTPUT(&chain)->sum);
+}
+
+int
+main(void)
+{
+	struct data_mover_sync *dms = data_mover_sync_new();
+	char *src = malloc(PARTS * PART_SIZE);
+	char *dst = malloc(PARTS * PART_SIZE);
+	int ret = EXIT_FAILURE;
+
+	if (dms == NULL || src == NULL || dst == NULL) {
+		perror("basic");
+	} else {
+		struct vdm *vdm = data_mover_sync_get_vdm(dms);
+
+		memset(src, 1, PARTS * PART_SIZE);
+		if (copy_one(vdm) == 0 && copy_many(vdm, dst, src) == 0) {
+			copy_then_sum(vdm, dst, src, PART_SIZE);
+			ret = EXIT_SUCCESS;
+		}
+	}
+
+	free(dst);
+	free(src);
+	data_mover_sync_delete(dms);
+	return ret;
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * vdmcp.c -- copies a file through a data mover
+ *
+ *	cc vdmcp.c $(pkg-config --cflags --libs libminiasync) -o vdmcp
+ *	./vdmcp --verify big.iso copy.iso
+ *
+ * Source and destination are mapped a window at a time; each window is copied
+ * by many vdm_memcpy() futures that a runtime waits for. The destination is
+ * written under a temporary name, in space reserved first, and renamed when it
+ * is complete: there is never half a file under its name.
+ */
+
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libminiasync.h>
+
+#define IN_FLIGHT 64
+#define PIECE_SIZE ((size_t)256 << 10)
+#define WINDOW_SIZE (IN_FLIGHT * PIECE_SIZE)
+
+#define EXIT_USAGE 2
+
+struct options {
+	bool verify;
+	bool quiet;
+	bool durable;
+	uint64_t flags;
+	const char *source;
+	const char *dest;
+};
+
+/* A window of a file in memory, and how the SIGBUS handler finds it. */
+struct window {
+	char *volatile addr;
+	volatile size_t size;
+	volatile sig_atomic_t lost; /* a page of it could not be had */
+};
+
+static struct window src_window;
+static struct window dst_window;
+static volatile sig_atomic_t stop_signal;
+
+static void
+on_stop(int sig)
+{
+	stop_signal = sig;
+}
+
+/*
+ * A page of a mapped file is gone: the file was truncated, or the disk failed.
+ * A page of zeros takes its place, the copy goes on, and the loss is reported
+ * after it. Any other SIGBUS takes its usual course.
+ */
+static void
+on_bus(int sig, siginfo_t *info, void *context)
+{
+	const int saved_errno = errno;
+	const uintptr_t page_mask = ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
+	const uintptr_t addr = (uintptr_t)info->si_addr;
+	struct window *windows[] = { &src_window, &dst_window };
+
+	(void)context;
+	for (size_t i = 0; i < 2; i++) {
+		struct window *w = windows[i];
+
+		if (addr - (uintptr_t)w->addr >= w->size)
+			continue;
+		if (mmap((void *)(addr & page_mask), ~page_mask + 1,
+			    PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			    0) != MAP_FAILED) {
+			w->lost = 1;
+			errno = saved_errno;
+			return;
+		}
+	}
+	signal(sig, SIG_DFL);
+}
+
+static int
+catch_signals(void)
+{
+	struct sigaction bus = { .sa_sigaction = on_bus,
+		.sa_flags = SA_SIGINFO };
+	struct sigaction stop = { .sa_handler = on_stop };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	/* SIGXFSZ: a file size limit is to be an error of fallocate. */
+	return sigaction(SIGBUS, &bus, NULL) | sigaction(SIGINT, &stop, NULL) |
+		sigaction(SIGTERM, &stop, NULL) |
+		sigaction(SIGHUP, &stop, NULL) |
+		sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+static int
+fail(const char *what)
+{
+	fprintf(stderr, "vdmcp: %s: %s\n", what, strerror(errno));
+	return -1;
+}
+
+static int
+fail_because(const char *what, const char *why)
+{
+	fprintf(stderr, "vdmcp: %s: %s\n", what, why);
+	return -1;
+}
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static const char *
+human(char buf[16], double bytes)
+{
+	const char *units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	size_t unit = 0;
+
+	for (; bytes >= 1024 && unit < 4; unit++)
+		bytes /= 1024;
+	snprintf(buf, 16, unit == 0 ? "%.0f %s" : "%.1f %s", bytes,
+		units[unit]);
+	return buf;
+}
+
+static void
+show_progress(const char *what, size_t done, size_t size, double seconds)
+{
+	char bar[31], total[16], rate[16];
+	const size_t filled = (size_t)(30.0 * (double)done / (double)size);
+	const double speed = seconds > 0 ? (double)done / seconds : 0;
+	const double left = speed > 0 ? (double)(size - done) / speed : 0;
+
+	memset(bar, '.', sizeof(bar) - 1);
+	memset(bar, '#', filled);
+	bar[sizeof(bar) - 1] = '\0';
+	fprintf(stderr, "\r%s [%s] %3.0f%% of %s, %s/s, %.0f s left \033[K",
+		what, bar, 100.0 * (double)done / (double)size,
+		human(total, (double)size), human(rate, speed), left);
+}
+
+static int
+window_map(struct window *w, int fd, size_t offset, size_t size, int prot,
+	const char *name)
+{
+	void *addr = mmap(NULL, size, prot, MAP_SHARED, fd, (off_t)offset);
+
+	if (addr == MAP_FAILED)
+		return fail(name);
+	w->addr = addr;
+	w->size = size;
+	return 0;
+}
+
+static void
+window_unmap(struct window *w)
+{
+	if (w->size != 0)
+		munmap(w->addr, w->size);
+	w->size = 0;
+}
+
+/* Copies the mapped window, many futures at once. */
+static int
+copy_window(struct runtime *runtime, struct vdm *vdm, const struct options *opt)
+{
+	struct vdm_operation_future copies[IN_FLIGHT];
+	struct future *futs[IN_FLIGHT];
+	size_t nfuts = 0;
+
+	for (size_t at = 0; at < src_window.size; at += PIECE_SIZE, nfuts++) {
+		const size_t left = src_window.size - at;
+
+		copies[nfuts] = vdm_memcpy(vdm, dst_window.addr + at,
+			src_window.addr + at,
+			left < PIECE_SIZE ? left : PIECE_SIZE, opt->flags);
+		futs[nfuts] = FUTURE_AS_RUNNABLE(&copies[nfuts]);
+	}
+
+	runtime_wait_multiple(runtime, futs, nfuts);
+
+	for (size_t i = 0; i < nfuts; i++)
+		if (FUTURE_OUTPUT(&copies[i])->result != VDM_SUCCESS)
+			return fail_because(opt->dest, "a copy failed");
+	return 0;
+}
+
+static int
+verify_window(const struct options *opt)
+{
+	if (memcmp(src_window.addr, dst_window.addr, src_window.size) != 0)
+		return fail_because(opt->dest, "differs from the source");
+	return 0;
+}
+
+/* Goes through both files, window by window; vdm NULL: compares them. */
+static int
+each_window(int src, int dst, size_t size, struct runtime *runtime,
+	struct vdm *vdm, const struct options *opt)
+{
+	const bool bar = !opt->quiet && isatty(STDERR_FILENO);
+	const double start = now();
+	int ret = 0;
+
+	for (size_t done = 0; ret == 0 && done < size; done += WINDOW_SIZE) {
+		const size_t left = size - done;
+		const size_t n = left < WINDOW_SIZE ? left : WINDOW_SIZE;
+
+		if (window_map(&src_window, src, done, n, PROT_READ,
+			    opt->source) != 0 ||
+			window_map(&dst_window, dst, done, n,
+				PROT_READ | PROT_WRITE, opt->dest) != 0)
+			ret = -1;
+		else if (vdm != NULL)
+			ret = copy_window(runtime, vdm, opt);
+		else
+			ret = verify_window(opt);
+		window_unmap(&src_window);
+		window_unmap(&dst_window);
+
+		if (src_window.lost)
+			ret = fail_because(opt->source,
+				"was truncated, or cannot be read");
+		else if (dst_window.lost)
+			ret = fail_because(opt->dest, "cannot be written");
+		else if (stop_signal != 0)
+			ret = -1;
+		else if (bar && ret == 0)
+			show_progress(vdm != NULL ? "copy  " : "verify",
+				done + n, size, now() - start);
+	}
+
+	if (bar && size > 0)
+		fputs("\r\033[K", stderr);
+	return ret;
+}
+
+/* Reserves the space, copies, and checks, the file that fd is open on. */
+static int
+copy_file(int src, int dst, const struct stat *st, struct vdm *vdm,
+	const struct options *opt)
+{
+	const size_t size = (size_t)st->st_size;
+	struct stat after;
+	int ret;
+
+	errno = size > 0 ? posix_fallocate(dst, 0, st->st_size) : 0;
+	if (errno != 0)
+		return fail(opt->dest);
+
+	struct runtime *runtime = runtime_new();
+
+	if (runtime == NULL)
+		return fail("runtime_new");
+	ret = each_window(src, dst, size, runtime, vdm, opt);
+	if (ret == 0 && opt->verify)
+		ret = each_window(src, dst, size, runtime, NULL, opt);
+	runtime_delete(runtime);
+	if (ret != 0)
+		return ret;
+
+	if (fstat(src, &after) != 0)
+		return fail(opt->source);
+	if (after.st_size != st->st_size)
+		return fail_because(opt->source, "changed its size meanwhile");
+	if (fchmod(dst, st->st_mode & 07777) != 0)
+		return fail(opt->dest);
+	if (opt->durable && fsync(dst) != 0)
+		return fail(opt->dest);
+	return 0;
+}
+
+/* The directory's entry for a new name survives a crash only after this. */
+static int
+sync_directory_of(const char *path)
+{
+	char *dir = strdup(path);
+
+	if (dir == NULL)
+		return fail(path);
+	char *slash = strrchr(dir, '/');
+
+	if (slash != NULL)
+		slash[1] = '\0';
+
+	const int fd = open(slash != NULL ? dir : ".", O_RDONLY | O_DIRECTORY);
+	const int ret = fd >= 0 ? fsync(fd) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	free(dir);
+	return ret == 0 ? 0 : fail(path);
+}
+
+/* Copies to a temporary file beside the destination, which then replaces it. */
+static int
+copy_and_rename(int src, const struct stat *st, struct vdm *vdm,
+	const struct options *opt)
+{
+	char *temp = NULL;
+
+	if (asprintf(&temp, "%s.vdmcp-XXXXXX", opt->dest) < 0)
+		return fail(opt->dest);
+
+	const int dst = mkostemp(temp, O_CLOEXEC);
+
+	if (dst < 0) {
+		fail(opt->dest);
+		free(temp);
+		return -1;
+	}
+
+	int ret = copy_file(src, dst, st, vdm, opt);
+
+	if (close(dst) != 0 && ret == 0)
+		ret = fail(opt->dest);
+	if (ret == 0 && stop_signal != 0)
+		ret = -1;
+	if (ret == 0 && rename(temp, opt->dest) != 0)
+		ret = fail(opt->dest);
+	if (ret != 0)
+		unlink(temp);
+	else if (opt->durable)
+		ret = sync_directory_of(opt->dest);
+	free(temp);
+	return ret;
+}
+
+/* Opens the source and refuses what cannot be copied. Returns it, or -1. */
+static int
+open_source(const struct options *opt, struct stat *st)
+{
+	struct stat dest;
+	/* Not to hang on a pipe that nobody writes to. */
+	const int fd = open(opt->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, st) != 0)
+		fail(opt->source);
+	else if (!S_ISREG(st->st_mode))
+		fail_because(opt->source, "not a regular file");
+	else if (stat(opt->dest, &dest) == 0 && dest.st_dev == st->st_dev &&
+		dest.st_ino == st->st_ino)
+		fail_because(opt->dest, "is the same file as the source");
+	else if (lstat(opt->dest, &dest) == 0 && !S_ISREG(dest.st_mode))
+		fail_because(opt->dest, "exists and is not a regular file");
+	else
+		return fd;
+
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int
+usage(const char *why)
+{
+	fprintf(stderr,
+		"vdmcp: %s\n"
+		"usage: vdmcp [--mover sync] [--durable] [--no-cache] "
+		"[--verify] [--quiet] SOURCE DEST\n",
+		why);
+	return EXIT_USAGE;
+}
+
+/* Returns 0, or the exit status. */
+static int
+parse(int argc, char *argv[], struct options *opt)
+{
+	static const struct option longs[] = {
+		{ "mover", required_argument, NULL, 'm' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "durable", no_argument, NULL, 'd' },
+		{ "no-cache", no_argument, NULL, 'n' },
+		{ "verify", no_argument, NULL, 'v' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case 'm':
+			if (strcmp(optarg, "sync") == 0)
+				break;
+			if (strcmp(optarg, "threads") == 0 ||
+				strcmp(optarg, "dml") == 0)
+				return usage("this mover is not there yet");
+			return usage("--mover takes sync, threads or dml");
+		case 't':
+			return usage("--threads: the mover with threads is "
+				     "not there yet");
+		case 'd':
+			opt->durable = true;
+			opt->flags |= VDM_F_MEM_DURABLE;
+			break;
+		case 'n':
+			opt->flags |= VDM_F_NO_CACHE_HINT;
+			break;
+		case 'v':
+			opt->verify = true;
+			break;
+		case 'q':
+			opt->quiet = true;
+			break;
+		default:
+			return usage("unknown option");
+		}
+	}
+	if (argc - optind != 2)
+		return usage("a source and a destination are needed");
+
+	opt->source = argv[optind];
+	opt->dest = argv[optind + 1];
+	return 0;
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct options opt = { .flags = 0 };
+	struct stat st;
+	const int status = parse(argc, argv, &opt);
+
+	if (status != 0)
+		return status;
+	if (catch_signals() != 0) {
+		fail("sigaction");
+		return EXIT_FAILURE;
+	}
+
+	const int src = open_source(&opt, &st);
+
+	if (src < 0)
+		return EXIT_FAILURE;
+
+	const double start = now();
+	struct data_mover_sync *dms = data_mover_sync_new();
+	int ret = dms != NULL ? 0 : fail("data_mover_sync_new");
+
+	if (ret == 0)
+		ret = copy_and_rename(
+			src, &st, data_mover_sync_get_vdm(dms), &opt);
+	data_mover_sync_delete(dms);
+	close(src);
+
+	if (stop_signal != 0) {
+		/* Its own way to die tells the shell what happened. */
+		signal(stop_signal, SIG_DFL);
+		raise(stop_signal);
+	}
+	if (ret != 0)
+		return EXIT_FAILURE;
+
+	if (!opt.quiet) {
+		const double seconds = now() - start;
+		char size[16], rate[16];
+
+		printf("%s -> %s: %s in %.2f s, %s/s%s\n", opt.source, opt.dest,
+			human(size, (double)st.st_size), seconds,
+			human(rate, (double)st.st_size / seconds),
+			opt.verify ? ", verified" : "");
+	}
+	return EXIT_SUCCESS;
+}

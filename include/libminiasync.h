@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * libminiasync.h -- the whole interface, except for the DML mover, which has
+ * a header of its own
+ */
+
+#ifndef LIBMINIASYNC_H
+#define LIBMINIASYNC_H 1
+
+#include "libminiasync/future.h"
+#include "libminiasync/vdm.h"
+#include "libminiasync/runtime.h"
+#include "libminiasync/data_mover_sync.h"
+#include "libminiasync/data_mover_threads.h"
+
+#endif /* LIBMINIASYNC_H */

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * parker.c -- see parker.h
+ *
+ *   EMPTY     no token, nobody sleeps
+ *   PARKED    no token, a thread sleeps or is about to
+ *   NOTIFIED  a token
+ *
+ * All changes of state are single atomic operations on one word, so there is
+ * one order of them: a parking thread either finds NOTIFIED, or the unparking
+ * one finds PARKED and wakes it. The futex call itself compares the word once
+ * more, which closes the gap between PARKED and the sleep.
+ */
+
+#include "parker.h"
+
+#include <errno.h>
+#include <time.h>
+
+#ifndef MIA_PARKER_PORTABLE
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+enum { EMPTY, PARKED, NOTIFIED };
+
+#define NS_PER_S 1000000000u
+
+#ifdef MIA_PARKER_PORTABLE
+
+int
+mia_parker_init(struct mia_parker *parker)
+{
+	pthread_condattr_t attr;
+	int error = pthread_condattr_init(&attr);
+
+	if (error != 0)
+		return -error;
+
+	atomic_init(&parker->state, EMPTY);
+	error = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	if (error == 0)
+		error = pthread_mutex_init(&parker->mutex, NULL);
+	if (error == 0) {
+		error = pthread_cond_init(&parker->cond, &attr);
+		if (error != 0)
+			pthread_mutex_destroy(&parker->mutex);
+	}
+
+	pthread_condattr_destroy(&attr);
+	return -error;
+}
+
+void
+mia_parker_fini(struct mia_parker *parker)
+{
+	pthread_cond_destroy(&parker->cond);
+	pthread_mutex_destroy(&parker->mutex);
+}
+
+static void
+sleep_while_parked(struct mia_parker *parker, uint64_t ns)
+{
+	struct timespec until;
+	int error = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	ns += (uint64_t)until.tv_nsec;
+	until.tv_sec += (time_t)(ns / NS_PER_S);
+	until.tv_nsec = (long)(ns % NS_PER_S);
+
+	pthread_mutex_lock(&parker->mutex);
+	/* Relaxed: the exchange in mia_parker_park() acquires. */
+	while (error == 0 &&
+		atomic_load_explicit(&parker->state, memory_order_relaxed) ==
+			PARKED)
+		error = pthread_cond_timedwait(
+			&parker->cond, &parker->mutex, &until);
+	pthread_mutex_unlock(&parker->mutex);
+}
+
+static void
+wake_parked(struct mia_parker *parker)
+{
+	/* The lock waits out a sleeper between its look and its sleep. */
+	pthread_mutex_lock(&parker->mutex);
+	pthread_cond_signal(&parker->cond);
+	pthread_mutex_unlock(&parker->mutex);
+}
+
+#else
+
+int
+mia_parker_init(struct mia_parker *parker)
+{
+	atomic_init(&parker->state, EMPTY);
+	return 0;
+}
+
+void
+mia_parker_fini(struct mia_parker *parker)
+{
+	(void)parker;
+}
+
+/* futex(2): the time-out of FUTEX_WAIT is relative and monotonic. */
+static void
+sleep_while_parked(struct mia_parker *parker, uint64_t ns)
+{
+	const int saved_errno = errno;
+	const struct timespec timeout = {
+		.tv_sec = (time_t)(ns / NS_PER_S),
+		.tv_nsec = (long)(ns % NS_PER_S),
+	};
+
+	/* Early returns (EINTR, EAGAIN, ...) are left to the caller's loop. */
+	syscall(SYS_futex, &parker->state, FUTEX_WAIT_PRIVATE, PARKED, &timeout,
+		NULL, 0);
+	errno = saved_errno;
+}
+
+static void
+wake_parked(struct mia_parker *parker)
+{
+	const int saved_errno = errno;
+
+	syscall(SYS_futex, &parker->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
+		0);
+	errno = saved_errno;
+}
+
+#endif
+
+bool
+mia_parker_park(struct mia_parker *parker, uint64_t ns)
+{
+	uint32_t state = EMPTY;
+
+	/* Relaxed: publishes nothing, and the exchange below acquires. */
+	if (atomic_compare_exchange_strong_explicit(&parker->state, &state,
+		    PARKED, memory_order_relaxed, memory_order_relaxed))
+		sleep_while_parked(parker, ns);
+
+	/*
+	 * NOTIFIED, or still PARKED after a time-out or an early return.
+	 * Acquire: pairs with the release in mia_parker_unpark().
+	 */
+	return atomic_exchange_explicit(
+		       &parker->state, EMPTY, memory_order_acquire) == NOTIFIED;
+}
+
+void
+mia_parker_unpark(struct mia_parker *parker)
+{
+	/*
+	 * Release: pairs with the acquire in mia_parker_park(). After this
+	 * the sleeper may be on its way already, so wake_parked() may wake
+	 * nobody; the parker must not be freed under it.
+	 */
+	if (atomic_exchange_explicit(&parker->state, NOTIFIED,
+		    memory_order_release) == PARKED)
+		wake_parked(parker);
+}

@@ -1,0 +1,712 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * runtime.c -- waits for many futures without burning the CPU or missing a
+ * wake
+ *
+ * Nouns:
+ *   wait    one call of runtime_wait*(): a parker, the ready list, waiters.
+ *           Waits are recycled, and freed only with the runtime.
+ *   waiter  one future of that call, with the notifier that its polls bring
+ *   ready   a lock-free list onto which wakers, from any thread, push waiters
+ *   pass    polls some waiters: all of them at first and when the safety net
+ *           strikes; else those that are ready and those that are hot
+ *   hot     cannot wake us (NONE), or has a word to look at (POLLER), or was
+ *           woken a moment ago and may be about to complete
+ *
+ * While something is hot the thread stays up for a time, pausing longer and
+ * longer; then it sleeps between passes. When nothing is, it sleeps until a
+ * waker comes. So the cost of a call goes with the number of wakes, not with
+ * futures times passes.
+ *
+ * Why no wake is lost: a waker makes its waiter ready and then unparks; the
+ * token of that stays until the next park. The consumer clears queued before
+ * it polls, so a wake during the poll makes the waiter ready again.
+ *
+ * Why no wake touches freed memory: wakers lead to waiters, and these are kept
+ * until the runtime is deleted. A wake that comes late makes the waiter of
+ * another future ready, or of none: a poll too many does no harm.
+ *
+ * Threads: everything of a wait belongs to the thread that is in the call,
+ * but for waiter.queued, waiter.next_ready, wait.ready and the parker.
+ */
+
+#include "libminiasync/runtime.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parker.h"
+#include "platform.h"
+
+/* The safety net: sleeps this long at first, and doubles. */
+#define NET_MIN_NS 1000000u
+#define NET_MAX_NS 64000000u
+
+/* Polls that a future gets beyond the one after its wake. */
+#define LINGER_POLLS 16
+
+/*
+ * Passes over hot futures without progress: the first SPIN_PASSES with 1, 2,
+ * 4, ... up to SPIN_MAX_PAUSES CPU pauses between (some 40 ns each), then
+ * YIELD_PASSES that yield the CPU, then sleeps that grow by a quarter.
+ */
+#define SPIN_PASSES 32
+#define SPIN_MAX_PAUSES 32
+#define YIELD_PASSES 32
+#define NAP_MIN_NS 20000u
+#define NAP_MAX_NS 1000000u
+
+/* Waiters that a new wait has room for. */
+#define MIN_WAITERS 8
+
+struct wait;
+
+struct waiter {
+	struct future_notifier notifier;
+	struct future *fut; /* NULL: complete, or not in use */
+	struct wait *wait;
+	struct waiter *next_listed; /* in the list of a pass */
+	uint64_t word;		    /* POLLER: what it was before the poll */
+	uint8_t listed;
+	uint8_t linger;	 /* hot for so many polls more */
+	uint8_t started; /* by a poll of this waiter */
+	uint8_t foreign; /* was running before that */
+
+	/* Wakers write these. */
+	atomic_bool queued; /* from the push to the pop */
+	struct waiter *next_ready;
+};
+
+/* An array of waiters; a bigger one takes over, none is freed. */
+struct waiters {
+	struct waiters *older;
+	size_t capacity;
+	struct waiter waiters[];
+};
+
+/* A list of waiters, in order, for one pass. */
+struct list {
+	struct waiter *first;
+	struct waiter **end;
+};
+
+struct wait {
+	/* Written by wakers, so by itself. */
+	_Alignas(MIA_CACHE_LINE) _Atomic(struct waiter *) ready;
+	struct mia_parker parker;
+
+	_Alignas(MIA_CACHE_LINE) struct waiters *waiters;
+	size_t nfuts;
+	size_t nleft; /* not complete yet */
+	struct list hot;
+	bool recheck; /* a future may be complete unseen: see poll_waiter() */
+	struct wait *next;
+};
+
+struct runtime {
+	pthread_mutex_t lock;
+	struct wait *unused; /* under the lock */
+};
+
+static void
+list_init(struct list *list)
+{
+	list->first = NULL;
+	list->end = &list->first;
+}
+
+static void
+list_append(struct list *list, struct waiter *waiter)
+{
+	if (waiter->listed)
+		return;
+
+	waiter->listed = 1;
+	waiter->next_listed = NULL;
+	*list->end = waiter;
+	list->end = &waiter->next_listed;
+}
+
+/* The waker of every waiter. From any thread. */
+static void
+wake(void *data)
+{
+	struct waiter *waiter = data;
+	struct wait *wait = waiter->wait;
+
+	/*
+	 * Acquire: pairs with the release in take_ready() that gave the waiter
+	 * back, so next_ready is read before it is written anew. Release: what
+	 * the caller did before this wake is visible to the poll that follows
+	 * the pop, also if somebody else's push carries it.
+	 */
+	if (atomic_exchange_explicit(
+		    &waiter->queued, true, memory_order_acq_rel))
+		return;
+
+	/*
+	 * Release: publishes next_ready to take_ready(). Relaxed on failure
+	 * and for the first look: the value is only linked to, not followed.
+	 */
+	struct waiter *first =
+		atomic_load_explicit(&wait->ready, memory_order_relaxed);
+
+	do {
+		waiter->next_ready = first;
+	} while (!atomic_compare_exchange_weak_explicit(&wait->ready, &first,
+		waiter, memory_order_release, memory_order_relaxed));
+
+	/* Who found the list empty wakes the sleeper, for all that follow. */
+	if (first == NULL)
+		mia_parker_unpark(&wait->parker);
+}
+
+/* Appends what was woken, the earliest first, to the list. */
+static bool
+take_ready(struct wait *wait, struct list *list)
+{
+	/* Relaxed: just a look that saves the exchange, which acquires. */
+	if (atomic_load_explicit(&wait->ready, memory_order_relaxed) == NULL)
+		return false;
+
+	/* Acquire: pairs with the release of each push, by release sequence. */
+	struct waiter *waiter = atomic_exchange_explicit(
+		&wait->ready, NULL, memory_order_acquire);
+	struct waiter *reversed = NULL;
+
+	while (waiter != NULL) {
+		struct waiter *next = waiter->next_ready;
+
+		waiter->next_ready = reversed;
+		reversed = waiter;
+		waiter = next;
+	}
+
+	while (reversed != NULL) {
+		struct waiter *next = reversed->next_ready;
+
+		/*
+		 * Release: next_ready was read before a waker may write it.
+		 * Acquire: a waker that found queued set did not push; what it
+		 * did before is visible to the poll that follows.
+		 */
+		atomic_exchange_explicit(
+			&reversed->queued, false, memory_order_acq_rel);
+		if (reversed->fut != NULL) {
+			reversed->linger = LINGER_POLLS;
+			list_append(list, reversed);
+		}
+		reversed = next;
+	}
+
+	return true;
+}
+
+/*
+ * The word that a POLLER future named. It is written by a thread or a device
+ * that knows nothing of C11, so the load is the plain atomic one; relaxed,
+ * since the poll that follows does its own acquiring.
+ */
+static uint64_t
+monitored_word(const struct waiter *waiter)
+{
+	return __atomic_load_n(
+		waiter->notifier.poller.ptr_to_monitor, __ATOMIC_RELAXED);
+}
+
+static bool
+has_word(const struct waiter *waiter)
+{
+	return waiter->notifier.notifier_used == FUTURE_NOTIFIER_POLLER &&
+		waiter->notifier.poller.ptr_to_monitor != NULL;
+}
+
+static enum future_state
+poll_once(struct waiter *waiter)
+{
+	struct future *fut = waiter->fut;
+
+	/*
+	 * Who else has started it? Somebody before this call; or it is in the
+	 * array twice, and then only the waiter that polled last is woken.
+	 */
+	if (!waiter->started && fut->context.state == FUTURE_STATE_RUNNING)
+		waiter->foreign = 1;
+
+	const enum future_state state = future_poll(fut, &waiter->notifier);
+
+	if (state == FUTURE_STATE_RUNNING)
+		waiter->started = 1;
+	return state;
+}
+
+/* Returns true if the future moved on to completion. */
+static bool
+poll_waiter(struct wait *wait, struct waiter *waiter)
+{
+	enum future_state state;
+	uint64_t *word;
+
+	/*
+	 * The word is read before the poll; a change between the two shows at
+	 * the next look. The poll that first names the word comes twice.
+	 */
+	do {
+		word = NULL;
+		if (has_word(waiter)) {
+			word = waiter->notifier.poller.ptr_to_monitor;
+			waiter->word = monitored_word(waiter);
+		}
+		state = poll_once(waiter);
+	} while (state != FUTURE_STATE_COMPLETE && has_word(waiter) &&
+		waiter->notifier.poller.ptr_to_monitor != word);
+
+	if (state == FUTURE_STATE_COMPLETE) {
+		if (waiter->foreign)
+			wait->recheck = true;
+		waiter->fut = NULL;
+		wait->nleft--;
+		return true;
+	}
+
+	if (waiter->linger > 0)
+		waiter->linger--;
+	if (waiter->linger > 0 ||
+		waiter->notifier.notifier_used != FUTURE_NOTIFIER_WAKER)
+		list_append(&wait->hot, waiter);
+	return false;
+}
+
+/*
+ * Polls the listed waiters, asynchronous futures first. Those that stay hot
+ * are on wait->hot afterwards. Returns true if one completed.
+ */
+static bool
+poll_list(struct wait *wait, struct list *list)
+{
+	struct list others;
+	struct waiter *next;
+	bool progress = false;
+
+	list_init(&others);
+	for (struct waiter *w = list->first; w != NULL; w = next) {
+		next = w->next_listed;
+		w->listed = 0;
+		if (future_has_property(w->fut, FUTURE_PROPERTY_ASYNC))
+			progress |= poll_waiter(wait, w);
+		else
+			list_append(&others, w);
+	}
+
+	for (struct waiter *w = others.first; w != NULL; w = next) {
+		next = w->next_listed;
+		w->listed = 0;
+		progress |= poll_waiter(wait, w);
+	}
+
+	return progress;
+}
+
+/* All that are not complete. What was hot is among them. */
+static bool
+poll_all(struct wait *wait)
+{
+	struct list list;
+
+	list_init(&wait->hot);
+	list_init(&list);
+	for (size_t i = 0; i < wait->nfuts; i++) {
+		struct waiter *waiter = &wait->waiters->waiters[i];
+
+		waiter->listed = 0;
+		if (waiter->fut != NULL)
+			list_append(&list, waiter);
+	}
+
+	return poll_list(wait, &list);
+}
+
+/* The hot ones that are worth a poll, then those that were woken. */
+static bool
+poll_ready(struct wait *wait)
+{
+	struct waiter *waiter = wait->hot.first;
+	struct waiter *next;
+	struct list list;
+
+	list_init(&wait->hot);
+	list_init(&list);
+	for (; waiter != NULL; waiter = next) {
+		next = waiter->next_listed;
+		waiter->listed = 0;
+		if (waiter->linger == 0 && has_word(waiter) &&
+			monitored_word(waiter) == waiter->word)
+			list_append(&wait->hot, waiter);
+		else
+			list_append(&list, waiter);
+	}
+
+	const bool woken = take_ready(wait, &list);
+
+	return poll_list(wait, &list) || woken;
+}
+
+/*
+ * Finds the futures that completed by another waiter's poll: those that are
+ * in the array twice. Only looks at states.
+ */
+static void
+drop_complete(struct wait *wait)
+{
+	wait->recheck = false;
+	for (size_t i = 0; i < wait->nfuts; i++) {
+		struct waiter *w = &wait->waiters->waiters[i];
+
+		if (w->fut != NULL &&
+			w->fut->context.state == FUTURE_STATE_COMPLETE) {
+			w->fut = NULL;
+			wait->nleft--;
+		}
+	}
+
+	/* Those that are left, without the completed ones. */
+	struct waiter *waiter = wait->hot.first;
+	struct waiter *next;
+
+	list_init(&wait->hot);
+	for (; waiter != NULL; waiter = next) {
+		next = waiter->next_listed;
+		waiter->listed = 0;
+		if (waiter->fut != NULL)
+			list_append(&wait->hot, waiter);
+	}
+}
+
+/* How long to pause between passes over hot futures; grows without progress. */
+struct backoff {
+	unsigned passes;
+	uint64_t nap_ns;
+};
+
+static void
+backoff_reset(struct backoff *backoff)
+{
+	backoff->passes = 0;
+	backoff->nap_ns = NAP_MIN_NS;
+}
+
+/* Returns the nanoseconds to sleep, or 0 after it has paused by itself. */
+static uint64_t
+backoff_pause(struct backoff *backoff)
+{
+	const unsigned passes = backoff->passes;
+
+	if (passes >= SPIN_PASSES + YIELD_PASSES) {
+		const uint64_t nap_ns = backoff->nap_ns;
+
+		backoff->nap_ns += nap_ns / 4;
+		if (backoff->nap_ns > NAP_MAX_NS)
+			backoff->nap_ns = NAP_MAX_NS;
+		return nap_ns;
+	}
+
+	backoff->passes++;
+	if (passes >= SPIN_PASSES) {
+		sched_yield();
+	} else {
+		unsigned pauses = SPIN_MAX_PAUSES;
+
+		if (passes < 5)
+			pauses = 1u << passes;
+		while (pauses-- > 0)
+			future_cpu_pause_impl();
+	}
+	return 0;
+}
+
+/* Polls, and sleeps, until nothing is left. */
+static void
+wait_run(struct wait *wait)
+{
+	struct backoff backoff;
+	uint64_t net_ns = NET_MIN_NS;
+	uint64_t slept_ns = 0; /* since all were polled */
+
+	poll_all(wait);
+	backoff_reset(&backoff);
+
+	while (wait->nleft > 0) {
+		if (wait->recheck) {
+			drop_complete(wait);
+			continue;
+		}
+
+		uint64_t sleep_ns = net_ns - slept_ns;
+		if (wait->hot.first != NULL) {
+			const uint64_t nap_ns = backoff_pause(&backoff);
+
+			if (nap_ns < sleep_ns)
+				sleep_ns = nap_ns;
+		}
+
+		if (sleep_ns > 0 &&
+			!mia_parker_park(&wait->parker, sleep_ns))
+			slept_ns += sleep_ns;
+
+		if (slept_ns < net_ns) {
+			if (poll_ready(wait))
+				backoff_reset(&backoff);
+			continue;
+		}
+
+		/* The safety net. If it caught something, it stays tight. */
+		slept_ns = 0;
+		if (poll_all(wait))
+			net_ns = NET_MIN_NS;
+		else if (net_ns < NET_MAX_NS)
+			net_ns *= 2;
+	}
+}
+
+static struct wait *
+wait_new(void)
+{
+	struct wait *wait = aligned_alloc(_Alignof(struct wait), sizeof(*wait));
+
+	if (wait == NULL)
+		return NULL;
+
+	memset(wait, 0, sizeof(*wait));
+	atomic_init(&wait->ready, NULL);
+
+	const int error = mia_parker_init(&wait->parker);
+
+	if (error != 0) {
+		free(wait);
+		errno = -error;
+		return NULL;
+	}
+	return wait;
+}
+
+static void
+wait_delete(struct wait *wait)
+{
+	while (wait->waiters != NULL) {
+		struct waiters *older = wait->waiters->older;
+
+		free(wait->waiters);
+		wait->waiters = older;
+	}
+	mia_parker_fini(&wait->parker);
+	free(wait);
+}
+
+/* Room for n waiters. Returns false, with all as it was, without memory. */
+static bool
+wait_reserve(struct wait *wait, size_t n)
+{
+	size_t capacity =
+		wait->waiters == NULL ? MIN_WAITERS : wait->waiters->capacity;
+
+	if (wait->waiters != NULL && n <= capacity)
+		return true;
+
+	while (capacity < n && capacity <= SIZE_MAX / 2)
+		capacity *= 2;
+	if (capacity < n || capacity > SIZE_MAX / 2 / sizeof(struct waiter))
+		return false;
+
+	struct waiters *bigger = malloc(
+		sizeof(*bigger) + capacity * sizeof(struct waiter));
+
+	if (bigger == NULL)
+		return false;
+
+	for (size_t i = 0; i < capacity; i++) {
+		struct waiter *waiter = &bigger->waiters[i];
+
+		memset(waiter, 0, sizeof(*waiter));
+		waiter->wait = wait;
+		atomic_init(&waiter->queued, false);
+	}
+	bigger->capacity = capacity;
+	bigger->older = wait->waiters;
+	wait->waiters = bigger;
+	return true;
+}
+
+/* Takes over the futures that are not complete yet. */
+static void
+wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
+{
+	struct list stale;
+
+	/* Wakes that came late, for futures of another call. */
+	list_init(&stale);
+	take_ready(wait, &stale);
+
+	list_init(&wait->hot);
+	wait->recheck = false;
+	wait->nfuts = nfuts;
+	wait->nleft = 0;
+
+	for (size_t i = 0; i < nfuts; i++) {
+		struct waiter *waiter = &wait->waiters->waiters[i];
+
+		waiter->fut = NULL;
+		if (futs[i]->context.state == FUTURE_STATE_COMPLETE)
+			continue;
+
+		waiter->notifier.waker.data = waiter;
+		waiter->notifier.waker.wake = wake;
+		waiter->notifier.poller.ptr_to_monitor = NULL;
+		waiter->notifier.notifier_used = FUTURE_NOTIFIER_NONE;
+		waiter->notifier.padding = 0;
+		waiter->fut = futs[i];
+		waiter->linger = 0;
+		waiter->started = 0;
+		waiter->foreign = 0;
+		wait->nleft++;
+	}
+}
+
+/*
+ * Without memory for waiters: polls all in turn, with no notifier. NULL leaves
+ * a waker of the caller's in place.
+ */
+static void
+wait_by_polling(struct future *futs[], size_t nfuts)
+{
+	struct backoff backoff;
+	size_t nleft;
+
+	backoff_reset(&backoff);
+	do {
+		nleft = 0;
+		for (int async = 1; async >= 0; async--) {
+			for (size_t i = 0; i < nfuts; i++) {
+				struct future *fut = futs[i];
+
+				if (future_has_property(fut,
+					    FUTURE_PROPERTY_ASYNC) != async)
+					continue;
+				if (future_poll(fut, NULL) !=
+					FUTURE_STATE_COMPLETE)
+					nleft++;
+			}
+		}
+
+		/* Nothing to sleep on: yield, however long it takes. */
+		if (nleft > 0 && backoff_pause(&backoff) > 0)
+			sched_yield();
+	} while (nleft > 0);
+}
+
+static void
+runtime_return_wait(struct runtime *runtime, struct wait *wait)
+{
+	pthread_mutex_lock(&runtime->lock);
+	wait->next = runtime->unused;
+	runtime->unused = wait;
+	pthread_mutex_unlock(&runtime->lock);
+}
+
+/* A wait with room for nfuts waiters, or NULL without memory. */
+static struct wait *
+runtime_take_wait(struct runtime *runtime, size_t nfuts)
+{
+	pthread_mutex_lock(&runtime->lock);
+	struct wait *wait = runtime->unused;
+
+	if (wait != NULL)
+		runtime->unused = wait->next;
+	pthread_mutex_unlock(&runtime->lock);
+
+	if (wait == NULL)
+		wait = wait_new();
+	if (wait == NULL || wait_reserve(wait, nfuts))
+		return wait;
+
+	runtime_return_wait(runtime, wait);
+	return NULL;
+}
+
+struct runtime *
+runtime_new(void)
+{
+	struct runtime *runtime = malloc(sizeof(*runtime));
+
+	if (runtime == NULL)
+		return NULL;
+
+	const int error = pthread_mutex_init(&runtime->lock, NULL);
+
+	if (error != 0) {
+		free(runtime);
+		errno = error;
+		return NULL;
+	}
+
+	/* The first wait is made here, so that most calls need no memory. */
+	runtime->unused = wait_new();
+	if (runtime->unused == NULL ||
+		!wait_reserve(runtime->unused, MIN_WAITERS)) {
+		const int saved_errno = errno;
+
+		runtime_delete(runtime);
+		errno = saved_errno;
+		return NULL;
+	}
+
+	return runtime;
+}
+
+void
+runtime_delete(struct runtime *runtime)
+{
+	if (runtime == NULL)
+		return;
+
+	while (runtime->unused != NULL) {
+		struct wait *next = runtime->unused->next;
+
+		wait_delete(runtime->unused);
+		runtime->unused = next;
+	}
+	pthread_mutex_destroy(&runtime->lock);
+	free(runtime);
+}
+
+void
+runtime_wait_multiple(
+	struct runtime *runtime, struct future *futs[], size_t nfuts)
+{
+	if (nfuts == 0)
+		return;
+
+	const int saved_errno = errno;
+	struct wait *wait = runtime_take_wait(runtime, nfuts);
+
+	errno = saved_errno;
+	if (wait == NULL) {
+		wait_by_polling(futs, nfuts);
+		return;
+	}
+
+	wait_begin(wait, futs, nfuts);
+	wait_run(wait);
+	runtime_return_wait(runtime, wait);
+}
+
+void
+runtime_wait(struct runtime *runtime, struct future *fut)
+{
+	runtime_wait_multiple(runtime, &fut, 1);
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "test.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "contract.h"
+#include "libminiasync/runtime.h"
+#include "memory.h"
+
+#define SIZE 4096
+
+static const struct contract_mover *mover_kind;
+
+static int
+setup(void **state)
+{
+	*state = mover_kind->make();
+	return *state == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	mover_kind->end(*state);
+	return 0;
+}
+
+static struct vdm *
+vdm_of(void **state)
+{
+	return mover_kind->get_vdm(*state);
+}
+
+static const struct vdm_operation_output *
+finish(struct vdm_operation_future *f)
+{
+	FUTURE_BUSY_POLL(f);
+	assert_int_equal(FUTURE_STATE(f), FUTURE_STATE_COMPLETE);
+	return FUTURE_OUTPUT(f);
+}
+
+static void
+random_fill(unsigned char *p, size_t n, uint64_t *seed)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = (unsigned char)test_random(seed);
+}
+
+/* Random sizes, offsets, overlaps and flags: the whole arena equals libc's. */
+static void
+operations_equal_libc(void **state)
+{
+	enum { ARENA = 3 * SIZE };
+	static unsigned char ours[ARENA], libcs[ARENA];
+	struct vdm *vdm = vdm_of(state);
+	uint64_t seed = test_seed(mover_kind->name);
+
+	random_fill(ours, ARENA, &seed);
+	memcpy(libcs, ours, ARENA);
+
+	for (int i = 0; i < 20000 / TEST_SLOWDOWN; i++) {
+		const size_t n = test_random(&seed) %
+			(test_random(&seed) % 4 == 0 ? SIZE : 200);
+		const size_t half = ARENA / 2;
+		size_t to = test_random(&seed) % (half - n);
+		size_t from = half + test_random(&seed) % (half - n);
+		const uint64_t flags = test_random(&seed) % 4;
+		const int c = (int)test_random(&seed);
+		const int type = (int)(test_random(&seed) % 3);
+		struct vdm_operation_future f;
+		const struct vdm_operation_output *out;
+
+		switch (type) {
+		case VDM_OPERATION_MEMCPY:
+			f = vdm_memcpy(vdm, ours + to, ours + from, n, flags);
+			out = finish(&f);
+			assert_ptr_equal(out->output.memcpy.dest, ours + to);
+			memcpy(libcs + to, libcs + from, n);
+			break;
+		case VDM_OPERATION_MEMMOVE:
+			from = test_random(&seed) % (ARENA - n);
+			to = test_random(&seed) % 2 == 0
+				? test_random(&seed) % (ARENA - n)
+				: (from + test_random(&seed) % 100) %
+					(ARENA - n);
+			f = vdm_memmove(vdm, ours + to, ours + from, n, flags);
+			out = finish(&f);
+			assert_ptr_equal(out->output.memmove.dest, ours + to);
+			memmove(libcs + to, libcs + from, n);
+			break;
+		default:
+			f = vdm_memset(vdm, ours + to, c, n, flags);
+			out = finish(&f);
+			assert_ptr_equal(out->output.memset.str, ours + to);
+			memset(libcs + to, c, n);
+			break;
+		}
+		assert_int_equal(out->result, VDM_SUCCESS);
+		assert_int_equal(out->type, type);
+		if (memcmp(ours, libcs, ARENA) != 0)
+			fail_msg("step %d: type %d, %zu bytes", i, type, n);
+	}
+}
+
+static void
+flush_succeeds_where_the_cpu_can(void **state)
+{
+	char buf[300];
+	memset(buf, 7, sizeof(buf));
+	struct vdm_operation_future f =
+		vdm_flush(vdm_of(state), buf + 3, 200, VDM_F_MEM_DURABLE);
+
+	assert_int_equal(finish(&f)->result,
+		mia_memory_capabilities() != 0 ? VDM_SUCCESS
+					       : VDM_ERROR_JOB_CORRUPTED);
+	assert_int_equal(FUTURE_OUTPUT(&f)->type, VDM_OPERATION_FLUSH);
+	assert_int_equal(buf[100], 7);
+}
+
+static void
+bad_input_is_refused_and_writes_nothing(void **state)
+{
+	struct vdm *vdm = vdm_of(state);
+	char a[64] = "a", b[64] = "b";
+	const uint64_t bad_flags[] = { 4, 1u << 31, UINT64_C(1) << 32,
+		UINT64_C(1) << 63, UINT64_MAX };
+	struct vdm_operation_future f[32];
+	size_t n = 0;
+
+	for (size_t i = 0; i < 5; i++) {
+		f[n++] = vdm_memcpy(vdm, a, b, 1, bad_flags[i]);
+		f[n++] = vdm_memmove(vdm, a, b, 1, bad_flags[i]);
+		f[n++] = vdm_memset(vdm, a, 'c', 1, bad_flags[i]);
+		f[n++] = vdm_flush(vdm, a, 1, bad_flags[i]);
+	}
+	f[n++] = vdm_memcpy(vdm, a, NULL, 1, 0);
+	f[n++] = vdm_memcpy(vdm, NULL, b, 1, 0);
+	f[n++] = vdm_memmove(vdm, a, NULL, SIZE_MAX, 0);
+	f[n++] = vdm_memmove(vdm, NULL, b, 1, 0);
+	f[n++] = vdm_memset(vdm, NULL, 1, 1, 0);
+	f[n++] = vdm_flush(vdm, NULL, 1, 0);
+	f[n] = vdm_memset(vdm, a, 'c', 1, 0);
+	f[n++].data.operation.type = (enum vdm_operation_type)77;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct vdm_operation_output *out = finish(&f[i]);
+
+		assert_int_equal(out->result, VDM_ERROR_JOB_CORRUPTED);
+		assert_int_equal(out->type, f[i].data.operation.type);
+	}
+	assert_string_equal(a, "a");
+	assert_string_equal(b, "b");
+}
+
+static void
+zero_bytes_succeed_without_memory(void **state)
+{
+	struct vdm *vdm = vdm_of(state);
+	struct vdm_operation_future f[] = {
+		vdm_memcpy(vdm, NULL, NULL, 0, 0),
+		vdm_memmove(vdm, NULL, NULL, 0, VDM_F_VALID_FLAGS),
+		vdm_memset(vdm, NULL, 1, 0, VDM_F_MEM_DURABLE),
+		vdm_flush(vdm, NULL, 0, 0),
+		vdm_memcpy(vdm, (void *)8, (void *)8, 0, 0),
+	};
+
+	for (size_t i = 0; i < sizeof(f) / sizeof(f[0]); i++)
+		assert_int_equal(finish(&f[i])->result, VDM_SUCCESS);
+}
+
+static void
+zero_bytes_with_unknown_flags_are_refused(void **state)
+{
+	struct vdm_operation_future f =
+		vdm_memcpy(vdm_of(state), NULL, NULL, 0, 8);
+
+	assert_int_equal(finish(&f)->result, VDM_ERROR_JOB_CORRUPTED);
+}
+
+/* The caller's mistake, but the destination is written. */
+static void
+overlapping_memcpy_is_done(void **state)
+{
+	char buf[] = "0123456789";
+	struct vdm_operation_future f =
+		vdm_memcpy(vdm_of(state), buf + 1, buf, 5, 0);
+
+	if (finish(&f)->result == VDM_SUCCESS)
+		assert_string_not_equal(buf, "0123456789");
+}
+
+static void
+creating_writes_nothing_and_polling_keeps_errno(void **state)
+{
+	char a[8] = "a", b[8] = "b";
+
+	errno = 12345;
+	struct vdm_operation_future f = vdm_memcpy(vdm_of(state), a, b, 8, 0);
+
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_IDLE);
+	assert_string_equal(a, "a");
+	finish(&f);
+	assert_string_equal(a, "b");
+	assert_int_equal(errno, 12345);
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+}
+
+static void
+ignore_wake(void *data)
+{
+	(void)data;
+}
+
+/* A notifier that the poll brings is answered, unless the poll completes. */
+static void
+notifier_used_is_written(void **state)
+{
+	char a[8] = "a", b[8] = "b";
+	struct vdm_operation_future f = vdm_memcpy(vdm_of(state), a, b, 8, 0);
+	struct future_notifier n = { .waker = { NULL, ignore_wake },
+		.notifier_used = (enum future_notifier_type)99 };
+
+	if (future_poll(FUTURE_AS_RUNNABLE(&f), &n) != FUTURE_STATE_COMPLETE)
+		assert_true(n.notifier_used <= FUTURE_NOTIFIER_POLLER);
+	finish(&f);
+}
+
+static void
+future_may_move_between_polls(void **state)
+{
+	char a[8] = "a", b[8] = "b";
+	struct vdm_operation_future f = vdm_memcpy(vdm_of(state), a, b, 8, 0);
+	struct vdm_operation_future moved;
+
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	memcpy(&moved, &f, sizeof(f));
+	memset(&f, 0xff, sizeof(f));
+	finish(&moved);
+	assert_string_equal(a, "b");
+}
+
+static void
+dropped_futures_block_nobody(void **state)
+{
+	char a[8] = "a", b[8] = "b";
+
+	for (int i = 0; i < 5000; i++) {
+		(void)vdm_memcpy(vdm_of(state), a, b, 8, 0);
+
+		struct vdm_operation_future f =
+			vdm_memset(vdm_of(state), a, i, 8, 0);
+		assert_int_equal(finish(&f)->result, VDM_SUCCESS);
+		assert_int_equal(a[0], (char)i);
+	}
+}
+
+/* 200,000 before the first poll, as promised; finished backwards. */
+static void
+many_pending_operations_all_complete(void **state)
+{
+	const size_t n = 200000;
+	unsigned char *dst = calloc(n, 1);
+	struct vdm_operation_future *f = malloc(n * sizeof(*f));
+
+	for (size_t i = 0; i < n; i++) {
+		f[i] = vdm_memset(vdm_of(state), dst + i, (int)i, 1, 0);
+		assert_int_equal(FUTURE_STATE(&f[i]), FUTURE_STATE_IDLE);
+	}
+	for (size_t i = n; i-- > 0;)
+		assert_int_equal(finish(&f[i])->result, VDM_SUCCESS);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(dst[i], (unsigned char)i);
+	free(f);
+	free(dst);
+}
+
+static void
+runtime_waits_for_many(void **state)
+{
+	enum { N = 1000 };
+	static struct vdm_operation_future f[N];
+	static char src[N][64], dst[N][64];
+	struct future *futs[N];
+	struct runtime *runtime = runtime_new();
+
+	for (size_t i = 0; i < N; i++) {
+		memset(src[i], (int)i, 64);
+		memset(dst[i], (int)i + 1, 64);
+		f[i] = vdm_memcpy(vdm_of(state), dst[i], src[i], 64, 0);
+		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+	}
+	runtime_wait_multiple(runtime, futs, N);
+	for (size_t i = 0; i < N; i++)
+		assert_int_equal(finish(&f[i])->result, VDM_SUCCESS);
+	assert_memory_equal(src, dst, sizeof(src));
+	runtime_delete(runtime);
+}
+
+/* Threads create, hand over, and complete each other's futures. */
+#define RELAY_THREADS 4
+#define RELAY_DEPTH 100
+
+struct relay {
+	struct vdm *vdm;
+	pthread_barrier_t barrier;
+	struct vdm_operation_future f[RELAY_THREADS][RELAY_DEPTH];
+	uint64_t dst[RELAY_THREADS][RELAY_DEPTH];
+	uint64_t src[RELAY_THREADS][RELAY_DEPTH];
+	unsigned failures[RELAY_THREADS];
+};
+
+struct relay_runner {
+	struct relay *relay;
+	size_t me;
+};
+
+static void *
+relay_run(void *arg)
+{
+	struct relay_runner *runner = arg;
+	struct relay *r = runner->relay;
+	const size_t me = runner->me;
+
+	for (uint64_t round = 0; round < 200 / TEST_SLOWDOWN; round++) {
+		for (size_t i = 0; i < RELAY_DEPTH; i++) {
+			r->src[me][i] = round * 1000 + i + me * 7;
+			r->f[me][i] = vdm_memcpy(r->vdm, &r->dst[me][i],
+				&r->src[me][i], sizeof(uint64_t), 0);
+		}
+		pthread_barrier_wait(&r->barrier);
+
+		const size_t other = (me + 1) % RELAY_THREADS;
+
+		for (size_t i = 0; i < RELAY_DEPTH; i++) {
+			FUTURE_BUSY_POLL(&r->f[other][i]);
+			if (r->dst[other][i] != r->src[other][i] ||
+				FUTURE_OUTPUT(&r->f[other][i])->result !=
+					VDM_SUCCESS)
+				r->failures[me]++;
+		}
+		pthread_barrier_wait(&r->barrier);
+	}
+	return NULL;
+}
+
+static void
+created_on_one_thread_completed_on_another(void **state)
+{
+	static struct relay r;
+	struct relay_runner runners[RELAY_THREADS];
+	pthread_t threads[RELAY_THREADS];
+
+	memset(&r, 0, sizeof(r));
+	r.vdm = vdm_of(state);
+	pthread_barrier_init(&r.barrier, NULL, RELAY_THREADS);
+	for (size_t i = 0; i < RELAY_THREADS; i++) {
+		runners[i] = (struct relay_runner){ &r, i };
+		assert_int_equal(pthread_create(&threads[i], NULL, relay_run,
+					 &runners[i]), 0);
+	}
+	for (size_t i = 0; i < RELAY_THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(r.failures[i], 0);
+	}
+	pthread_barrier_destroy(&r.barrier);
+}
+
+int
+contract_run(const struct contract_mover *mover)
+{
+#define CONTRACT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	const struct CMUnitTest contract[] = {
+		CONTRACT(operations_equal_libc),
+		CONTRACT(flush_succeeds_where_the_cpu_can),
+		CONTRACT(bad_input_is_refused_and_writes_nothing),
+		CONTRACT(zero_bytes_succeed_without_memory),
+		CONTRACT(zero_bytes_with_unknown_flags_are_refused),
+		CONTRACT(overlapping_memcpy_is_done),
+		CONTRACT(creating_writes_nothing_and_polling_keeps_errno),
+		CONTRACT(notifier_used_is_written),
+		CONTRACT(future_may_move_between_polls),
+		CONTRACT(dropped_futures_block_nobody),
+		CONTRACT(many_pending_operations_all_complete),
+		CONTRACT(runtime_waits_for_many),
+		CONTRACT(created_on_one_thread_completed_on_another),
+	};
+
+	mover_kind = mover;
+	return cmocka_run_group_tests_name(mover->name, contract, NULL, NULL);
+}

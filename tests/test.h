@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* test.h -- what every test needs: cmocka, a seeded generator, a clock */
+
+#ifndef LIBMINIASYNC_TEST_H
+#define LIBMINIASYNC_TEST_H 1
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+/* The seed: MIA_TEST_SEED, or the clock's; printed, to run it again. */
+static inline uint64_t
+test_seed(const char *what)
+{
+	const char *given = getenv("MIA_TEST_SEED");
+	const uint64_t seed = given != NULL ? strtoull(given, NULL, 0)
+					    : (uint64_t)time(NULL);
+
+	printf("%s: MIA_TEST_SEED=%llu\n", what, (unsigned long long)seed);
+	return seed;
+}
+
+/* SplitMix64 (Steele, Lea, Flood, 2014): any state will do. */
+static inline uint64_t
+test_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static inline uint64_t
+test_clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Divides the work of a test under a sanitizer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SLOWDOWN 10
+#else
+#define TEST_SLOWDOWN 1
+#endif
+
+#endif /* LIBMINIASYNC_TEST_H */
