@@ -73,10 +73,11 @@ struct waiter {
 	struct wait *wait;
 	struct waiter *next_listed; /* in the list of a pass */
 	uint64_t word;		    /* POLLER: what it was before the poll */
-	uint8_t listed;
-	uint8_t linger;	 /* hot for so many polls more */
-	uint8_t started; /* by a poll of this waiter */
-	uint8_t foreign; /* was running before that */
+	unsigned linger; /* hot for so many polls more */
+	bool listed;	 /* on a list, by next_listed */
+	bool polled;	 /* in this pass */
+	bool started;	 /* by a poll of this waiter */
+	bool foreign;	 /* was running before that */
 
 	/* Wakers write these. */
 	atomic_bool queued; /* from the push to the pop */
@@ -127,10 +128,68 @@ list_append(struct list *list, struct waiter *waiter)
 	if (waiter->listed)
 		return;
 
-	waiter->listed = 1;
+	waiter->listed = true;
 	waiter->next_listed = NULL;
 	*list->end = waiter;
 	list->end = &waiter->next_listed;
+}
+
+/* Merges two lists, each in the caller's order and ended by NULL. */
+static struct waiter *
+merge(struct waiter *a, struct waiter *b)
+{
+	struct waiter *first = NULL;
+	struct waiter **end = &first;
+
+	while (a != NULL && b != NULL) {
+		struct waiter **least = a < b ? &a : &b;
+
+		*end = *least;
+		end = &(*least)->next_listed;
+		*least = *end;
+	}
+	*end = a != NULL ? a : b;
+	return first;
+}
+
+static struct waiter *
+merge_sort(struct waiter *first, size_t n)
+{
+	struct waiter *middle = first;
+
+	if (n < 2)
+		return first;
+	for (size_t i = 1; i < n / 2; i++)
+		middle = middle->next_listed;
+
+	struct waiter *second = middle->next_listed;
+
+	middle->next_listed = NULL;
+	return merge(merge_sort(first, n / 2), merge_sort(second, n - n / 2));
+}
+
+/*
+ * Into the caller's order, which is that of the waiters in memory. Wakes
+ * mostly come in it: then this is one look at each.
+ */
+static void
+list_sort(struct list *list)
+{
+	bool sorted = true;
+	size_t n = 0;
+
+	for (struct waiter *w = list->first; w != NULL; w = w->next_listed) {
+		n++;
+		if (w->next_listed != NULL && w->next_listed < w)
+			sorted = false;
+	}
+	if (sorted)
+		return;
+
+	list->first = merge_sort(list->first, n);
+	list->end = &list->first;
+	while (*list->end != NULL)
+		list->end = &(*list->end)->next_listed;
 }
 
 /* The waker of every waiter. From any thread. */
@@ -237,12 +296,12 @@ poll_once(struct waiter *waiter)
 	 * array twice, and then only the waiter that polled last is woken.
 	 */
 	if (!waiter->started && fut->context.state == FUTURE_STATE_RUNNING)
-		waiter->foreign = 1;
+		waiter->foreign = true;
 
 	const enum future_state state = future_poll(fut, &waiter->notifier);
 
 	if (state == FUTURE_STATE_RUNNING)
-		waiter->started = 1;
+		waiter->started = true;
 	return state;
 }
 
@@ -277,37 +336,45 @@ poll_waiter(struct wait *wait, struct waiter *waiter)
 
 	if (waiter->linger > 0)
 		waiter->linger--;
-	if (waiter->linger > 0 ||
-		waiter->notifier.notifier_used != FUTURE_NOTIFIER_WAKER)
-		list_append(&wait->hot, waiter);
 	return false;
 }
 
+static bool
+is_hot(const struct waiter *waiter)
+{
+	return waiter->fut != NULL &&
+		(waiter->linger > 0 ||
+			waiter->notifier.notifier_used !=
+				FUTURE_NOTIFIER_WAKER);
+}
+
 /*
- * Polls the listed waiters, asynchronous futures first. Those that stay hot
- * are on wait->hot afterwards. Returns true if one completed.
+ * Polls the listed waiters, asynchronous futures first. Those that are hot
+ * afterwards are on wait->hot, in the list's order. Returns true if one
+ * completed.
  */
 static bool
 poll_list(struct wait *wait, struct list *list)
 {
-	struct list others;
 	struct waiter *next;
 	bool progress = false;
 
-	list_init(&others);
-	for (struct waiter *w = list->first; w != NULL; w = next) {
-		next = w->next_listed;
-		w->listed = 0;
-		if (future_has_property(w->fut, FUTURE_PROPERTY_ASYNC))
+	for (struct waiter *w = list->first; w != NULL; w = w->next_listed) {
+		w->polled = future_has_property(w->fut, FUTURE_PROPERTY_ASYNC);
+		if (w->polled)
 			progress |= poll_waiter(wait, w);
-		else
-			list_append(&others, w);
 	}
 
-	for (struct waiter *w = others.first; w != NULL; w = next) {
+	for (struct waiter *w = list->first; w != NULL; w = w->next_listed)
+		if (!w->polled)
+			progress |= poll_waiter(wait, w);
+
+	list_init(&wait->hot);
+	for (struct waiter *w = list->first; w != NULL; w = next) {
 		next = w->next_listed;
-		w->listed = 0;
-		progress |= poll_waiter(wait, w);
+		w->listed = false;
+		if (is_hot(w))
+			list_append(&wait->hot, w);
 	}
 
 	return progress;
@@ -319,12 +386,11 @@ poll_all(struct wait *wait)
 {
 	struct list list;
 
-	list_init(&wait->hot);
 	list_init(&list);
 	for (size_t i = 0; i < wait->nfuts; i++) {
 		struct waiter *waiter = &wait->waiters->waiters[i];
 
-		waiter->listed = 0;
+		waiter->listed = false;
 		if (waiter->fut != NULL)
 			list_append(&list, waiter);
 	}
@@ -332,29 +398,53 @@ poll_all(struct wait *wait)
 	return poll_list(wait, &list);
 }
 
-/* The hot ones that are worth a poll, then those that were woken. */
+/* A watched word that has not changed: nothing to poll for. */
+static bool
+is_unchanged(const struct waiter *waiter)
+{
+	return waiter->linger == 0 && has_word(waiter) &&
+		monitored_word(waiter) == waiter->word;
+}
+
+/* The hot ones that are worth a poll, and those that were woken. */
 static bool
 poll_ready(struct wait *wait)
 {
-	struct waiter *waiter = wait->hot.first;
+	struct list list = wait->hot;
+	struct list unchanged;
 	struct waiter *next;
-	struct list list;
 
-	list_init(&wait->hot);
-	list_init(&list);
-	for (; waiter != NULL; waiter = next) {
-		next = waiter->next_listed;
-		waiter->listed = 0;
-		if (waiter->linger == 0 && has_word(waiter) &&
-			monitored_word(waiter) == waiter->word)
-			list_append(&wait->hot, waiter);
-		else
-			list_append(&list, waiter);
-	}
+	/* An empty list's end is inside of the list. */
+	if (list.first == NULL)
+		list_init(&list);
 
 	const bool woken = take_ready(wait, &list);
 
-	return poll_list(wait, &list) || woken;
+	if (woken)
+		list_sort(&list);
+
+	/* Watched words wait aside, and come back into their order. */
+	struct waiter *waiter = list.first;
+
+	list_init(&list);
+	list_init(&unchanged);
+	for (; waiter != NULL; waiter = next) {
+		next = waiter->next_listed;
+		waiter->listed = false;
+		list_append(is_unchanged(waiter) ? &unchanged : &list, waiter);
+	}
+
+	const bool progress = poll_list(wait, &list);
+
+	if (unchanged.first != NULL && wait->hot.first != NULL) {
+		*wait->hot.end = unchanged.first;
+		wait->hot.end = unchanged.end;
+		list_sort(&wait->hot);
+	} else if (unchanged.first != NULL) {
+		wait->hot = unchanged;
+	}
+
+	return progress || woken;
 }
 
 /*
@@ -382,7 +472,7 @@ drop_complete(struct wait *wait)
 	list_init(&wait->hot);
 	for (; waiter != NULL; waiter = next) {
 		next = waiter->next_listed;
-		waiter->listed = 0;
+		waiter->listed = false;
 		if (waiter->fut != NULL)
 			list_append(&wait->hot, waiter);
 	}
@@ -571,8 +661,8 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 		waiter->notifier.padding = 0;
 		waiter->fut = futs[i];
 		waiter->linger = 0;
-		waiter->started = 0;
-		waiter->foreign = 0;
+		waiter->started = false;
+		waiter->foreign = false;
 		wait->nleft++;
 	}
 }

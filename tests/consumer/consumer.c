@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <libminiasync.h>
+
+int
+main(void)
+{
+	struct data_mover_sync *dms = data_mover_sync_new();
+	struct runtime *runtime = runtime_new();
+	struct vdm_operation_future f;
+	char to = 'a';
+
+	if (dms == NULL || runtime == NULL)
+		return 1;
+	f = vdm_memset(data_mover_sync_get_vdm(dms), &to, 'b', 1, 0);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	runtime_delete(runtime);
+	data_mover_sync_delete(dms);
+	return to == 'b' ? 0 : 1;
+}

@@ -1,0 +1,99 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# headers.sh SOURCE -- each public header compiles alone, without a warning, in
+# every language it is for, with gcc and clang; every macro does in use; and an
+# over-aligned future is refused in a chain
+
+set -u
+
+include=$1/include
+use=$1/tests/headers/use.h
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+warnings='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-qual -Wcast-align -Werror'
+count=0
+failed=0
+
+# compile COMPILER STANDARD FILE
+compile() {
+	"$1" -std="$2" $warnings "$4" -O2 -I"$include" -c "$3" -o "$work/o" \
+		2>"$work/log"
+	status=$?
+	count=$((count + 1))
+	return $status
+}
+
+# expect_ok COMPILER STANDARD FILE FLAG WHAT
+expect_ok() {
+	if ! compile "$@"; then
+		echo "$5 does not compile with $1 -std=$2:"
+		head -n 20 "$work/log"
+		failed=$((failed + 1))
+	fi
+}
+
+each_standard() {
+	for compiler in gcc clang; do
+		command -v "$compiler" >/dev/null || continue
+		for std in c99 c11 c17; do
+			expect_ok "$compiler" $std "$work/t.c" \
+				-Wstrict-prototypes "$1"
+		done
+	done
+	for compiler in g++ clang++; do
+		command -v "$compiler" >/dev/null || continue
+		for std in c++11 c++17 c++20; do
+			expect_ok "$compiler" $std "$work/t.cpp" \
+				-Wold-style-cast "$1"
+		done
+	done
+}
+
+for header in libminiasync.h libminiasync/future.h libminiasync/vdm.h \
+	libminiasync/runtime.h libminiasync/data_mover_sync.h \
+	libminiasync/data_mover_threads.h; do
+	printf '#include <%s>\n#include <%s>\nextern int used;\nint used;\n' \
+		"$header" "$header" >"$work/t.c"
+	cp "$work/t.c" "$work/t.cpp"
+	each_standard "$header"
+done
+
+printf '#include "%s"\n' "$use" >"$work/t.c"
+cp "$work/t.c" "$work/t.cpp"
+each_standard "the use of every macro"
+
+# What must not compile.
+for bad in OVERALIGNED_ENTRY OVERALIGNED_CHAIN; do
+	for compiler in gcc clang g++ clang++; do
+		command -v "$compiler" >/dev/null || continue
+		case $compiler in
+		*++) file=$work/t.cpp std=c++11 ;;
+		*) file=$work/t.c std=c99 ;;
+		esac
+		printf '#define %s\n#include "%s"\n' $bad "$use" >"$file"
+		if compile $compiler $std "$file" -Wall; then
+			echo "$bad compiles with $compiler"
+			failed=$((failed + 1))
+		fi
+		grep -qi 'negative\|width' "$work/log" || {
+			echo "$bad: $compiler complains of something else:"
+			cat "$work/log"
+			failed=$((failed + 1))
+		}
+	done
+done
+
+# 32 bits, where the compiler can.
+printf '#include "%s"\n' "$use" >"$work/t.c"
+for compiler in gcc clang; do
+	if echo '#include <stdint.h>' | $compiler -m32 -fsyntax-only -x c - \
+		2>/dev/null; then
+		expect_ok $compiler c11 "$work/t.c" -m32 "32 bits"
+	else
+		echo "no 32-bit $compiler here"
+	fi
+done
+
+echo "headers: $count compilations, $failed wrong"
+[ $failed -eq 0 ]

@@ -1,0 +1,74 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# install.sh SOURCE BUILD CC -- installs, moves what was installed, and builds
+# and runs C and C++ programs against it: by the CMake package, by pkg-config,
+# static and shared; and as a subproject
+
+set -eu
+
+source=$1
+build=$2
+cc=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+consumer=$source/tests/consumer
+
+step() {
+	if ! "$@" >"$work/log" 2>&1; then
+		echo "failed: $*"
+		cat "$work/log"
+		exit 1
+	fi
+}
+
+# consume PREFIX: programs of others against what lies in PREFIX
+consume() {
+	pc=$(dirname "$(find "$1" -name libminiasync.pc)")
+	lib=$(dirname "$pc")
+
+	rm -rf "$work/consumer"
+	step cmake -S "$consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$1"
+	step cmake --build "$work/consumer"
+	step env LD_LIBRARY_PATH="$lib" "$work/consumer/consumer_c"
+	step env LD_LIBRARY_PATH="$lib" "$work/consumer/consumer_cpp"
+
+	flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs libminiasync)
+	step $cc -std=c99 "$consumer/consumer.c" $flags -o "$work/c"
+	step env LD_LIBRARY_PATH="$lib" "$work/c"
+	step g++ -std=c++11 "$consumer/consumer.cpp" $flags -o "$work/cpp"
+	step env LD_LIBRARY_PATH="$lib" "$work/cpp"
+}
+
+step cmake --install "$build" --prefix "$work/first"
+mv "$work/first" "$work/moved"
+consume "$work/moved"
+if grep -rq "$work/first" "$work/moved"; then
+	echo "the installed files name the folder they were installed to"
+	exit 1
+fi
+echo "static: installed, moved, consumed"
+
+step cmake -S "$source" -B "$work/build" -DBUILD_SHARED_LIBS=ON \
+	-DMINIASYNC_BUILD_TESTS=OFF -DCMAKE_INSTALL_LIBDIR=lib
+step cmake --build "$work/build"
+step cmake --install "$work/build" --prefix "$work/second"
+mv "$work/second" "$work/shared"
+step sh "$source/tests/symbols.sh" "$work/shared/lib/libminiasync.so.0"
+consume "$work/shared"
+echo "shared: installed, moved, consumed"
+
+step cmake -S "$consumer" -B "$work/sub" -DMINIASYNC_SOURCE="$source"
+step cmake --build "$work/sub"
+step "$work/sub/consumer_c"
+[ ! -e "$work/sub/miniasync/tests/test_future" ] ||
+	{ echo "a subproject builds our tests"; exit 1; }
+echo "subproject: consumed"
+
+# Without cmocka the build goes on, and says so.
+step env PKG_CONFIG_LIBDIR=/nowhere PKG_CONFIG_PATH= \
+	cmake -S "$source" -B "$work/nocmocka"
+grep -q 'tests are left out' "$work/log" || { echo "no word of cmocka"; exit 1; }
+grep -q 'CMAKE_BUILD_TYPE:STRING=RelWithDebInfo' "$work/nocmocka/CMakeCache.txt" ||
+	{ echo "a plain build is not optimised"; exit 1; }
+echo "without cmocka: configured"

@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# symbols.sh LIBRARY -- every global symbol is public, or has the prefix mia_
+
+set -eu
+
+case $1 in
+*.so*) dynamic=-D ;;
+*) dynamic= ;;
+esac
+symbols=$(nm $dynamic --defined-only -g "$1" | awk 'NF == 3 && $2 != "A" { print $3 }')
+public='^(data_mover_(sync|threads)|runtime)_[a-z_]+(@@LIBMINIASYNC_1\.0)?$'
+
+[ -n "$symbols" ] || { echo "no symbols in $1"; exit 1; }
+strange=$(echo "$symbols" | grep -Ev "$public" | grep -v '^mia_' || true)
+if [ -n "$dynamic" ]; then
+	strange=$(echo "$symbols" | grep -Ev "$public" || true)
+fi
+[ -z "$strange" ] || { echo "global, and should not be:"; echo "$strange"; exit 1; }
+for symbol in runtime_new data_mover_sync_new; do
+	echo "$symbols" | grep -q "^$symbol" || { echo "$symbol is missing"; exit 1; }
+done
+echo "symbols: $(echo "$symbols" | wc -l), all public or private by name"

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_allocation.c -- every allocation of every constructor fails once: NULL,
+ * errno, nothing left behind; and what is used after goes on without memory
+ *
+ * The linker puts __wrap_* in the place of the allocating functions.
+ */
+
+#include "test.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "libminiasync.h"
+
+static int allowed = -1; /* allocations until one fails; -1: all succeed */
+static bool all_after;	 /* and the ones after it too */
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_aligned_alloc(size_t align, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t n);
+
+static bool
+refused(void)
+{
+	if (allowed < 0)
+		return false;
+	if (allowed > 0) {
+		allowed--;
+		return false;
+	}
+	if (!all_after)
+		allowed = -1;
+	errno = ENOMEM;
+	return true;
+}
+
+void *
+__wrap_malloc(size_t n)
+{
+	return refused() ? NULL : __real_malloc(n);
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	return refused() ? NULL : __real_calloc(n, size);
+}
+
+void *
+__wrap_aligned_alloc(size_t align, size_t n)
+{
+	return refused() ? NULL : __real_aligned_alloc(align, n);
+}
+
+static void *
+make_sync(void)
+{
+	return data_mover_sync_new();
+}
+
+static void
+end_sync(void *mover)
+{
+	data_mover_sync_delete(mover);
+}
+
+static void *
+make_runtime(void)
+{
+	return runtime_new();
+}
+
+static void
+end_runtime(void *runtime)
+{
+	runtime_delete(runtime);
+}
+
+/* The sanitizer, or valgrind, sees what is left behind. */
+static void
+ladder(void *(*make)(void), void (*end)(void *), int at_least)
+{
+	int failures = 0;
+
+	for (;; failures++) {
+		allowed = failures;
+		errno = 0;
+		void *made = make();
+
+		if (made != NULL) {
+			allowed = -1;
+			end(made);
+			break;
+		}
+		assert_int_equal(allowed, -1);
+		assert_int_equal(errno, ENOMEM);
+	}
+	printf("constructor failed at each of %d allocations\n", failures);
+	assert_true(failures >= at_least);
+}
+
+static void
+constructors_fail_cleanly_at_each_allocation(void **state)
+{
+	(void)state;
+	ladder(make_sync, end_sync, 2);
+	ladder(make_runtime, end_runtime, 3);
+}
+
+static void
+operation_without_memory_is_out_of_memory_then_recovers(void **state)
+{
+	struct data_mover_sync *dms = data_mover_sync_new();
+	struct vdm *vdm = data_mover_sync_get_vdm(dms);
+	char a = 'a', b = 'b';
+
+	(void)state;
+	allowed = 0;
+	all_after = true;
+	errno = 99;
+	struct vdm_operation_future f = vdm_memcpy(vdm, &a, &b, 1, 0);
+
+	assert_int_equal(errno, 99);
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_ERROR_OUT_OF_MEMORY);
+	allowed = 1; /* a slab, but no cache for the thread */
+	f = vdm_memcpy(vdm, &a, &b, 1, 0);
+	if (FUTURE_STATE(&f) == FUTURE_STATE_COMPLETE) {
+		/* The one allowed went to the cache. */
+		allowed = 1;
+		f = vdm_memcpy(vdm, &a, &b, 1, 0);
+	}
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	allowed = -1;
+	all_after = false;
+	data_mover_sync_delete(dms);
+}
+
+/* A wait that gets no memory polls, and finishes all the same. */
+static void
+runtime_without_memory_finishes_by_polling(void **state)
+{
+	enum { N = 100 };
+	struct data_mover_sync *dms = data_mover_sync_new();
+	struct runtime *runtime = runtime_new();
+	struct vdm_operation_future f[N];
+	struct future *futs[N];
+	char src[N], dst[N] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		src[i] = (char)i;
+		f[i] = vdm_memcpy(data_mover_sync_get_vdm(dms), &dst[i],
+			&src[i], 1, 0);
+		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+	}
+	allowed = 0;
+	all_after = true;
+	errno = 55;
+	runtime_wait_multiple(runtime, futs, N);
+	assert_int_equal(errno, 55);
+	allowed = -1;
+	all_after = false;
+	assert_memory_equal(src, dst, N);
+	runtime_wait_multiple(runtime, futs, N);
+	runtime_delete(runtime);
+	data_mover_sync_delete(dms);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(constructors_fail_cleanly_at_each_allocation),
+		cmocka_unit_test(
+			operation_without_memory_is_out_of_memory_then_recovers),
+		cmocka_unit_test(runtime_without_memory_finishes_by_polling),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "operation_pool.h"
+
+#define KIB ((size_t)1024)
+
+static void
+slots_never_overlap(void **state)
+{
+	enum { N = 20000 };
+	const size_t sizes[] = { 1, 8, 12, 64, 100, 512 };
+	static unsigned char *slots[N];
+
+	(void)state;
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		struct mia_operation_pool *pool =
+			mia_operation_pool_new(sizes[s]);
+
+		for (size_t i = 0; i < N; i++) {
+			slots[i] = mia_operation_pool_get(pool);
+			assert_non_null(slots[i]);
+			if (sizes[s] % 64 == 0)
+				assert_int_equal((uintptr_t)slots[i] % 64, 0);
+			memset(slots[i], (int)i, sizes[s]);
+		}
+		for (size_t i = 0; i < N; i++)
+			for (size_t b = 0; b < sizes[s]; b++)
+				assert_int_equal(
+					slots[i][b], (unsigned char)i);
+		for (size_t i = 0; i < N; i++)
+			mia_operation_pool_put(slots[i]);
+		mia_operation_pool_delete(pool);
+	}
+}
+
+static void
+one_after_the_other_takes_memory_for_a_few(void **state)
+{
+	struct mia_operation_pool *pool = mia_operation_pool_new(64);
+
+	(void)state;
+	for (int i = 0; i < 1000000 / TEST_SLOWDOWN; i++)
+		mia_operation_pool_put(mia_operation_pool_get(pool));
+	assert_true(mia_operation_pool_bytes(pool) <= 16 * KIB);
+	mia_operation_pool_delete(pool);
+}
+
+static void *slots[MIA_OPERATION_POOL_MAX];
+
+/* In order, backwards, and shuffled. */
+static void
+memory_of_a_burst_goes_back(void **state)
+{
+	const size_t n = 200000;
+	uint64_t seed = test_seed("burst");
+
+	(void)state;
+	for (int order = 0; order < 3; order++) {
+		struct mia_operation_pool *pool = mia_operation_pool_new(64);
+
+		for (size_t i = 0; i < n; i++)
+			slots[i] = mia_operation_pool_get(pool);
+		assert_true(mia_operation_pool_bytes(pool) >= n * 64);
+		for (size_t i = 0; order == 1 && i < n / 2; i++) {
+			void *slot = slots[i];
+
+			slots[i] = slots[n - 1 - i];
+			slots[n - 1 - i] = slot;
+		}
+		for (size_t i = n; order == 2 && i-- > 1;) {
+			const size_t j = test_random(&seed) % i;
+			void *slot = slots[i];
+
+			slots[i] = slots[j];
+			slots[j] = slot;
+		}
+		for (size_t i = 0; i < n; i++)
+			mia_operation_pool_put(slots[i]);
+		/* A thread keeps 64 slots at most, each in a slab of 16 KiB. */
+		assert_true(mia_operation_pool_bytes(pool) <= 65 * 16 * KIB);
+		mia_operation_pool_delete(pool);
+	}
+}
+
+static void *
+take_some(void *arg)
+{
+	for (size_t i = 0; i < 10000; i++)
+		slots[i] = mia_operation_pool_get(arg);
+	return NULL;
+}
+
+static void *
+put_some(void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < 10000; i++)
+		mia_operation_pool_put(slots[i]);
+	return NULL;
+}
+
+static void
+on_thread(void *(*run)(void *), void *arg)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, run, arg), 0);
+	pthread_join(thread, NULL);
+}
+
+static void
+memory_goes_back_when_the_threads_are_gone(void **state)
+{
+	struct mia_operation_pool *pool = mia_operation_pool_new(64);
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		on_thread(take_some, pool);
+		on_thread(put_some, pool);
+		assert_true(mia_operation_pool_bytes(pool) <= 16 * KIB);
+	}
+	mia_operation_pool_delete(pool);
+}
+
+static void *
+put_ten(void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < 10; i++)
+		mia_operation_pool_put(slots[i]);
+	/* Stays alive, with the ten in its cache, until it is told. */
+	pthread_barrier_wait(arg);
+	pthread_barrier_wait(arg);
+	return NULL;
+}
+
+/* Free slots in another thread's cache do not count against the bound. */
+static void
+bound_is_exact_and_other_threads_caches_do_not_count(void **state)
+{
+	struct mia_operation_pool *pool = mia_operation_pool_new(1);
+	pthread_barrier_t barrier;
+	pthread_t thread;
+	size_t n = 0;
+
+	(void)state;
+	errno = 4321;
+	while (n < MIA_OPERATION_POOL_MAX &&
+		(slots[n] = mia_operation_pool_get(pool)) != NULL)
+		n++;
+	assert_int_equal(n, MIA_OPERATION_POOL_MAX);
+	assert_null(mia_operation_pool_get(pool));
+	assert_int_equal(errno, 4321);
+
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&thread, NULL, put_ten, &barrier);
+	pthread_barrier_wait(&barrier);
+	for (size_t i = 0; i < 10; i++)
+		assert_non_null(mia_operation_pool_get(pool));
+	assert_null(mia_operation_pool_get(pool));
+	pthread_barrier_wait(&barrier);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&barrier);
+	mia_operation_pool_delete(pool);
+}
+
+/* Many more pools than places in a thread's caches, and their deletion. */
+static void
+many_pools_take_turns(void **state)
+{
+	enum { N = 3000 };
+	static struct mia_operation_pool *pools[N];
+	static uint64_t *held[N];
+
+	(void)state;
+	for (size_t i = 0; i < N; i++)
+		pools[i] = mia_operation_pool_new(8);
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < N; i++) {
+			held[i] = mia_operation_pool_get(pools[i]);
+			*held[i] = i;
+		}
+		for (size_t i = 0; i < N; i++) {
+			assert_int_equal(*held[i], i);
+			mia_operation_pool_put(held[i]);
+		}
+	}
+	for (size_t i = 0; i < N; i++)
+		mia_operation_pool_delete(pools[i]);
+
+	/* The caches hold slots of pools that are gone: never seen again. */
+	struct mia_operation_pool *pool = mia_operation_pool_new(8);
+
+	for (size_t i = 0; i < 1000; i++)
+		memset(mia_operation_pool_get(pool), 0xff, 8);
+	mia_operation_pool_delete(pool);
+	mia_operation_pool_delete(NULL);
+}
+
+/*
+ * Stress: threads pass slots to each other through a shared board, delete and
+ * make pools, exit and are replaced. A slot carries the mark of its owner.
+ */
+#define STRESS_THREADS 6
+#define BOARD 256
+
+struct stress {
+	struct mia_operation_pool *pool;
+	_Atomic(uint64_t *) board[BOARD];
+	uint64_t seed;
+	atomic_int errors;
+};
+
+static void *
+stress_run(void *arg)
+{
+	struct stress *stress = arg;
+	uint64_t seed = stress->seed ^ (uintptr_t)&seed;
+	struct mia_operation_pool *own = mia_operation_pool_new(64);
+
+	for (int i = 0; i < 20000 / TEST_SLOWDOWN; i++) {
+		struct mia_operation_pool *pool =
+			test_random(&seed) % 8 == 0 ? own : stress->pool;
+		uint64_t *slot = mia_operation_pool_get(pool);
+
+		*slot = (uintptr_t)slot;
+		if (pool == own) {
+			if (test_random(&seed) % 2)
+				mia_operation_pool_put(slot);
+		} else {
+			/* acq_rel: hands over a slot and takes another's. */
+			slot = atomic_exchange_explicit(
+				&stress->board[test_random(&seed) % BOARD],
+				slot, memory_order_acq_rel);
+			if (slot != NULL) {
+				if (*slot != (uintptr_t)slot)
+					atomic_fetch_add(&stress->errors, 1);
+				*slot = 0;
+				mia_operation_pool_put(slot);
+			}
+		}
+		if (test_random(&seed) % 512 == 0) {
+			mia_operation_pool_delete(own);
+			own = mia_operation_pool_new(64);
+		}
+	}
+	mia_operation_pool_delete(own);
+	return NULL;
+}
+
+static void
+stress_with_threads_that_come_and_go(void **state)
+{
+	static struct stress stress;
+	pthread_t threads[STRESS_THREADS];
+
+	(void)state;
+	stress.seed = test_seed("pool stress");
+	stress.pool = mia_operation_pool_new(64);
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < STRESS_THREADS; i++)
+			pthread_create(&threads[i], NULL, stress_run, &stress);
+		for (int i = 0; i < STRESS_THREADS; i++)
+			pthread_join(threads[i], NULL);
+	}
+	assert_int_equal(stress.errors, 0);
+	for (int i = 0; i < BOARD; i++)
+		if (stress.board[i] != NULL)
+			mia_operation_pool_put(stress.board[i]);
+	assert_true(mia_operation_pool_bytes(stress.pool) <= 65 * 16 * KIB);
+	mia_operation_pool_delete(stress.pool);
+}
+
+/* A child makes and uses pools whatever other threads did at the fork. */
+static atomic_bool churn_stop;
+
+static void *
+churn(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&churn_stop)) {
+		struct mia_operation_pool *pool = mia_operation_pool_new(8);
+
+		for (int i = 0; i < 200; i++)
+			mia_operation_pool_get(pool);
+		mia_operation_pool_delete(pool);
+	}
+	return NULL;
+}
+
+static void
+child_of_a_busy_parent_can_use_pools(void **state)
+{
+	pthread_t threads[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, churn, NULL);
+	for (int i = 0; i < 200 / TEST_SLOWDOWN; i++) {
+		const pid_t child = fork();
+
+		if (child == 0) {
+			struct mia_operation_pool *pool =
+				mia_operation_pool_new(8);
+
+			alarm(30);
+			for (int j = 0; j < 500; j++)
+				mia_operation_pool_put(
+					mia_operation_pool_get(pool));
+			mia_operation_pool_delete(pool);
+			_exit(0);
+		}
+		int status = -1;
+
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+	atomic_store(&churn_stop, true);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slots_never_overlap),
+		cmocka_unit_test(one_after_the_other_takes_memory_for_a_few),
+		cmocka_unit_test(memory_of_a_burst_goes_back),
+		cmocka_unit_test(memory_goes_back_when_the_threads_are_gone),
+		cmocka_unit_test(
+			bound_is_exact_and_other_threads_caches_do_not_count),
+		cmocka_unit_test(many_pools_take_turns),
+		cmocka_unit_test(stress_with_threads_that_come_and_go),
+		cmocka_unit_test(child_of_a_busy_parent_can_use_pools),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

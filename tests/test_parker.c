@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "test.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "parker.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static void
+unpark_before_park_is_not_lost(void **state)
+{
+	struct mia_parker parker;
+
+	(void)state;
+	assert_int_equal(mia_parker_init(&parker), 0);
+	mia_parker_unpark(&parker);
+	mia_parker_unpark(&parker);
+	assert_true(mia_parker_park(&parker, 60 * SECOND));
+	/* One token, however many put it there. */
+	assert_false(mia_parker_park(&parker, 0));
+	mia_parker_fini(&parker);
+}
+
+static void
+park_times_out_and_keeps_errno(void **state)
+{
+	struct mia_parker parker;
+
+	(void)state;
+	assert_int_equal(mia_parker_init(&parker), 0);
+	errno = 777;
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+	assert_false(mia_parker_park(&parker, SECOND / 50));
+	assert_true(test_clock_ns(CLOCK_MONOTONIC) - start >= SECOND / 50);
+	assert_int_equal(errno, 777);
+	mia_parker_fini(&parker);
+}
+
+/* Two threads wake each other in turn; a lost wake would time out. */
+struct ping {
+	struct mia_parker parkers[2];
+	uint64_t counter; /* handed over with the token, not atomic */
+	int rounds;
+	int lost;
+};
+
+static void *
+ping_run(void *arg)
+{
+	struct ping *ping = arg;
+
+	for (int i = 0; i < ping->rounds; i++) {
+		if (!mia_parker_park(&ping->parkers[1], 60 * SECOND))
+			ping->lost++;
+		ping->counter++;
+		mia_parker_unpark(&ping->parkers[0]);
+	}
+	return NULL;
+}
+
+static void
+no_wake_is_lost_and_data_goes_with_the_token(void **state)
+{
+	struct ping ping = { .rounds = 30000 / TEST_SLOWDOWN };
+	pthread_t thread;
+
+	(void)state;
+	mia_parker_init(&ping.parkers[0]);
+	mia_parker_init(&ping.parkers[1]);
+	pthread_create(&thread, NULL, ping_run, &ping);
+	for (int i = 0; i < ping.rounds; i++) {
+		ping.counter++;
+		mia_parker_unpark(&ping.parkers[1]);
+		assert_true(mia_parker_park(&ping.parkers[0], 60 * SECOND));
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(ping.lost, 0);
+	assert_int_equal(ping.counter, 2 * ping.rounds);
+	mia_parker_fini(&ping.parkers[0]);
+	mia_parker_fini(&ping.parkers[1]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(unpark_before_park_is_not_lost),
+		cmocka_unit_test(park_times_out_and_keeps_errno),
+		cmocka_unit_test(no_wake_is_lost_and_data_goes_with_the_token),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

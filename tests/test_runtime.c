@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "libminiasync/runtime.h"
+
+#define MS UINT64_C(1000000)
+
+/*
+ * A future whose end others decide: it is complete once *done is set. How it
+ * announces that is its kind; its poller is the address of done.
+ */
+struct event {
+	_Atomic uint64_t done;
+	enum future_notifier_type kind;
+	struct future_waker waker; /* under the lock */
+	pthread_mutex_t lock;
+	atomic_uint polls;
+	bool async;
+};
+
+struct event_data {
+	struct event *event;
+};
+
+FUTURE(event_future, struct event_data, char);
+
+static enum future_state
+event_task(struct future_context *context, struct future_notifier *n)
+{
+	struct event_data *data = future_context_get_data(context);
+	struct event *e = data->event;
+
+	atomic_fetch_add(&e->polls, 1);
+	if (n != NULL && e->kind == FUTURE_NOTIFIER_WAKER) {
+		pthread_mutex_lock(&e->lock);
+		e->waker = n->waker;
+		pthread_mutex_unlock(&e->lock);
+		n->notifier_used = FUTURE_NOTIFIER_WAKER;
+	} else if (n != NULL && e->kind == FUTURE_NOTIFIER_POLLER) {
+		n->poller.ptr_to_monitor = (uint64_t *)&e->done;
+		n->notifier_used = FUTURE_NOTIFIER_POLLER;
+	}
+	return atomic_load(&e->done) ? FUTURE_STATE_COMPLETE
+				     : FUTURE_STATE_RUNNING;
+}
+
+static int
+event_has_property(void *future, enum future_property property)
+{
+	return property == FUTURE_PROPERTY_ASYNC &&
+		((struct event_future *)future)->data.event->async;
+}
+
+static struct event_future
+event_future(struct event *e, enum future_notifier_type kind)
+{
+	struct event_future f;
+
+	memset(e, 0, sizeof(*e));
+	pthread_mutex_init(&e->lock, NULL);
+	e->kind = kind;
+	f.data.event = e;
+	FUTURE_INIT_EXT(&f, event_task, event_has_property);
+	return f;
+}
+
+static void
+event_wake(struct event *e)
+{
+	pthread_mutex_lock(&e->lock);
+	if (e->waker.wake != NULL)
+		FUTURE_WAKER_WAKE(&e->waker);
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* Sets done after delay, and wakes if told to; from its own thread. */
+struct finisher {
+	struct event *event;
+	uint64_t delay_ns;
+	bool wakes;
+	bool wakes_first; /* before it sets done, like some foreign movers */
+};
+
+static void *
+finisher_run(void *arg)
+{
+	struct finisher *f = arg;
+	const struct timespec delay = { .tv_sec = 0,
+		.tv_nsec = (long)f->delay_ns };
+
+	nanosleep(&delay, NULL);
+	if (f->wakes_first)
+		event_wake(f->event);
+	atomic_store(&f->event->done, 1);
+	if (f->wakes)
+		event_wake(f->event);
+	return NULL;
+}
+
+/* Waits for one event that another thread ends. Returns the wait in ns. */
+static uint64_t
+wait_for(enum future_notifier_type kind, uint64_t delay_ns, bool wakes,
+	bool wakes_first, uint64_t *cpu_ns, unsigned *polls)
+{
+	struct runtime *runtime = runtime_new();
+	struct event e;
+	struct event_future f = event_future(&e, kind);
+	struct finisher finisher = { &e, delay_ns, wakes, wakes_first };
+	pthread_t thread;
+
+	assert_non_null(runtime);
+	pthread_create(&thread, NULL, finisher_run, &finisher);
+
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+	const uint64_t cpu_start = test_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	*cpu_ns = test_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_start;
+
+	const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
+
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+	*polls = e.polls;
+	pthread_join(thread, NULL);
+	runtime_delete(runtime);
+	pthread_mutex_destroy(&e.lock);
+	return ns;
+}
+
+static void
+waker_ends_the_sleep_and_sleeping_costs_no_cpu(void **state)
+{
+	uint64_t cpu = 0;
+	unsigned polls = 0;
+
+	(void)state;
+	wait_for(FUTURE_NOTIFIER_WAKER, 50 * MS, true, false, &cpu, &polls);
+	printf("50 ms: %u polls, %llu us of CPU\n", polls,
+		(unsigned long long)cpu / 1000);
+	/* The safety net polls after 1, 2, 4, ... ms; linger adds a few. */
+	assert_true(polls < 40);
+	assert_true(cpu < 5 * MS * TEST_SLOWDOWN);
+}
+
+static void
+futures_that_never_wake_are_found(void **state)
+{
+	uint64_t cpu = 0;
+	unsigned polls = 0;
+
+	(void)state;
+	/* It promises to wake, and does not: the safety net. */
+	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 20 * MS, false, false,
+			    &cpu, &polls) < 1000 * MS);
+	/* It promises nothing: polled with growing pauses. */
+	assert_true(wait_for(FUTURE_NOTIFIER_NONE, 20 * MS, false, false, &cpu,
+			    &polls) < 1000 * MS);
+	assert_true(polls < 2000);
+	assert_true(wait_for(FUTURE_NOTIFIER_POLLER, 20 * MS, false, false,
+			    &cpu, &polls) < 1000 * MS);
+	assert_true(polls < 40);
+	/* It wakes too early. */
+	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 5 * MS, false, true, &cpu,
+			    &polls) < 1000 * MS);
+}
+
+/* Order. */
+
+static char order[64];
+static size_t norder;
+
+struct order_data {
+	char name;
+	bool async;
+	int left;
+};
+
+FUTURE(order_future, struct order_data, char);
+
+static enum future_state
+order_task(struct future_context *context, struct future_notifier *n)
+{
+	struct order_data *data = future_context_get_data(context);
+
+	(void)n;
+	order[norder++] = data->name;
+	data->async = data->name == 'd'; /* d turns async after its poll */
+	return data->left-- > 0 ? FUTURE_STATE_RUNNING : FUTURE_STATE_COMPLETE;
+}
+
+static int
+order_has_property(void *future, enum future_property property)
+{
+	return property == FUTURE_PROPERTY_ASYNC &&
+		((struct order_future *)future)->data.async;
+}
+
+static void
+asynchronous_futures_first_else_the_callers_order(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct order_future f[5];
+	struct future *futs[5], *copy[5];
+	const bool async[] = { false, true, false, false, true };
+
+	(void)state;
+	memset(order, 0, sizeof(order));
+	norder = 0;
+	for (int i = 0; i < 5; i++) {
+		f[i].data = (struct order_data){ (char)('a' + i), async[i],
+			1 };
+		FUTURE_INIT_EXT(&f[i], order_task, order_has_property);
+		copy[i] = futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+	}
+	runtime_wait_multiple(runtime, futs, 5);
+	/* First pass b e, then a c d; in the second only d is async. */
+	assert_string_equal(order, "beacddabce");
+	assert_memory_equal(copy, futs, sizeof(futs));
+	runtime_delete(runtime);
+}
+
+static void
+complete_none_twice_and_null_property_are_fine(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct event e;
+	struct event_future f = event_future(&e, FUTURE_NOTIFIER_NONE);
+	struct event_future complete;
+	struct future *futs[] = { FUTURE_AS_RUNNABLE(&complete),
+		FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&f),
+		FUTURE_AS_RUNNABLE(&complete) };
+
+	(void)state;
+	memset(&complete, 0, sizeof(complete));
+	FUTURE_INIT_COMPLETE(&complete);
+	f.base.has_property = NULL;
+	e.done = 1;
+	runtime_wait_multiple(runtime, NULL, 0);
+	runtime_wait_multiple(runtime, futs, 4);
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+	assert_int_equal(e.polls, 1);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&complete));
+	runtime_delete(runtime);
+	runtime_delete(NULL);
+}
+
+/* The same sleeping future twice: only one of the waiters is woken. */
+static void
+duplicates_finish_with_the_first_wake(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct event e;
+	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
+	struct future *futs[] = { FUTURE_AS_RUNNABLE(&f),
+		FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&f) };
+	struct finisher finisher = { &e, 40 * MS, true, false };
+	pthread_t thread;
+
+	(void)state;
+	pthread_create(&thread, NULL, finisher_run, &finisher);
+	runtime_wait_multiple(runtime, futs, 3);
+	/* After 31 ms the net is 32 ms wide: it would poll all again. */
+	printf("duplicates: %u polls\n", e.polls);
+	pthread_join(thread, NULL);
+	runtime_delete(runtime);
+	pthread_mutex_destroy(&e.lock);
+}
+
+/* Started with a NULL notifier before: nobody has the runtime's waker. */
+static enum future_state
+first_notifier_task(struct future_context *context, struct future_notifier *n)
+{
+	struct event_data *data = future_context_get_data(context);
+
+	if (context->state == FUTURE_STATE_IDLE)
+		return event_task(context, n);
+	return atomic_load(&data->event->done) ? FUTURE_STATE_COMPLETE
+					       : FUTURE_STATE_RUNNING;
+}
+
+static void
+future_started_before_finishes(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct event e;
+	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
+	struct finisher finisher = { &e, 10 * MS, true, false };
+	pthread_t thread;
+
+	(void)state;
+	f.base.task = first_notifier_task;
+	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
+		FUTURE_STATE_RUNNING);
+	pthread_create(&thread, NULL, finisher_run, &finisher);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+	pthread_join(thread, NULL);
+	runtime_delete(runtime);
+	pthread_mutex_destroy(&e.lock);
+}
+
+/*
+ * Stress: threads on one runtime wait for batches that a few finishers end in
+ * random order, waking before, after, twice, or late. A lost wake shows as a
+ * time: the safety net would let every batch end, 64 ms late.
+ */
+#define WAITERS 4
+#define BATCH 50
+
+struct batch {
+	struct runtime *runtime;
+	uint64_t seed;
+	uint64_t slowest_ns;
+};
+
+struct ender {
+	struct event *events;
+	uint64_t seed;
+};
+
+static void *
+ender_run(void *arg)
+{
+	struct ender *ender = arg;
+
+	for (int i = 0; i < BATCH; i++) {
+		struct event *e = &ender->events[i];
+
+		if (test_random(&ender->seed) % 8 == 0)
+			event_wake(e);
+		if (test_random(&ender->seed) % 4 == 0)
+			sched_yield();
+		atomic_store(&e->done, 1);
+		event_wake(e);
+		if (test_random(&ender->seed) % 8 == 0)
+			event_wake(e);
+	}
+	return NULL;
+}
+
+static void *
+batch_run(void *arg)
+{
+	struct batch *batch = arg;
+	struct event *events = malloc(BATCH * sizeof(*events));
+	struct event_future f[BATCH];
+	struct future *futs[BATCH];
+
+	for (int round = 0; round < 400 / TEST_SLOWDOWN; round++) {
+		struct ender ender = { events, test_random(&batch->seed) };
+		pthread_t thread;
+
+		for (int i = 0; i < BATCH; i++) {
+			f[i] = event_future(&events[i],
+				(enum future_notifier_type)(
+					test_random(&batch->seed) % 3));
+			futs[BATCH - 1 - i] = FUTURE_AS_RUNNABLE(&f[i]);
+		}
+		pthread_create(&thread, NULL, ender_run, &ender);
+
+		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+		runtime_wait_multiple(batch->runtime, futs, BATCH);
+
+		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
+
+		if (ns > batch->slowest_ns)
+			batch->slowest_ns = ns;
+		/* Late wakes are allowed until the runtime is deleted. */
+		pthread_join(thread, NULL);
+		for (int i = 0; i < BATCH; i++)
+			pthread_mutex_destroy(&events[i].lock);
+	}
+	free(events);
+	return NULL;
+}
+
+static void
+stress_of_several_threads_on_one_runtime(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct batch batches[WAITERS];
+	pthread_t threads[WAITERS];
+	uint64_t seed = test_seed("runtime stress");
+
+	(void)state;
+	for (int i = 0; i < WAITERS; i++) {
+		batches[i] = (struct batch){ runtime, test_random(&seed), 0 };
+		pthread_create(&threads[i], NULL, batch_run, &batches[i]);
+	}
+	for (int i = 0; i < WAITERS; i++) {
+		pthread_join(threads[i], NULL);
+		printf("slowest batch: %llu us\n",
+			(unsigned long long)batches[i].slowest_ns / 1000);
+	}
+	runtime_delete(runtime);
+}
+
+/*
+ * Two threads hand a token back and forth, each waiting in the runtime for
+ * the other's wake. With the safety net alone a round would take 1 ms or more.
+ */
+struct pong {
+	struct event events[2];
+	struct runtime *runtime;
+	int rounds;
+};
+
+static void
+pong_round(struct pong *p, int me, bool starts)
+{
+	struct event_future f;
+
+	if (starts) {
+		atomic_store(&p->events[1 - me].done, 1);
+		event_wake(&p->events[1 - me]);
+	}
+	f.data.event = &p->events[me];
+	FUTURE_INIT(&f, event_task);
+	runtime_wait(p->runtime, FUTURE_AS_RUNNABLE(&f));
+	atomic_store(&p->events[me].done, 0);
+	if (!starts) {
+		atomic_store(&p->events[1 - me].done, 1);
+		event_wake(&p->events[1 - me]);
+	}
+}
+
+static void *
+pong_run(void *arg)
+{
+	struct pong *p = arg;
+
+	for (int i = 0; i < p->rounds; i++)
+		pong_round(p, 1, false);
+	return NULL;
+}
+
+static void
+no_wake_is_lost_between_two_sleepers(void **state)
+{
+	struct pong p = { .runtime = runtime_new(),
+		.rounds = 20000 / TEST_SLOWDOWN };
+	pthread_t thread;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		(void)event_future(&p.events[i], FUTURE_NOTIFIER_WAKER);
+
+	pthread_create(&thread, NULL, pong_run, &p);
+
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+	for (int i = 0; i < p.rounds; i++)
+		pong_round(&p, 0, true);
+
+	const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
+
+	pthread_join(thread, NULL);
+	printf("round trip: %llu ns\n", (unsigned long long)ns /
+			(unsigned long long)p.rounds);
+	assert_true(ns / (uint64_t)p.rounds < MS / 2 * TEST_SLOWDOWN);
+	runtime_delete(p.runtime);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			waker_ends_the_sleep_and_sleeping_costs_no_cpu),
+		cmocka_unit_test(futures_that_never_wake_are_found),
+		cmocka_unit_test(
+			asynchronous_futures_first_else_the_callers_order),
+		cmocka_unit_test(
+			complete_none_twice_and_null_property_are_fine),
+		cmocka_unit_test(duplicates_finish_with_the_first_wake),
+		cmocka_unit_test(future_started_before_finishes),
+		cmocka_unit_test(stress_of_several_threads_on_one_runtime),
+		cmocka_unit_test(no_wake_is_lost_between_two_sleepers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# vdmcp.sh VDMCP -- the program as its users meet it
+
+set -u
+
+vdmcp=$1
+[ -x "$vdmcp" ] || { echo "$vdmcp is not there"; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+wrong() {
+	echo "WRONG: $*"
+	failed=$((failed + 1))
+}
+
+# Nothing but the named files may be left.
+only() {
+	left=$(ls -A | tr '\n' ' ')
+	[ "$left" = "$1 " ] || wrong "left behind: $left, not $1"
+}
+
+# copies WHAT FLAGS...: src arrives as dst
+copies() {
+	what=$1
+	shift
+	"$vdmcp" "$@" src dst >out 2>err || wrong "$what: status $?: $(cat err)"
+	cmp -s src dst || wrong "$what: different"
+	[ -s err ] && wrong "$what: progress without a terminal: $(cat err)"
+	rm -f out err dst
+}
+
+# refuses STATUS WHAT ARGUMENTS...: with this status and a word on stderr
+refuses() {
+	status=$1
+	what=$2
+	shift 2
+	"$vdmcp" "$@" >out 2>err
+	[ $? -eq "$status" ] || wrong "$what: not status $status: $(cat err)"
+	[ -s err ] || wrong "$what: no word of it"
+	rm -f out err
+}
+
+head -c 50000001 /dev/urandom >src
+copies plain
+copies verified --verify
+copies durable --durable --no-cache --verify
+copies "one line" --mover sync
+: >src
+copies empty --verify
+printf x >src
+copies "one byte" --verify --durable
+
+chmod 640 src
+"$vdmcp" src dst >out || wrong "mode: status"
+[ "$(stat -c %a dst)" = 640 ] || wrong "mode bits"
+[ "$(wc -l <out)" -eq 1 ] || wrong "not one line"
+[ -z "$("$vdmcp" --quiet src dst)" ] || wrong "not quiet"
+rm dst out
+
+refuses 2 "no arguments"
+refuses 2 "threads, not yet" --mover threads src dst
+refuses 2 "dml, not yet" --mover dml src dst
+refuses 2 "unknown mover" --mover sledge src dst
+refuses 2 "unknown option" --fast src dst
+refuses 1 "same file" src src
+ln src link
+refuses 1 "same file by link" src link
+rm link
+ln -s src link
+refuses 1 "same file by symbolic link" link src
+rm link
+mkdir dir
+refuses 1 "directory" dir dst
+refuses 1 "onto a directory" src dir
+rmdir dir
+mkfifo fifo
+refuses 1 "pipe" fifo dst
+rm fifo
+refuses 1 "no such source" nothing dst
+refuses 1 "no such folder" src no/such/dst
+only src
+
+# No room: the limit on a file's size stands for a full disk.
+head -c 5000000 /dev/zero >src
+echo old >dst
+(ulimit -f 100; refuses 1 "no room" src dst; exit $failed) || failed=1
+[ "$(cat dst)" = old ] || wrong "no room: the old destination is gone"
+only "dst src"
+rm dst
+
+# A sparse source of which more is claimed than is there.
+truncate -s 200M src
+copies sparse --verify
+
+# Truncated while it is copied: an error, no signal, nothing left.
+head -c 400000000 /dev/zero >src
+for i in 1 2 3 4 5 6 7 8; do
+	"$vdmcp" src dst >out 2>err &
+	pid=$!
+	while kill -0 $pid 2>/dev/null && ! ls | grep -q vdmcp; do :; done
+	truncate -s 1000 src
+	wait $pid
+	status=$?
+	[ $status -lt 128 ] || wrong "truncated: signal, status $status"
+	[ $status -ne 1 ] || { truncated=1; [ ! -e dst ] || wrong "truncated: dst"; }
+	rm -f dst out err
+	truncate -s 400000000 src
+	[ -z "${truncated:-}" ] || break
+done
+[ -n "${truncated:-}" ] || wrong "truncation was never seen"
+only src
+
+# Interrupted: nothing left, and dead by the signal.
+for i in 1 2 3 4 5 6 7 8; do
+	"$vdmcp" src dst >out 2>err &
+	pid=$!
+	while kill -0 $pid 2>/dev/null && ! ls | grep -q vdmcp; do :; done
+	kill -TERM $pid
+	wait $pid
+	status=$?
+	[ $status -eq 143 ] && { interrupted=1; [ ! -e dst ] || wrong "dst"; }
+	[ $status -eq 143 ] || [ $status -eq 0 ] || wrong "killed: status $status"
+	rm -f dst out err
+	[ -z "${interrupted:-}" ] || break
+done
+[ -n "${interrupted:-}" ] || wrong "the signal always came too late"
+only src
+
+# A terminal shows the bar.
+if command -v script >/dev/null; then
+	script -qec "$vdmcp --verify src dst" tty </dev/null >/dev/null ||
+		wrong "terminal: status"
+	grep -q '100%.*left' tty || wrong "no progress bar"
+	grep -q 'verified' tty || wrong "no summary"
+else
+	echo "no script(1): the progress bar is not tested"
+fi
+
+[ $failed -eq 0 ] && echo "vdmcp: all as it should be"
+exit $failed
