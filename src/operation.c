@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "memory.h"
 
@@ -24,7 +25,10 @@ run_move(void *dest, const void *src, size_t n, uint64_t flags)
 	if (!is_valid(flags, dest, src, n))
 		return VDM_ERROR_JOB_CORRUPTED;
 
-	if (n != 0)
+	/* The plain case here, which saves small operations a call. */
+	if (flags == 0 && n != 0)
+		memmove(dest, src, n);
+	else if (n != 0)
 		mia_memory_move(dest, src, n, (unsigned)flags);
 	return VDM_SUCCESS;
 }
@@ -70,30 +74,22 @@ mia_operation_run(const struct vdm_operation *op)
 	}
 }
 
+_Static_assert(offsetof(struct vdm_operation_data_memcpy, dest) == 0 &&
+		offsetof(struct vdm_operation_data_memmove, dest) == 0 &&
+		offsetof(struct vdm_operation_data_memset, str) == 0,
+	"mia_operation_output() relies on it");
+
 void
 mia_operation_output(const struct vdm_operation *op,
 	enum vdm_operation_result result, struct vdm_operation_output *output)
 {
+	const bool has_dest =
+		result == VDM_SUCCESS && op->type != VDM_OPERATION_FLUSH;
+
+	/* The destination is the first member of every operation that has one. */
 	output->type = op->type;
 	output->result = result;
-	output->output.flush.unused = 0;
-
-	if (result != VDM_SUCCESS)
-		return;
-
-	switch (op->type) {
-	case VDM_OPERATION_MEMCPY:
-		output->output.memcpy.dest = op->data.memcpy.dest;
-		break;
-	case VDM_OPERATION_MEMMOVE:
-		output->output.memmove.dest = op->data.memmove.dest;
-		break;
-	case VDM_OPERATION_MEMSET:
-		output->output.memset.str = op->data.memset.str;
-		break;
-	case VDM_OPERATION_FLUSH:
-		break;
-	}
+	output->output.memcpy.dest = has_dest ? op->data.memcpy.dest : NULL;
 }
 
 int

@@ -365,8 +365,11 @@ room(struct mia_operation_pool *pool)
 	return pool->ntaken < max ? max - pool->ntaken : 0;
 }
 
-/* The cache of this thread is empty, or another pool's, or there is none. */
-static void *
+/*
+ * The cache of this thread is empty, or another pool's, or there is none. Not
+ * inlined: the registers it needs would be saved on the common path too.
+ */
+__attribute__((noinline)) static void *
 get_slow(struct mia_operation_pool *pool)
 {
 	struct thread *thread = thread_get();
@@ -435,7 +438,7 @@ mia_operation_pool_get(struct mia_operation_pool *pool)
 }
 
 /* The cache of this thread is full, or another pool's, or there is none. */
-static void
+__attribute__((noinline)) static void
 put_slow(struct slot *slot)
 {
 	struct thread *thread = thread_get();
