@@ -29,7 +29,6 @@ copy_one(struct vdm *vdm)
 	FUTURE_BUSY_POLL(&f);
 	if (FUTURE_OUTPUT(&f)->result != VDM_SUCCESS)
 		return -1;
-
 	printf("one copy: %s\n", copy);
 	return 0;
 }
@@ -42,11 +41,8 @@ copy_many(struct vdm *vdm, char *dst, const char *src)
 	struct future *futs[PARTS];
 	struct runtime *runtime = runtime_new();
 
-	if (runtime == NULL) {
-		perror("runtime_new");
+	if (runtime == NULL)
 		return -1;
-	}
-
 	for (size_t i = 0; i < PARTS; i++) {
 		copies[i] = vdm_memcpy(vdm, dst + i * PART_SIZE,
 			src + i * PART_SIZE, PART_SIZE, 0);
@@ -55,14 +51,13 @@ copy_many(struct vdm *vdm, char *dst, const char *src)
 
 	runtime_wait_multiple(runtime, futs, PARTS);
 	runtime_delete(runtime);
-
 	for (size_t i = 0; i < PARTS; i++)
 		if (FUTURE_OUTPUT(&copies[i])->result != VDM_SUCCESS)
 			return -1;
 
+	const int differ = memcmp(dst, src, PARTS * PART_SIZE);
 	printf("%d copies of %zu bytes: %s\n", PARTS, PART_SIZE,
-		memcmp(dst, src, PARTS * PART_SIZE) == 0 ? "equal"
-							 : "different");
+		differ ? "different" : "equal");
 	return 0;
 }
 
@@ -75,7 +70,6 @@ struct sum_data {
 struct sum_output {
 	unsigned long sum;
 };
-
 FUTURE(sum_future, struct sum_data, struct sum_output);
 
 static enum future_state
@@ -96,7 +90,6 @@ struct copy_and_sum_data {
 	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
 	FUTURE_CHAIN_ENTRY_LAST(struct sum_future, sum);
 };
-
 FUTURE(copy_and_sum, struct copy_and_sum_data, struct sum_output);
 
 /* Between the entries: the destination of the copy is what is to be summed. */
@@ -142,22 +135,23 @@ main(void)
 	struct data_mover_sync *dms = data_mover_sync_new();
 	char *src = malloc(PARTS * PART_SIZE);
 	char *dst = malloc(PARTS * PART_SIZE);
-	int ret = EXIT_FAILURE;
+	int ret = -1;
 
-	if (dms == NULL || src == NULL || dst == NULL) {
-		perror("basic");
-	} else {
+	if (dms != NULL && src != NULL && dst != NULL) {
 		struct vdm *vdm = data_mover_sync_get_vdm(dms);
 
 		memset(src, 1, PARTS * PART_SIZE);
-		if (copy_one(vdm) == 0 && copy_many(vdm, dst, src) == 0) {
+		ret = copy_one(vdm);
+		if (ret == 0)
+			ret = copy_many(vdm, dst, src);
+		if (ret == 0)
 			copy_then_sum(vdm, dst, src, PART_SIZE);
-			ret = EXIT_SUCCESS;
-		}
 	}
+	if (ret != 0)
+		fputs("basic: no memory\n", stderr);
 
 	free(dst);
 	free(src);
 	data_mover_sync_delete(dms);
-	return ret;
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* test_vdm.c -- the shared poll, over movers that this test makes up */
+
+#include "test.h"
+
+#include "libminiasync/vdm.h"
+
+static struct {
+	int news, starts, checks, deletes; /* calls */
+	int refuse;			   /* starts that say "not now" */
+	int running;			   /* checks that say RUNNING */
+	int last_notifier;		   /* of the last start: 1 or 0 */
+} calls;
+
+static void *
+op_new(struct vdm *vdm, const enum vdm_operation_type type)
+{
+	(void)type;
+	calls.news++;
+	return vdm->capabilities == 77 ? NULL : &calls;
+}
+
+static int
+op_start(void *data, const struct vdm_operation *op, struct future_notifier *n)
+{
+	assert_ptr_equal(data, &calls);
+	assert_int_equal(op->type, VDM_OPERATION_MEMCPY);
+	calls.starts++;
+	calls.last_notifier = n != NULL;
+	return calls.refuse-- > 0;
+}
+
+static enum future_state
+op_check(void *data, const struct vdm_operation *op)
+{
+	(void)data;
+	(void)op;
+	calls.checks++;
+	return calls.running-- > 0 ? FUTURE_STATE_RUNNING
+				   : FUTURE_STATE_COMPLETE;
+}
+
+static void
+op_delete(void *data, const struct vdm_operation *op,
+	struct vdm_operation_output *output)
+{
+	(void)data;
+	calls.deletes++;
+	output->type = op->type;
+	output->result = VDM_SUCCESS;
+}
+
+static int
+knows_renotify(void *future, enum future_property property)
+{
+	assert_int_equal(FUTURE_STATE((struct vdm_operation_future *)future),
+		FUTURE_STATE_RUNNING);
+	return property == FUTURE_PROPERTY_RENOTIFY ? FUTURE_PROPERTY_RENOTIFY
+						    : 0;
+}
+
+/* Movers of old answer every question alike. */
+static int
+answers_1_to_all(void *future, enum future_property property)
+{
+	(void)future;
+	(void)property;
+	return 1;
+}
+
+static struct vdm_operation_future
+start(struct vdm *vdm, int refuse, int running)
+{
+	memset(&calls, 0, sizeof(calls));
+	calls.refuse = refuse;
+	calls.running = running;
+	return vdm_memcpy(vdm, NULL, NULL, 0, 0);
+}
+
+static void
+steps_come_in_order_and_not_now_stays_idle(void **state)
+{
+	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0, NULL };
+	struct vdm_operation_future f = start(&vdm, 2, 2);
+	struct future_notifier n = { .notifier_used = FUTURE_NOTIFIER_WAKER };
+
+	(void)state;
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_IDLE);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
+			FUTURE_STATE_IDLE);
+		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
+	}
+	assert_int_equal(calls.checks, 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
+			FUTURE_STATE_RUNNING);
+	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
+		FUTURE_STATE_COMPLETE);
+	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+	assert_int_equal(calls.news, 1);
+	assert_int_equal(calls.starts, 3);
+	assert_int_equal(calls.checks, 3);
+	assert_int_equal(calls.deletes, 1);
+}
+
+static void
+only_a_mover_that_knows_renotify_is_started_again(void **state)
+{
+	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0,
+		answers_1_to_all };
+	struct vdm_operation_future f = start(&vdm, 0, 3);
+	struct future_notifier n = { .notifier_used = FUTURE_NOTIFIER_NONE };
+
+	(void)state;
+	assert_true(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
+		FUTURE_STATE_COMPLETE)
+		;
+	assert_int_equal(calls.starts, 1);
+
+	vdm.has_property = knows_renotify;
+	f = start(&vdm, 0, 4);
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	assert_int_equal(calls.last_notifier, 0);
+	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+	assert_int_equal(calls.starts, 2);
+	assert_int_equal(calls.last_notifier, 1);
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	assert_int_equal(calls.starts, 2);
+	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+	assert_int_equal(calls.starts, 3);
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+}
+
+static void
+null_from_op_new_is_out_of_memory(void **state)
+{
+	struct vdm vdm = { op_new, op_delete, op_start, op_check, 77, NULL };
+	struct vdm_operation_future f = start(&vdm, 0, 0);
+
+	(void)state;
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(calls.starts + calls.deletes, 0);
+	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+}
+
+static void
+supported_means_every_bit(void **state)
+{
+	struct vdm vdm = { op_new, op_delete, op_start, op_check,
+		VDM_F_MEM_DURABLE, NULL };
+
+	(void)state;
+	assert_true(vdm_is_supported(&vdm, VDM_F_MEM_DURABLE));
+	assert_false(vdm_is_supported(&vdm, VDM_F_NO_CACHE_HINT));
+	assert_false(vdm_is_supported(&vdm, VDM_F_VALID_FLAGS));
+	assert_true(vdm_is_supported(&vdm, 0));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(steps_come_in_order_and_not_now_stays_idle),
+		cmocka_unit_test(
+			only_a_mover_that_knows_renotify_is_started_again),
+		cmocka_unit_test(null_from_op_new_is_out_of_memory),
+		cmocka_unit_test(supported_means_every_bit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
