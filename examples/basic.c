@@ -54,10 +54,8 @@ copy_many(struct vdm *vdm, char *dst, const char *src)
 	for (size_t i = 0; i < PARTS; i++)
 		if (FUTURE_OUTPUT(&copies[i])->result != VDM_SUCCESS)
 			return -1;
-
-	const int differ = memcmp(dst, src, PARTS * PART_SIZE);
 	printf("%d copies of %zu bytes: %s\n", PARTS, PART_SIZE,
-		differ ? "different" : "equal");
+		memcmp(dst, src, PARTS * PART_SIZE) ? "different" : "equal");
 	return 0;
 }
 
@@ -66,22 +64,18 @@ struct sum_data {
 	const unsigned char *buf; /* NULL: the copy before it failed */
 	size_t n;
 };
-
-struct sum_output {
-	unsigned long sum;
-};
-FUTURE(sum_future, struct sum_data, struct sum_output);
+FUTURE(sum_future, struct sum_data, unsigned long);
 
 static enum future_state
 sum_task(struct future_context *context, struct future_notifier *notifier)
 {
 	struct sum_data *data = future_context_get_data(context);
-	struct sum_output *output = future_context_get_output(context);
+	unsigned long *sum = future_context_get_output(context);
 
 	(void)notifier; /* completes at once: there is nothing to announce */
-	output->sum = 0;
+	*sum = 0;
 	for (size_t i = 0; data->buf != NULL && i < data->n; i++)
-		output->sum += data->buf[i];
+		*sum += data->buf[i];
 	return FUTURE_STATE_COMPLETE;
 }
 
@@ -90,7 +84,7 @@ struct copy_and_sum_data {
 	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
 	FUTURE_CHAIN_ENTRY_LAST(struct sum_future, sum);
 };
-FUTURE(copy_and_sum, struct copy_and_sum_data, struct sum_output);
+FUTURE(copy_and_sum, struct copy_and_sum_data, unsigned long);
 
 /* Between the entries: the destination of the copy is what is to be summed. */
 static void
@@ -109,8 +103,8 @@ static void
 sum_to_chain(struct future_context *sum, struct future_context *chain, void *arg)
 {
 	(void)arg;
-	memcpy(future_context_get_output(chain), future_context_get_output(sum),
-		sizeof(struct sum_output));
+	*(unsigned long *)future_context_get_output(chain) =
+		*(unsigned long *)future_context_get_output(sum);
 }
 
 static void
@@ -126,7 +120,7 @@ copy_then_sum(struct vdm *vdm, char *dst, const char *src, size_t n)
 	FUTURE_CHAIN_INIT(&chain);
 
 	FUTURE_BUSY_POLL(&chain);
-	printf("copy, then sum: %lu\n", FUTURE_OUTPUT(&chain)->sum);
+	printf("copy, then sum: %lu\n", *FUTURE_OUTPUT(&chain));
 }
 
 int
@@ -141,11 +135,8 @@ main(void)
 		struct vdm *vdm = data_mover_sync_get_vdm(dms);
 
 		memset(src, 1, PARTS * PART_SIZE);
-		ret = copy_one(vdm);
-		if (ret == 0)
-			ret = copy_many(vdm, dst, src);
-		if (ret == 0)
-			copy_then_sum(vdm, dst, src, PART_SIZE);
+		ret = copy_one(vdm) | copy_many(vdm, dst, src);
+		copy_then_sum(vdm, dst, src, PART_SIZE);
 	}
 	if (ret != 0)
 		fputs("basic: no memory\n", stderr);
