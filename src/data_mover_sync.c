@@ -24,7 +24,7 @@
 
 struct data_mover_sync {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
-	struct mia_operation_pool *pool;
+	struct mia_operation_pool pool;
 };
 
 /* What is remembered of an operation from op_start to op_delete. */
@@ -38,7 +38,7 @@ sync_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 	struct data_mover_sync *dms = (struct data_mover_sync *)vdm;
 
 	(void)type; /* an unknown one is refused when it is started */
-	return mia_operation_pool_get(dms->pool);
+	return mia_operation_pool_get(&dms->pool);
 }
 
 static int
@@ -90,12 +90,7 @@ data_mover_sync_new(void)
 		return NULL;
 
 	dms->vdm = sync_vdm;
-	dms->pool = mia_operation_pool_new(sizeof(struct sync_operation));
-	if (dms->pool == NULL) {
-		free(dms);
-		return NULL;
-	}
-
+	mia_operation_pool_init(&dms->pool, sizeof(struct sync_operation));
 	return dms;
 }
 
@@ -117,6 +112,6 @@ data_mover_sync_delete(struct data_mover_sync *dms)
 	if (dms == NULL)
 		return;
 
-	mia_operation_pool_delete(dms->pool);
+	mia_operation_pool_fini(&dms->pool);
 	free(dms);
 }

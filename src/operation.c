@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <string.h>
 
 #include "memory.h"
 
@@ -20,16 +19,13 @@ is_valid(uint64_t flags, const void *a, const void *b, size_t n)
 }
 
 static enum vdm_operation_result
-run_move(void *dest, const void *src, size_t n, uint64_t flags)
+run_move(const struct vdm_operation_data_memmove *op)
 {
-	if (!is_valid(flags, dest, src, n))
+	if (!is_valid(op->flags, op->dest, op->src, op->n))
 		return VDM_ERROR_JOB_CORRUPTED;
 
-	/* The plain case here, which saves small operations a call. */
-	if (flags == 0 && n != 0)
-		memmove(dest, src, n);
-	else if (n != 0)
-		mia_memory_move(dest, src, n, (unsigned)flags);
+	if (op->n != 0)
+		mia_memory_move(op->dest, op->src, op->n, (unsigned)op->flags);
 	return VDM_SUCCESS;
 }
 
@@ -56,15 +52,12 @@ run_flush(const struct vdm_operation_data_flush *op)
 }
 
 enum vdm_operation_result
-mia_operation_run(const struct vdm_operation *op)
+mia_operation_run_any(const struct vdm_operation *op)
 {
 	switch (op->type) {
 	case VDM_OPERATION_MEMCPY:
-		return run_move(op->data.memcpy.dest, op->data.memcpy.src,
-			op->data.memcpy.n, op->data.memcpy.flags);
 	case VDM_OPERATION_MEMMOVE:
-		return run_move(op->data.memmove.dest, op->data.memmove.src,
-			op->data.memmove.n, op->data.memmove.flags);
+		return run_move(&op->data.memmove);
 	case VDM_OPERATION_MEMSET:
 		return run_set(&op->data.memset);
 	case VDM_OPERATION_FLUSH:
@@ -74,29 +67,24 @@ mia_operation_run(const struct vdm_operation *op)
 	}
 }
 
-_Static_assert(offsetof(struct vdm_operation_data_memcpy, dest) == 0 &&
+/* What this file and operation.h take for granted. */
+_Static_assert(sizeof(struct vdm_operation_data_memcpy) ==
+			sizeof(struct vdm_operation_data_memmove) &&
+		offsetof(struct vdm_operation_data_memcpy, dest) == 0 &&
 		offsetof(struct vdm_operation_data_memmove, dest) == 0 &&
-		offsetof(struct vdm_operation_data_memset, str) == 0,
-	"mia_operation_output() relies on it");
-
-void
-mia_operation_output(const struct vdm_operation *op,
-	enum vdm_operation_result result, struct vdm_operation_output *output)
-{
-	const bool has_dest =
-		result == VDM_SUCCESS && op->type != VDM_OPERATION_FLUSH;
-
-	/* The destination is the first member of every operation that has one. */
-	output->type = op->type;
-	output->result = result;
-	output->output.memcpy.dest = has_dest ? op->data.memcpy.dest : NULL;
-}
+		offsetof(struct vdm_operation_data_memset, str) == 0 &&
+		offsetof(struct vdm_operation_data_memcpy, src) ==
+			offsetof(struct vdm_operation_data_memmove, src) &&
+		offsetof(struct vdm_operation_data_memcpy, n) ==
+			offsetof(struct vdm_operation_data_memmove, n) &&
+		offsetof(struct vdm_operation_data_memcpy, flags) ==
+			offsetof(struct vdm_operation_data_memmove, flags),
+	"the layouts of the operations agree");
 
 int
 mia_operation_set_capabilities(struct vdm *vdm, unsigned flags)
 {
-	if ((flags & ~VDM_F_VALID_FLAGS) != 0 ||
-		flags == VDM_F_NO_CACHE_HINT) {
+	if ((flags & ~VDM_F_VALID_FLAGS) != 0 || flags == VDM_F_NO_CACHE_HINT) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -10,6 +10,9 @@
 /* Bytes between two variables that two CPUs write without disturbing. */
 #define MIA_CACHE_LINE 64
 
+/* Keeps the rare branch out of the way of the common one. */
+#define MIA_UNLIKELY(condition) __builtin_expect(condition, 0)
+
 /* A few words per thread; initial-exec makes the access one instruction. */
 #if defined(__ELF__)
 #define MIA_THREAD_LOCAL \

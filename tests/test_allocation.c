@@ -108,7 +108,7 @@ static void
 constructors_fail_cleanly_at_each_allocation(void **state)
 {
 	(void)state;
-	ladder(make_sync, end_sync, 2);
+	ladder(make_sync, end_sync, 1);
 	ladder(make_runtime, end_runtime, 3);
 }
 
