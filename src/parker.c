@@ -28,6 +28,27 @@ enum { EMPTY, PARKED, NOTIFIED };
 
 #define NS_PER_S 1000000000u
 
+/* When the sleep ends, on the monotonic clock. */
+static struct timespec
+after(uint64_t ns)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	ns += (uint64_t)until.tv_nsec;
+	until.tv_sec += (time_t)(ns / NS_PER_S);
+	until.tv_nsec = (long)(ns % NS_PER_S);
+	return until;
+}
+
+/* Relaxed: the exchange in mia_parker_park() acquires. */
+static bool
+is_parked(struct mia_parker *parker)
+{
+	return atomic_load_explicit(&parker->state, memory_order_relaxed) ==
+		PARKED;
+}
+
 #ifdef MIA_PARKER_PORTABLE
 
 int
@@ -63,19 +84,11 @@ mia_parker_fini(struct mia_parker *parker)
 static void
 sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 {
-	struct timespec until;
+	const struct timespec until = after(ns);
 	int error = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	ns += (uint64_t)until.tv_nsec;
-	until.tv_sec += (time_t)(ns / NS_PER_S);
-	until.tv_nsec = (long)(ns % NS_PER_S);
-
 	pthread_mutex_lock(&parker->mutex);
-	/* Relaxed: the exchange in mia_parker_park() acquires. */
-	while (error == 0 &&
-		atomic_load_explicit(&parker->state, memory_order_relaxed) ==
-			PARKED)
+	while (error == 0 && is_parked(parker))
 		error = pthread_cond_timedwait(
 			&parker->cond, &parker->mutex, &until);
 	pthread_mutex_unlock(&parker->mutex);
@@ -105,19 +118,23 @@ mia_parker_fini(struct mia_parker *parker)
 	(void)parker;
 }
 
-/* futex(2): the time-out of FUTEX_WAIT is relative and monotonic. */
+/*
+ * futex(2): the time-out of FUTEX_WAIT_BITSET is absolute and monotonic. It
+ * may return early for a signal, or for the FUTEX_WAKE that belongs to an
+ * earlier token and was late.
+ */
 static void
 sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 {
 	const int saved_errno = errno;
-	const struct timespec timeout = {
-		.tv_sec = (time_t)(ns / NS_PER_S),
-		.tv_nsec = (long)(ns % NS_PER_S),
-	};
+	const struct timespec until = after(ns);
+	long result;
 
-	/* Early returns (EINTR, EAGAIN, ...) are left to the caller's loop. */
-	syscall(SYS_futex, &parker->state, FUTEX_WAIT_PRIVATE, PARKED, &timeout,
-		NULL, 0);
+	do {
+		result = syscall(SYS_futex, &parker->state,
+			FUTEX_WAIT_BITSET_PRIVATE, PARKED, &until, NULL,
+			FUTEX_BITSET_MATCH_ANY);
+	} while ((result == 0 || errno == EINTR) && is_parked(parker));
 	errno = saved_errno;
 }
 
@@ -144,7 +161,7 @@ mia_parker_park(struct mia_parker *parker, uint64_t ns)
 		sleep_while_parked(parker, ns);
 
 	/*
-	 * NOTIFIED, or still PARKED after a time-out or an early return.
+	 * NOTIFIED, or still PARKED after a time-out.
 	 * Acquire: pairs with the release in mia_parker_unpark().
 	 */
 	return atomic_exchange_explicit(
@@ -159,7 +176,7 @@ mia_parker_unpark(struct mia_parker *parker)
 	 * the sleeper may be on its way already, so wake_parked() may wake
 	 * nobody; the parker must not be freed under it.
 	 */
-	if (atomic_exchange_explicit(&parker->state, NOTIFIED,
-		    memory_order_release) == PARKED)
+	if (atomic_exchange_explicit(
+		    &parker->state, NOTIFIED, memory_order_release) == PARKED)
 		wake_parked(parker);
 }

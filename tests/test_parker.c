@@ -4,8 +4,16 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 
 #include "parker.h"
+
+#ifndef MIA_PARKER_PORTABLE
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #define SECOND UINT64_C(1000000000)
 
@@ -40,6 +48,61 @@ park_times_out_and_keeps_errno(void **state)
 	mia_parker_fini(&parker);
 }
 
+/*
+ * Signals, and a FUTEX_WAKE that another token's unpark was late with, are not
+ * a token: the sleep goes on.
+ */
+struct stray {
+	struct mia_parker *parker;
+	pthread_t sleeper;
+	atomic_bool stop;
+};
+
+static void
+ignore(int number)
+{
+	(void)number;
+}
+
+static void *
+stray_run(void *arg)
+{
+	struct stray *stray = arg;
+
+	while (!atomic_load(&stray->stop)) {
+		pthread_kill(stray->sleeper, SIGUSR1);
+#ifndef MIA_PARKER_PORTABLE
+		syscall(SYS_futex, &stray->parker->state, FUTEX_WAKE_PRIVATE, 1,
+			NULL, NULL, 0);
+#endif
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void
+stray_wakes_and_signals_do_not_end_the_sleep(void **state)
+{
+	const struct sigaction action = { .sa_handler = ignore };
+	struct mia_parker parker;
+	struct stray stray = { .parker = &parker, .sleeper = pthread_self() };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(mia_parker_init(&parker), 0);
+	sigaction(SIGUSR1, &action, NULL);
+	pthread_create(&thread, NULL, stray_run, &stray);
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+	const bool token = mia_parker_park(&parker, SECOND / 10);
+	const uint64_t slept = test_clock_ns(CLOCK_MONOTONIC) - start;
+
+	atomic_store(&stray.stop, true);
+	pthread_join(thread, NULL);
+	assert_false(token);
+	assert_true(slept >= SECOND / 10);
+	mia_parker_fini(&parker);
+}
+
 /* Two threads wake each other in turn; a lost wake would time out. */
 struct ping {
 	struct mia_parker parkers[2];
@@ -67,6 +130,7 @@ no_wake_is_lost_and_data_goes_with_the_token(void **state)
 {
 	struct ping ping = { .rounds = 30000 / TEST_SLOWDOWN };
 	pthread_t thread;
+	int lost = 0;
 
 	(void)state;
 	mia_parker_init(&ping.parkers[0]);
@@ -75,9 +139,11 @@ no_wake_is_lost_and_data_goes_with_the_token(void **state)
 	for (int i = 0; i < ping.rounds; i++) {
 		ping.counter++;
 		mia_parker_unpark(&ping.parkers[1]);
-		assert_true(mia_parker_park(&ping.parkers[0], 60 * SECOND));
+		if (!mia_parker_park(&ping.parkers[0], 60 * SECOND))
+			lost++;
 	}
 	pthread_join(thread, NULL);
+	assert_int_equal(lost, 0);
 	assert_int_equal(ping.lost, 0);
 	assert_int_equal(ping.counter, 2 * ping.rounds);
 	mia_parker_fini(&ping.parkers[0]);
@@ -90,6 +156,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unpark_before_park_is_not_lost),
 		cmocka_unit_test(park_times_out_and_keeps_errno),
+		cmocka_unit_test(stray_wakes_and_signals_do_not_end_the_sleep),
 		cmocka_unit_test(no_wake_is_lost_and_data_goes_with_the_token),
 	};
 
