@@ -18,52 +18,54 @@ is_valid(uint64_t flags, const void *a, const void *b, size_t n)
 		((a != NULL && b != NULL) || n == 0);
 }
 
-static enum vdm_operation_result
-run_move(const struct vdm_operation_data_memmove *op)
+bool
+mia_operation_is_valid(const struct vdm_operation *op)
 {
-	if (!is_valid(op->flags, op->dest, op->src, op->n))
-		return VDM_ERROR_JOB_CORRUPTED;
+	const struct vdm_operation_data_memmove *move = &op->data.memmove;
+	const struct vdm_operation_data_memset *set = &op->data.memset;
+	const struct vdm_operation_data_flush *flush = &op->data.flush;
 
-	if (op->n != 0)
-		mia_memory_move(op->dest, op->src, op->n, (unsigned)op->flags);
-	return VDM_SUCCESS;
-}
-
-static enum vdm_operation_result
-run_set(const struct vdm_operation_data_memset *op)
-{
-	if (!is_valid(op->flags, op->str, op->str, op->n))
-		return VDM_ERROR_JOB_CORRUPTED;
-
-	if (op->n != 0)
-		mia_memory_set(op->str, op->c, op->n, (unsigned)op->flags);
-	return VDM_SUCCESS;
-}
-
-static enum vdm_operation_result
-run_flush(const struct vdm_operation_data_flush *op)
-{
-	if (!is_valid(op->flags, op->dest, op->dest, op->n))
-		return VDM_ERROR_JOB_CORRUPTED;
-
-	if (op->n != 0 && !mia_memory_flush(op->dest, op->n))
-		return VDM_ERROR_JOB_CORRUPTED;
-	return VDM_SUCCESS;
+	switch (op->type) {
+	case VDM_OPERATION_MEMCPY:
+	case VDM_OPERATION_MEMMOVE:
+		return is_valid(move->flags, move->dest, move->src, move->n);
+	case VDM_OPERATION_MEMSET:
+		return is_valid(set->flags, set->str, set->str, set->n);
+	case VDM_OPERATION_FLUSH:
+		return is_valid(
+			flush->flags, flush->dest, flush->dest, flush->n);
+	default:
+		return false;
+	}
 }
 
 enum vdm_operation_result
 mia_operation_run_any(const struct vdm_operation *op)
 {
+	const struct vdm_operation_data_memmove *move = &op->data.memmove;
+	const struct vdm_operation_data_memset *set = &op->data.memset;
+	const struct vdm_operation_data_flush *flush = &op->data.flush;
+
+	if (!mia_operation_is_valid(op))
+		return VDM_ERROR_JOB_CORRUPTED;
+
 	switch (op->type) {
 	case VDM_OPERATION_MEMCPY:
 	case VDM_OPERATION_MEMMOVE:
-		return run_move(&op->data.memmove);
+		if (move->n != 0)
+			mia_memory_move(move->dest, move->src, move->n,
+				(unsigned)move->flags);
+		return VDM_SUCCESS;
 	case VDM_OPERATION_MEMSET:
-		return run_set(&op->data.memset);
+		if (set->n != 0)
+			mia_memory_set(set->str, set->c, set->n,
+				(unsigned)set->flags);
+		return VDM_SUCCESS;
 	case VDM_OPERATION_FLUSH:
-		return run_flush(&op->data.flush);
 	default:
-		return VDM_ERROR_JOB_CORRUPTED;
+		return flush->n == 0 || mia_memory_flush(flush->dest, flush->n)
+			? VDM_SUCCESS
+			: VDM_ERROR_JOB_CORRUPTED;
 	}
 }
 

@@ -8,10 +8,14 @@
 #ifndef LIBMINIASYNC_OPERATION_H
 #define LIBMINIASYNC_OPERATION_H 1
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "libminiasync/vdm.h"
 #include "platform.h"
+
+/* Whether mia_operation_run() would do it, on a CPU that can. */
+bool mia_operation_is_valid(const struct vdm_operation *op);
 
 /* Does any operation, as mia_operation_run() says. */
 enum vdm_operation_result mia_operation_run_any(const struct vdm_operation *op);

@@ -7,6 +7,10 @@
 #ifndef LIBMINIASYNC_PLATFORM_H
 #define LIBMINIASYNC_PLATFORM_H 1
 
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
 /* Bytes between two variables that two CPUs write without disturbing. */
 #define MIA_CACHE_LINE 64
 
@@ -20,5 +24,20 @@
 #else
 #define MIA_THREAD_LOCAL _Thread_local
 #endif
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t mia_clock_ns(void);
+
+/* CPUs that the calling thread may run on, from 1. Does not keep errno. */
+size_t mia_usable_cpus(void);
+
+/*
+ * pthread_create(), for a thread that takes no signals but those that a fault
+ * of its own raises. Returns 0 or an error number.
+ */
+int mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
+
+/* Names the calling thread miniasync/<number>, where threads have names. */
+void mia_thread_name(size_t number);
 
 #endif /* LIBMINIASYNC_PLATFORM_H */

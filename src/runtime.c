@@ -658,7 +658,7 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 		waiter->notifier.waker.wake = wake;
 		waiter->notifier.poller.ptr_to_monitor = NULL;
 		waiter->notifier.notifier_used = FUTURE_NOTIFIER_NONE;
-		waiter->notifier.padding = 0;
+		waiter->notifier.padding = FUTURE_NOTIFIER_INLINE_;
 		waiter->fut = futs[i];
 		waiter->linger = 0;
 		waiter->started = false;

@@ -226,6 +226,93 @@ asynchronous_futures_first_else_the_callers_order(void **state)
 	runtime_delete(runtime);
 }
 
+/* Futures that move on by polls alone, whatever they promised. */
+struct steps_data {
+	int left;
+	bool wakes; /* once, by the first poll, and too early */
+};
+
+FUTURE(steps_future, struct steps_data, char);
+
+static enum future_state
+steps_task(struct future_context *context, struct future_notifier *n)
+{
+	struct steps_data *data = future_context_get_data(context);
+
+	if (data->left-- == 0)
+		return FUTURE_STATE_COMPLETE;
+	if (data->wakes) {
+		data->wakes = false;
+		n->notifier_used = FUTURE_NOTIFIER_WAKER;
+		FUTURE_WAKER_WAKE(&n->waker);
+	}
+	return FUTURE_STATE_RUNNING;
+}
+
+static uint64_t
+wait_for_steps(struct runtime *runtime, int steps, bool wakes)
+{
+	struct steps_future f = { .data = { steps, wakes } };
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+	FUTURE_INIT(&f, steps_task);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	return test_clock_ns(CLOCK_MONOTONIC) - start;
+}
+
+/* The safety net alone would take 17 s for the first, 4 s for the others. */
+static void
+futures_that_need_more_polls_get_them_soon(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	uint64_t ns = 0;
+
+	(void)state;
+	assert_true(wait_for_steps(runtime, 300, false) < 5000 * MS);
+	for (int i = 0; i < 10; i++)
+		ns += wait_for_steps(runtime, 12, true);
+	assert_true(ns < 2000 * MS);
+	runtime_delete(runtime);
+}
+
+/* The last of three wakes all, itself first: polled in the caller's order. */
+static struct future_waker wakers[3];
+
+static enum future_state
+reverse_task(struct future_context *context, struct future_notifier *n)
+{
+	struct order_data *data = future_context_get_data(context);
+
+	order[norder++] = data->name;
+	if (data->left-- == 0)
+		return FUTURE_STATE_COMPLETE;
+	wakers[data->name - 'a'] = n->waker;
+	n->notifier_used = FUTURE_NOTIFIER_WAKER;
+	for (int i = 2; i >= 0 && data->name == 'c'; i--)
+		FUTURE_WAKER_WAKE(&wakers[i]);
+	return FUTURE_STATE_RUNNING;
+}
+
+static void
+woken_futures_are_polled_in_the_callers_order(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct order_future f[3];
+	struct future *futs[3];
+
+	(void)state;
+	norder = 0;
+	for (int i = 0; i < 3; i++) {
+		f[i].data = (struct order_data){ (char)('a' + i), false, 1 };
+		FUTURE_INIT(&f[i], reverse_task);
+		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+	}
+	runtime_wait_multiple(runtime, futs, 3);
+	assert_int_equal(norder, 6);
+	assert_memory_equal(order, "abcabc", 6);
+	runtime_delete(runtime);
+}
+
 static void
 complete_none_twice_and_null_property_are_fine(void **state)
 {
@@ -478,6 +565,8 @@ main(void)
 		cmocka_unit_test(futures_that_never_wake_are_found),
 		cmocka_unit_test(
 			asynchronous_futures_first_else_the_callers_order),
+		cmocka_unit_test(futures_that_need_more_polls_get_them_soon),
+		cmocka_unit_test(woken_futures_are_polled_in_the_callers_order),
 		cmocka_unit_test(
 			complete_none_twice_and_null_property_are_fine),
 		cmocka_unit_test(duplicates_finish_with_the_first_wake),

@@ -98,6 +98,13 @@ struct future_notifier {
 	uint32_t padding;
 };
 
+/*
+ * Private: the padding of a notifier whose owner polls right after a poll that
+ * did small work itself, as the runtime does. All other owners get from an
+ * asynchronous mover what they asked for, a wake.
+ */
+#define FUTURE_NOTIFIER_INLINE_ UINT32_C(0x6d696e6c)
+
 enum future_property {
 	/* Progress is made between polls, by a thread or a device. */
 	FUTURE_PROPERTY_ASYNC = 0,

@@ -1,0 +1,990 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * data_mover_threads.c -- the mover with worker threads
+ *
+ *	op_start --> queue --> worker: run --> complete --> waker
+ *	    |                    |                 |
+ *	    | small: done here   | big: idle       | op_check sees DONE
+ *	    v                    v workers help    v
+ *
+ * Three parts, each with its rules above it: the completion of one operation
+ * (state), the sharing of a big one (shared), and which worker sleeps (awake).
+ */
+
+#include "libminiasync/data_mover_threads.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "memory.h"
+#include "operation.h"
+#include "operation_pool.h"
+#include "platform.h"
+#include "queue.h"
+
+/*
+ * Bytes. Up to INLINE_MAX a poll does the work itself; from SHARE_MIN on idle
+ * workers help, in chunks. How they were measured is in doc/design.md.
+ */
+#define INLINE_MAX ((size_t)16384)
+#define SHARE_MIN ((size_t)524288)
+#define SHARE_CHUNK ((size_t)131072)
+
+/* How long a worker without work looks for some before it sleeps. */
+#define SEARCH_NS 20000u
+
+/* How long op_check waits for a waker that is being called. */
+#define WAKER_WAIT_NS 20000000u
+
+/* CPU pauses before a loop that waits for another thread yields to it. */
+#define SPINS 128
+
+/* Operations that wait for a worker of the default mover. */
+#define DEFAULT_QUEUE 128
+
+struct threads_operation {
+	_Atomic uint64_t state; /* enum state; what a POLLER monitors */
+	struct data_mover_threads *dmt;
+	struct future_waker waker; /* of whom state says; see below */
+	_Atomic int result;        /* enum vdm_operation_result */
+
+	/* Of an operation that is shared. */
+	atomic_uint sharers;                   /* workers at it */
+	atomic_size_t claimed;                 /* bytes */
+	struct threads_operation *next_shared; /* under share_lock */
+
+	struct vdm_operation operation;
+};
+
+/* Whole cache lines, so that two operations share none. */
+#define OPERATION_SIZE \
+	((sizeof(struct threads_operation) + MIA_CACHE_LINE - 1) / \
+		MIA_CACHE_LINE * MIA_CACHE_LINE)
+
+typedef void (*any_fn)(void);
+
+struct worker {
+	struct data_mover_threads *dmt;
+	size_t number;
+	pthread_t thread;
+};
+
+struct data_mover_threads {
+	struct vdm vdm; /* first: op_new gets a pointer to it */
+	struct mia_operation_pool pool;
+	enum future_notifier_type desired_notifier;
+	_Atomic(memcpy_fn) memcpy_fn; /* NULL: built-in */
+	_Atomic(memmove_fn) memmove_fn;
+	_Atomic(memset_fn) memset_fn;
+
+	struct mia_queue queue;
+
+	pthread_mutex_t share_lock;
+	struct threads_operation *shared; /* under share_lock */
+	atomic_size_t nshared;
+
+	_Alignas(MIA_CACHE_LINE) atomic_size_t awake;
+	sem_t tokens;
+	atomic_bool stop;
+	bool spins; /* it makes sense to search with more than one CPU */
+
+	size_t nworkers;
+	struct worker *workers;
+};
+
+/* What a loop does that waits for a few instructions of another thread. */
+static void
+pause_or_yield(unsigned *spins)
+{
+	if (*spins < SPINS) {
+		++*spins;
+		future_cpu_pause_impl();
+	} else {
+		sched_yield();
+	}
+}
+
+/*
+ * Completion
+ *
+ *	NEW --> PENDING --> WAKING --> DONE
+ *	          ^  |       |  ^
+ *	          |  v       v  |
+ *	         LOCKED --> POLLED
+ *
+ *   NEW      not started
+ *   PENDING  with a worker or on the way to one; the waker is as it was left
+ *   LOCKED   the polling thread is putting another waker in
+ *   WAKING   the result is there; the worker reads and calls the waker
+ *   POLLED   like WAKING, and a poll has said RUNNING since, or put another
+ *            waker in: the worker has to call the waker once more
+ *   DONE     complete; the worker is gone
+ *
+ * Only the worker leaves PENDING for WAKING and WAKING for DONE; only the
+ * polling thread locks. No wake is lost, because a poll that says RUNNING
+ * found PENDING, so that the waker is still to be called, or leaves POLLED.
+ * The waker is not touched after a poll has said COMPLETE, because that takes
+ * DONE; or the poll is made by the very waker, on the worker, which then finds
+ * its operation gone from this_wake. Nothing waits for ever, because a poll
+ * that finds WAKING says RUNNING after a time.
+ */
+enum state { NEW, PENDING, LOCKED, WAKING, POLLED, DONE };
+
+/* The operation whose waker this thread is inside of, or NULL. */
+static MIA_THREAD_LOCAL struct threads_operation *this_wake;
+
+/* On the worker: the result is there. The operation may be gone afterwards. */
+static void
+complete(struct threads_operation *op)
+{
+	uint64_t state = PENDING;
+	unsigned spins = 0;
+
+	/*
+	 * Release: the data and the result, to the acquire of op_check. Also
+	 * acquire: pairs with the release of unlock(), for the waker.
+	 */
+	while (!atomic_compare_exchange_weak_explicit(&op->state, &state,
+		WAKING, memory_order_acq_rel, memory_order_relaxed)) {
+		state = PENDING; /* it was LOCKED */
+		pause_or_yield(&spins);
+	}
+
+	for (;;) {
+		const struct future_waker waker = op->waker;
+
+		if (waker.wake != NULL) {
+			this_wake = op;
+			FUTURE_WAKER_WAKE(&waker);
+			if (this_wake != op)
+				return; /* completed by its own waker */
+			this_wake = NULL;
+		}
+
+		/*
+		 * Release: all that the waker did happens before the poll that
+		 * says COMPLETE, and the owner's free(). The operation is not
+		 * ours any more.
+		 */
+		state = WAKING;
+		if (atomic_compare_exchange_strong_explicit(&op->state, &state,
+			    DONE, memory_order_release, memory_order_relaxed))
+			return;
+
+		/* Acquire: as above, for the waker. */
+		spins = 0;
+		state = POLLED;
+		while (!atomic_compare_exchange_weak_explicit(&op->state,
+			&state, WAKING, memory_order_acq_rel,
+			memory_order_relaxed)) {
+			state = POLLED; /* it was LOCKED */
+			pause_or_yield(&spins);
+		}
+	}
+}
+
+/* On the polling thread: the waker of a started operation is now this. */
+static void
+replace_waker(struct threads_operation *op, const struct future_waker *waker)
+{
+	/* Relaxed: only found out again by the compare-exchange. */
+	uint64_t state = atomic_load_explicit(&op->state, memory_order_relaxed);
+
+	/* A waker that polls itself: op_check will say COMPLETE. */
+	if (op == this_wake)
+		return;
+
+	while (state != DONE) {
+		/*
+		 * Acquire: pairs with the release in complete(); its reading
+		 * of the old waker happens before our writing.
+		 */
+		if (atomic_compare_exchange_weak_explicit(&op->state, &state,
+			    LOCKED, memory_order_acquire,
+			    memory_order_relaxed)) {
+			const bool same = op->waker.wake == waker->wake &&
+				op->waker.data == waker->data;
+
+			op->waker = *waker;
+
+			/* The old one is being called, or was for nothing. */
+			if (state == WAKING && !same)
+				state = POLLED;
+
+			/* Release: the waker, to the acquires in complete(). */
+			atomic_store_explicit(
+				&op->state, state, memory_order_release);
+			return;
+		}
+	}
+}
+
+/*
+ * On the polling thread: the waker is being called. COMPLETE once it has
+ * returned; RUNNING if that takes long, and then it is called again.
+ */
+static enum future_state
+await_waker(struct threads_operation *op)
+{
+	uint64_t until = 0;
+	unsigned spins = 0;
+
+	/* Acquire: pairs with the release of DONE. */
+	while (atomic_load_explicit(&op->state, memory_order_acquire) != DONE) {
+		const bool yields = spins == SPINS;
+
+		pause_or_yield(&spins);
+		if (yields && until == 0)
+			until = mia_clock_ns() + WAKER_WAIT_NS;
+		if (!yields || mia_clock_ns() < until)
+			continue;
+
+		/* Release: pairs with the acquire of POLLED in complete(). */
+		uint64_t state = WAKING;
+
+		if (atomic_compare_exchange_strong_explicit(&op->state, &state,
+			    POLLED, memory_order_release, memory_order_relaxed))
+			return FUTURE_STATE_RUNNING;
+	}
+
+	return FUTURE_STATE_COMPLETE;
+}
+
+static enum future_state
+threads_operation_check(void *data, const struct vdm_operation *operation)
+{
+	struct threads_operation *op = data;
+
+	(void)operation;
+	/* Acquire: pairs with the release of DONE; the result is there. */
+	switch (atomic_load_explicit(&op->state, memory_order_acquire)) {
+	case DONE:
+		return FUTURE_STATE_COMPLETE;
+	case WAKING:
+		return op == this_wake ? FUTURE_STATE_COMPLETE
+				       : await_waker(op);
+	case POLLED:
+		return op == this_wake ? FUTURE_STATE_COMPLETE
+				       : FUTURE_STATE_RUNNING;
+	default:
+		return FUTURE_STATE_RUNNING;
+	}
+}
+
+static void
+threads_operation_delete(void *data, const struct vdm_operation *operation,
+	struct vdm_operation_output *output)
+{
+	struct threads_operation *op = data;
+
+	if (MIA_UNLIKELY(op == this_wake))
+		this_wake = NULL;
+
+	/* Relaxed: op_check has acquired. */
+	mia_operation_output(operation,
+		(enum vdm_operation_result)atomic_load_explicit(
+			&op->result, memory_order_relaxed),
+		output);
+	mia_operation_pool_put(op);
+}
+
+/*
+ * Sleep
+ *
+ * awake counts, in two halves of a word, the workers that search for work and
+ * those that sleep; the others are at work. Who has made work for one looks at
+ * it: if nobody searches and somebody sleeps, one sleeper becomes a searcher
+ * and gets a token. Who stops searching because it found work does the same
+ * if it was the last and there is more. So there is a system call only when no
+ * worker is awake that would find the work.
+ *
+ * No work is left lying: it is published (queue, shared list, stop) before
+ * awake is read; a searcher becomes a sleeper before it looks for work a last
+ * time; both in the order of sequentially consistent operations.
+ */
+#define SEARCHING ((size_t)1)
+#define SLEEPING ((size_t)1 << (sizeof(size_t) * 4))
+#define MAX_WORKERS (SLEEPING - 1)
+
+static bool
+has_work(struct data_mover_threads *dmt)
+{
+	return !mia_queue_is_empty(&dmt->queue) ||
+		atomic_load_explicit(&dmt->nshared, memory_order_seq_cst) > 0;
+}
+
+/* Work was published: there will be a searcher, if there is any idle worker. */
+static void
+notify(struct data_mover_threads *dmt)
+{
+	size_t awake = atomic_load_explicit(&dmt->awake, memory_order_seq_cst);
+
+	while (awake >= SLEEPING && awake % SLEEPING == 0) {
+		if (atomic_compare_exchange_weak_explicit(&dmt->awake, &awake,
+			    awake - SLEEPING + SEARCHING, memory_order_seq_cst,
+			    memory_order_seq_cst)) {
+			const int saved_errno = errno;
+
+			sem_post(&dmt->tokens);
+			errno = saved_errno;
+			return;
+		}
+	}
+}
+
+/* From searching to work. */
+static void
+stop_searching(struct data_mover_threads *dmt)
+{
+	const size_t awake = atomic_fetch_sub_explicit(
+		&dmt->awake, SEARCHING, memory_order_seq_cst);
+
+	if (awake % SLEEPING == SEARCHING && awake >= SLEEPING && has_work(dmt))
+		notify(dmt);
+}
+
+/* From searching to sleep and back, or not at all if work has come. */
+static void
+sleep_until_notified(struct data_mover_threads *dmt)
+{
+	size_t awake = atomic_fetch_add_explicit(&dmt->awake,
+			       SLEEPING - SEARCHING, memory_order_seq_cst) +
+		SLEEPING - SEARCHING;
+
+	if (has_work(dmt) ||
+		atomic_load_explicit(&dmt->stop, memory_order_seq_cst)) {
+		while (awake >= SLEEPING) {
+			if (atomic_compare_exchange_weak_explicit(&dmt->awake,
+				    &awake, awake - SLEEPING + SEARCHING,
+				    memory_order_seq_cst, memory_order_seq_cst))
+				return;
+		}
+		/* All sleepers have a token, so this one too. */
+	}
+
+	while (sem_wait(&dmt->tokens) != 0)
+		continue; /* EINTR */
+}
+
+/* Kinds of operations */
+
+static size_t
+size_of(const struct vdm_operation *operation)
+{
+	switch (operation->type) {
+	case VDM_OPERATION_MEMSET:
+		return operation->data.memset.n;
+	case VDM_OPERATION_FLUSH:
+		return operation->data.flush.n;
+	default:
+		return operation->data.memmove.n;
+	}
+}
+
+/* What the program has set for this kind of operation; NULL: built-in. */
+struct custom {
+	memcpy_fn move;
+	memset_fn set;
+};
+
+/*
+ * Relaxed: a function that the program may call needs nothing that was
+ * published with its address.
+ */
+static struct custom
+custom_of(struct data_mover_threads *dmt, enum vdm_operation_type type)
+{
+	struct custom custom = {NULL, NULL};
+
+	if (type == VDM_OPERATION_MEMCPY)
+		custom.move = atomic_load_explicit(
+			&dmt->memcpy_fn, memory_order_relaxed);
+	else if (type == VDM_OPERATION_MEMMOVE)
+		custom.move = atomic_load_explicit(
+			&dmt->memmove_fn, memory_order_relaxed);
+	else if (type == VDM_OPERATION_MEMSET)
+		custom.set = atomic_load_explicit(
+			&dmt->memset_fn, memory_order_relaxed);
+
+	return custom;
+}
+
+static bool
+has_custom(struct data_mover_threads *dmt, enum vdm_operation_type type)
+{
+	const struct custom custom = custom_of(dmt, type);
+
+	return custom.move != NULL || custom.set != NULL;
+}
+
+/*
+ * Sharing
+ *
+ * The worker that takes a big operation from the queue puts it on the list of
+ * shared ones. Workers without work join the first on it, the oldest. All claim
+ * chunk after chunk; who finds nothing left to claim takes the operation off
+ * the list, and then leaves; the last to leave completes it. Joining is under
+ * the lock, and nobody leaves before the operation is off the list, so none
+ * joins one that may be complete.
+ */
+
+/* The operation's range of bytes, without what lies before done. */
+static struct vdm_operation
+part_of(const struct vdm_operation *whole, size_t done, size_t n)
+{
+	struct vdm_operation part = *whole;
+
+	switch (whole->type) {
+	case VDM_OPERATION_MEMSET:
+		part.data.memset.str = (char *)whole->data.memset.str + done;
+		part.data.memset.n = n;
+		break;
+	case VDM_OPERATION_FLUSH:
+		part.data.flush.dest = (char *)whole->data.flush.dest + done;
+		part.data.flush.n = n;
+		break;
+	default:
+		part.data.memmove.dest =
+			(char *)whole->data.memmove.dest + done;
+		part.data.memmove.src = (char *)whole->data.memmove.src + done;
+		part.data.memmove.n = n;
+		break;
+	}
+
+	return part;
+}
+
+static bool
+overlaps(const struct vdm_operation_data_memmove *move)
+{
+	const uintptr_t dest = (uintptr_t)move->dest;
+	const uintptr_t src = (uintptr_t)move->src;
+
+	return dest - src < move->n || src - dest < move->n;
+}
+
+static bool
+is_shareable(
+	struct data_mover_threads *dmt, const struct vdm_operation *operation)
+{
+	const size_t n = size_of(operation);
+
+	/* The upper bound keeps the sum of all claims in range. */
+	return n >= SHARE_MIN && n < SIZE_MAX / 2 && dmt->nworkers > 1 &&
+		mia_operation_is_valid(operation) &&
+		!has_custom(dmt, operation->type) &&
+		(operation->type == VDM_OPERATION_MEMSET ||
+			operation->type == VDM_OPERATION_FLUSH ||
+			!overlaps(&operation->data.memmove));
+}
+
+/* Off the list, if it is still there. */
+static void
+take_off(struct data_mover_threads *dmt, struct threads_operation *op)
+{
+	struct threads_operation **link = &dmt->shared;
+
+	pthread_mutex_lock(&dmt->share_lock);
+	while (*link != NULL && *link != op)
+		link = &(*link)->next_shared;
+	if (*link == op) {
+		*link = op->next_shared;
+		atomic_fetch_sub_explicit(
+			&dmt->nshared, 1, memory_order_seq_cst);
+	}
+	pthread_mutex_unlock(&dmt->share_lock);
+}
+
+/*
+ * Does chunks of an operation until none is left, then leaves it. Who has come
+ * to help leaves earlier if there is work that nobody is at.
+ */
+static void
+do_share(struct data_mover_threads *dmt, struct threads_operation *op,
+	bool helps)
+{
+	const size_t n = size_of(&op->operation);
+	bool is_exhausted = false;
+
+	while (!helps || mia_queue_is_empty(&dmt->queue)) {
+		/* Relaxed: a number that nobody else gets. */
+		const size_t done = atomic_fetch_add_explicit(
+			&op->claimed, SHARE_CHUNK, memory_order_relaxed);
+
+		if (done >= n) {
+			is_exhausted = true;
+			break;
+		}
+
+		const struct vdm_operation part = part_of(&op->operation, done,
+			n - done < SHARE_CHUNK ? n - done : SHARE_CHUNK);
+		const enum vdm_operation_result result =
+			mia_operation_run(&part);
+
+		/* Relaxed: published by leaving. */
+		if (result != VDM_SUCCESS)
+			atomic_store_explicit(
+				&op->result, result, memory_order_relaxed);
+	}
+
+	if (is_exhausted)
+		take_off(dmt, op);
+
+	/*
+	 * Release: our chunks, to the last; acquire: the chunks of the others,
+	 * which complete() passes on.
+	 */
+	if (atomic_fetch_sub_explicit(&op->sharers, 1, memory_order_acq_rel) ==
+		1)
+		complete(op);
+}
+
+static void
+share(struct data_mover_threads *dmt, struct threads_operation *op)
+{
+	/* Relaxed, all three: published by the lock. */
+	atomic_store_explicit(&op->result, VDM_SUCCESS, memory_order_relaxed);
+	atomic_store_explicit(&op->claimed, 0, memory_order_relaxed);
+	atomic_store_explicit(&op->sharers, 1, memory_order_relaxed);
+
+	pthread_mutex_lock(&dmt->share_lock);
+	struct threads_operation **link = &dmt->shared;
+
+	while (*link != NULL)
+		link = &(*link)->next_shared;
+	op->next_shared = NULL;
+	*link = op;
+	atomic_fetch_add_explicit(&dmt->nshared, 1, memory_order_seq_cst);
+	pthread_mutex_unlock(&dmt->share_lock);
+	notify(dmt);
+
+	do_share(dmt, op, false);
+}
+
+/* An operation to help with, joined; or NULL. */
+static struct threads_operation *
+join_shared(struct data_mover_threads *dmt)
+{
+	/* Relaxed: the lock decides. */
+	if (atomic_load_explicit(&dmt->nshared, memory_order_relaxed) == 0)
+		return NULL;
+
+	pthread_mutex_lock(&dmt->share_lock);
+	struct threads_operation *op = dmt->shared;
+
+	/* Relaxed: under the lock the worker that shares it is still at it. */
+	if (op != NULL)
+		atomic_fetch_add_explicit(
+			&op->sharers, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&dmt->share_lock);
+	return op;
+}
+
+static void
+flush_if_durable(uint64_t flags, const void *dest, size_t n)
+{
+	if (flags & VDM_F_MEM_DURABLE)
+		mia_memory_flush(dest, n);
+}
+
+static enum vdm_operation_result
+run_alone(struct data_mover_threads *dmt, const struct vdm_operation *operation)
+{
+	const struct custom custom = custom_of(dmt, operation->type);
+	const struct vdm_operation_data_memmove *move =
+		&operation->data.memmove;
+	const struct vdm_operation_data_memset *set = &operation->data.memset;
+
+	if (size_of(operation) == 0 || !mia_operation_is_valid(operation))
+		return mia_operation_run(operation);
+
+	if (custom.move != NULL) {
+		custom.move(
+			move->dest, move->src, move->n, (unsigned)move->flags);
+		flush_if_durable(move->flags, move->dest, move->n);
+		return VDM_SUCCESS;
+	}
+	if (custom.set != NULL) {
+		custom.set(set->str, set->c, set->n, (unsigned)set->flags);
+		flush_if_durable(set->flags, set->str, set->n);
+		return VDM_SUCCESS;
+	}
+	return mia_operation_run(operation);
+}
+
+/* Workers */
+
+static void
+run(struct data_mover_threads *dmt, struct threads_operation *op)
+{
+	if (is_shareable(dmt, &op->operation)) {
+		share(dmt, op);
+		return;
+	}
+
+	/* Relaxed: complete() publishes it. */
+	atomic_store_explicit(&op->result, run_alone(dmt, &op->operation),
+		memory_order_relaxed);
+	complete(op);
+}
+
+/* Work for a worker: an operation of the queue, or one to help with. */
+static struct threads_operation *
+take_work(struct data_mover_threads *dmt, bool *helps)
+{
+	struct threads_operation *op = mia_queue_pop(&dmt->queue);
+
+	*helps = op == NULL;
+	return op != NULL ? op : join_shared(dmt);
+}
+
+/* Looks for work, for a time if nobody else does. NULL: there is none. */
+static struct threads_operation *
+search(struct data_mover_threads *dmt, bool *helps)
+{
+	struct threads_operation *op = take_work(dmt, helps);
+
+	if (op != NULL || !dmt->spins)
+		return op;
+
+	const uint64_t until = mia_clock_ns() + SEARCH_NS;
+
+	/* Relaxed: whether another searches too is only a hint. */
+	while (op == NULL && mia_clock_ns() < until &&
+		atomic_load_explicit(&dmt->awake, memory_order_relaxed) %
+				SLEEPING ==
+			SEARCHING) {
+		future_cpu_pause_impl();
+		op = take_work(dmt, helps);
+	}
+	return op;
+}
+
+static void *
+worker_run(void *arg)
+{
+	struct worker *worker = arg;
+	struct data_mover_threads *dmt = worker->dmt;
+	bool helps;
+
+	mia_thread_name(worker->number);
+
+	/* A worker begins as a searcher. */
+	for (;;) {
+		/* Before the search: what was pushed before stop is found. */
+		const bool stop =
+			atomic_load_explicit(&dmt->stop, memory_order_seq_cst);
+		struct threads_operation *op = search(dmt, &helps);
+
+		if (op == NULL && stop)
+			return NULL;
+		if (op == NULL) {
+			sleep_until_notified(dmt);
+			continue;
+		}
+
+		stop_searching(dmt);
+		do {
+			if (helps)
+				do_share(dmt, op, true);
+			else
+				run(dmt, op);
+			op = take_work(dmt, &helps);
+		} while (op != NULL);
+		atomic_fetch_add_explicit(
+			&dmt->awake, SEARCHING, memory_order_seq_cst);
+	}
+}
+
+/* Ends the first n workers, when they have done what was started. */
+static void
+stop_workers(struct data_mover_threads *dmt, size_t n)
+{
+	atomic_store_explicit(&dmt->stop, true, memory_order_seq_cst);
+
+	/* All sleepers become searchers. */
+	size_t awake = atomic_load_explicit(&dmt->awake, memory_order_seq_cst);
+
+	while (awake >= SLEEPING) {
+		if (atomic_compare_exchange_weak_explicit(&dmt->awake, &awake,
+			    awake - SLEEPING + SEARCHING, memory_order_seq_cst,
+			    memory_order_seq_cst))
+			sem_post(&dmt->tokens);
+	}
+
+	for (size_t i = 0; i < n; i++)
+		pthread_join(dmt->workers[i].thread, NULL);
+}
+
+/* The mover's side of an operation */
+
+static void *
+threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
+{
+	struct data_mover_threads *dmt = (struct data_mover_threads *)vdm;
+	struct threads_operation *op = mia_operation_pool_get(&dmt->pool);
+
+	(void)type; /* an unknown one is refused when it is run */
+	if (MIA_UNLIKELY(op == NULL))
+		return NULL;
+
+	op->dmt = dmt;
+	/* Relaxed: who polls got the future from who created it. */
+	atomic_store_explicit(&op->state, NEW, memory_order_relaxed);
+	return op;
+}
+
+/* Says in the notifier what will announce the end. */
+static void
+answer_notifier(struct threads_operation *op, struct future_notifier *n)
+{
+	n->notifier_used = op->dmt->desired_notifier;
+	if (n->notifier_used == FUTURE_NOTIFIER_POLLER)
+		n->poller.ptr_to_monitor = (uint64_t *)(uintptr_t)&op->state;
+	else if (n->waker.wake == NULL)
+		n->notifier_used = FUTURE_NOTIFIER_NONE;
+}
+
+static int
+hand_over(struct threads_operation *op, const struct vdm_operation *operation,
+	struct future_notifier *n)
+{
+	struct data_mover_threads *dmt = op->dmt;
+
+	op->operation = *operation;
+	op->waker.wake = NULL;
+	if (n != NULL && dmt->desired_notifier == FUTURE_NOTIFIER_WAKER)
+		op->waker = n->waker;
+
+	/* Relaxed, both: the push publishes it, or nobody has seen it. */
+	atomic_store_explicit(&op->state, PENDING, memory_order_relaxed);
+	if (!mia_queue_push(&dmt->queue, op)) {
+		atomic_store_explicit(&op->state, NEW, memory_order_relaxed);
+		if (n != NULL)
+			n->notifier_used = FUTURE_NOTIFIER_NONE;
+		return 1;
+	}
+
+	notify(dmt);
+	if (n != NULL)
+		answer_notifier(op, n);
+	return 0;
+}
+
+static int
+threads_operation_start(void *data, const struct vdm_operation *operation,
+	struct future_notifier *n)
+{
+	struct threads_operation *op = data;
+
+	/* Relaxed: NEW was written by who had the future before. */
+	if (MIA_UNLIKELY(atomic_load_explicit(
+				 &op->state, memory_order_relaxed) != NEW)) {
+		/* Started: a poll brings another notifier. */
+		if (n == NULL)
+			return 0;
+		if (op->dmt->desired_notifier == FUTURE_NOTIFIER_WAKER &&
+			n->waker.wake != NULL)
+			replace_waker(op, &n->waker);
+		answer_notifier(op, n);
+		return 0;
+	}
+
+	if ((n != NULL && n->padding != FUTURE_NOTIFIER_INLINE_) ||
+		size_of(operation) > INLINE_MAX ||
+		has_custom(op->dmt, operation->type))
+		return hand_over(op, operation, n);
+
+	if (n != NULL)
+		n->notifier_used = FUTURE_NOTIFIER_NONE;
+
+	/* Relaxed: read by this poll. */
+	atomic_store_explicit(&op->result, mia_operation_run(operation),
+		memory_order_relaxed);
+	atomic_store_explicit(&op->state, DONE, memory_order_relaxed);
+	return 0;
+}
+
+static int
+threads_has_property(void *future, enum future_property property)
+{
+	(void)future;
+	switch (property) {
+	case FUTURE_PROPERTY_ASYNC:
+		return 1;
+	case FUTURE_PROPERTY_RENOTIFY:
+		return FUTURE_PROPERTY_RENOTIFY;
+	default:
+		return 0;
+	}
+}
+
+static const struct vdm threads_vdm = {
+	.op_new = threads_operation_new,
+	.op_start = threads_operation_start,
+	.op_check = threads_operation_check,
+	.op_delete = threads_operation_delete,
+	.capabilities = 0,
+	.has_property = threads_has_property,
+};
+
+/* All but the workers. Returns 0 or an error number, with nothing left. */
+static int
+init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
+{
+	int error = mia_queue_init(&dmt->queue, ringbuf_size);
+
+	if (error != 0)
+		return error;
+
+	error = pthread_mutex_init(&dmt->share_lock, NULL);
+	if (error != 0)
+		goto fini_queue;
+
+	if (sem_init(&dmt->tokens, 0, 0) != 0) {
+		error = errno;
+		goto destroy_lock;
+	}
+
+	dmt->workers = calloc(nthreads, sizeof(*dmt->workers));
+	if (dmt->workers == NULL) {
+		error = ENOMEM;
+		goto destroy_tokens;
+	}
+
+	mia_operation_pool_init(&dmt->pool, OPERATION_SIZE);
+	atomic_init(&dmt->awake, nthreads * SEARCHING);
+	dmt->nworkers = nthreads;
+	dmt->spins = mia_usable_cpus() > 1;
+	return 0;
+
+destroy_tokens:
+	sem_destroy(&dmt->tokens);
+destroy_lock:
+	pthread_mutex_destroy(&dmt->share_lock);
+fini_queue:
+	mia_queue_fini(&dmt->queue);
+	return error;
+}
+
+/* The workers are gone. */
+static void
+fini(struct data_mover_threads *dmt)
+{
+	mia_operation_pool_fini(&dmt->pool);
+	free(dmt->workers);
+	sem_destroy(&dmt->tokens);
+	pthread_mutex_destroy(&dmt->share_lock);
+	mia_queue_fini(&dmt->queue);
+	free(dmt);
+}
+
+struct data_mover_threads *
+data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
+	enum future_notifier_type desired_notifier)
+{
+	if (nthreads == 0 || nthreads > MAX_WORKERS || ringbuf_size == 0 ||
+		(desired_notifier != FUTURE_NOTIFIER_NONE &&
+			desired_notifier != FUTURE_NOTIFIER_WAKER &&
+			desired_notifier != FUTURE_NOTIFIER_POLLER)) {
+		errno = EINVAL;
+		return NULL;
+	}
+
+	struct data_mover_threads *dmt = aligned_alloc(
+		_Alignof(struct data_mover_threads), sizeof(*dmt));
+
+	if (dmt == NULL)
+		return NULL;
+
+	memset(dmt, 0, sizeof(*dmt));
+	dmt->vdm = threads_vdm;
+	dmt->desired_notifier = desired_notifier;
+
+	int error = init(dmt, nthreads, ringbuf_size);
+
+	if (error != 0) {
+		free(dmt);
+		errno = error;
+		return NULL;
+	}
+
+	for (size_t i = 0; i < nthreads; i++) {
+		struct worker *worker = &dmt->workers[i];
+
+		worker->dmt = dmt;
+		worker->number = i;
+		error = mia_thread_start(&worker->thread, worker_run, worker);
+		if (error != 0) {
+			stop_workers(dmt, i);
+			fini(dmt);
+			errno = error;
+			return NULL;
+		}
+	}
+
+	return dmt;
+}
+
+struct data_mover_threads *
+data_mover_threads_default(void)
+{
+	return data_mover_threads_new(
+		mia_usable_cpus(), DEFAULT_QUEUE, FUTURE_NOTIFIER_WAKER);
+}
+
+struct vdm *
+data_mover_threads_get_vdm(struct data_mover_threads *dmt)
+{
+	return &dmt->vdm;
+}
+
+/* Relaxed stores: see custom_of(). */
+
+void
+data_mover_threads_set_memcpy_fn(
+	struct data_mover_threads *dmt, memcpy_fn dmt_memcpy)
+{
+	atomic_store_explicit(
+		&dmt->memcpy_fn, dmt_memcpy, memory_order_relaxed);
+}
+
+void
+data_mover_threads_set_memmove_fn(
+	struct data_mover_threads *dmt, memmove_fn dmt_memmove)
+{
+	atomic_store_explicit(
+		&dmt->memmove_fn, dmt_memmove, memory_order_relaxed);
+}
+
+void
+data_mover_threads_set_memset_fn(
+	struct data_mover_threads *dmt, memset_fn dmt_memset)
+{
+	atomic_store_explicit(
+		&dmt->memset_fn, dmt_memset, memory_order_relaxed);
+}
+
+int
+data_mover_threads_set_capabilities(
+	struct data_mover_threads *dmt, unsigned flags)
+{
+	return mia_operation_set_capabilities(&dmt->vdm, flags);
+}
+
+void
+data_mover_threads_delete(struct data_mover_threads *dmt)
+{
+	if (dmt == NULL)
+		return;
+
+	stop_workers(dmt, dmt->nworkers);
+	fini(dmt);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* platform.c -- see platform.h */
+
+#include "platform.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t
+mia_clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+size_t
+mia_usable_cpus(void)
+{
+#if defined(__linux__)
+	/* Grows until the kernel's mask fits. */
+	for (int n = CPU_SETSIZE; n <= 64 * CPU_SETSIZE; n *= 2) {
+		cpu_set_t *set = CPU_ALLOC((size_t)n);
+
+		if (set == NULL)
+			break;
+
+		const size_t size = CPU_ALLOC_SIZE((size_t)n);
+		const int usable = sched_getaffinity(0, size, set) == 0
+			? CPU_COUNT_S(size, set)
+			: 0;
+
+		CPU_FREE(set);
+		if (usable > 0)
+			return (size_t)usable;
+	}
+#endif
+	const long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return online > 0 ? (size_t)online : 1;
+}
+
+int
+mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+		SIGTRAP };
+	sigset_t blocked, old;
+
+	/* A thread inherits the mask of the one that makes it. */
+	sigfillset(&blocked);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&blocked, faults[i]);
+
+	pthread_sigmask(SIG_SETMASK, &blocked, &old);
+	const int error = pthread_create(thread, NULL, run, arg);
+
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return error;
+}
+
+void
+mia_thread_name(size_t number)
+{
+#if defined(__linux__)
+	char name[16]; /* the kernel's limit */
+
+	snprintf(name, sizeof(name), "miniasync/%zu", number);
+	pthread_setname_np(pthread_self(), name);
+#else
+	(void)number;
+#endif
+}
