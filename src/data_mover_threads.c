@@ -114,52 +114,103 @@ pause_or_yield(unsigned *spins)
 /*
  * Completion
  *
- *	NEW --> PENDING --> WAKING --> DONE
- *	          ^  |       |  ^
- *	          |  v       v  |
- *	         LOCKED --> POLLED
+ *	NEW --> PENDING --> LOCKED --> WAKING --> DONE
+ *	            ^        ^  |       ^  |
+ *	            |        |  v       |  v
+ *	            +------ LOCKED <--> POLLED
  *
  *   NEW      not started
- *   PENDING  with a worker or on the way to one; the waker is as it was left
- *   LOCKED   the polling thread is putting another waker in
- *   WAKING   the result is there; the worker reads and calls the waker
- *   POLLED   like WAKING, and a poll has said RUNNING since, or put another
- *            waker in: the worker has to call the waker once more
+ *   PENDING  with a worker or on the way to one
+ *   LOCKED   the polling thread writes the waker, or the worker reads it: a
+ *            few instructions, for which the other waits
+ *   WAKING   the result is there; the worker calls the waker that it has read
+ *   POLLED   like WAKING, and a poll has said RUNNING since, or brought
+ *            another waker: the worker has to read and call it once more
  *   DONE     complete; the worker is gone
  *
- * Only the worker leaves PENDING for WAKING and WAKING for DONE; only the
- * polling thread locks. No wake is lost, because a poll that says RUNNING
- * found PENDING, so that the waker is still to be called, or leaves POLLED.
- * The waker is not touched after a poll has said COMPLETE, because that takes
- * DONE; or the poll is made by the very waker, on the worker, which then finds
- * its operation gone from this_wake. Nothing waits for ever, because a poll
- * that finds WAKING says RUNNING after a time.
+ * Only the worker goes from PENDING or POLLED by LOCKED to WAKING, and from
+ * WAKING to DONE. The polling thread goes from WAKING to POLLED, and by LOCKED
+ * back to where it was or from WAKING to POLLED.
+ *
+ * No wake is lost, because a poll that says RUNNING finds the waker still to
+ * be read, or leaves POLLED. No waker is touched after a poll said COMPLETE,
+ * because that takes DONE; or the poll is made by the very waker, on the
+ * worker, which then finds its operation gone from this_wake. Nothing waits
+ * for ever, because a poll that finds WAKING says RUNNING after a time.
  */
 enum state { NEW, PENDING, LOCKED, WAKING, POLLED, DONE };
 
 /* The operation whose waker this thread is inside of, or NULL. */
 static MIA_THREAD_LOCAL struct threads_operation *this_wake;
 
+/*
+ * Takes the waker, to read or write. Returns the state before; DONE is not
+ * left, and has no waker.
+ */
+static uint64_t
+lock_waker(struct threads_operation *op)
+{
+	/* Relaxed: found out again by the compare-exchange. */
+	uint64_t state = atomic_load_explicit(&op->state, memory_order_relaxed);
+	unsigned spins = 0;
+
+	/* Acquire: pairs with unlock_waker(). */
+	while (state == LOCKED ||
+		(state != DONE &&
+			!atomic_compare_exchange_weak_explicit(&op->state,
+				&state, LOCKED, memory_order_acquire,
+				memory_order_relaxed))) {
+		pause_or_yield(&spins);
+		state = atomic_load_explicit(&op->state, memory_order_relaxed);
+	}
+
+	return state;
+}
+
+/*
+ * Release: the waker, to the next lock_waker(); from the worker also the data
+ * and the result, to the acquire in threads_operation_check().
+ */
+static void
+unlock_waker(struct threads_operation *op, enum state state)
+{
+	atomic_store_explicit(&op->state, state, memory_order_release);
+}
+
+/*
+ * From WAKING to DONE, when the waker has returned. False: it was polled. The
+ * operation is not ours any more after true.
+ */
+static bool
+finish_waking(struct threads_operation *op)
+{
+	uint64_t state = WAKING;
+	unsigned spins = 0;
+
+	/*
+	 * Release: what the waker did happens before the poll that says
+	 * COMPLETE. Relaxed on failure: lock_waker() acquires.
+	 */
+	while (!atomic_compare_exchange_weak_explicit(&op->state, &state, DONE,
+		memory_order_release, memory_order_relaxed)) {
+		if (state == POLLED)
+			return false;
+		state = WAKING;
+		pause_or_yield(&spins);
+	}
+
+	return true;
+}
+
 /* On the worker: the result is there. The operation may be gone afterwards. */
 static void
 complete(struct threads_operation *op)
 {
-	uint64_t state = PENDING;
-	unsigned spins = 0;
-
-	/*
-	 * Release: the data and the result, to the acquire of op_check. Also
-	 * acquire: pairs with the release of unlock(), for the waker.
-	 */
-	while (!atomic_compare_exchange_weak_explicit(&op->state, &state,
-		WAKING, memory_order_acq_rel, memory_order_relaxed)) {
-		state = PENDING; /* it was LOCKED */
-		pause_or_yield(&spins);
-	}
-
-	for (;;) {
+	do {
+		lock_waker(op);
 		const struct future_waker waker = op->waker;
 
+		unlock_waker(op, WAKING);
 		if (waker.wake != NULL) {
 			this_wake = op;
 			FUTURE_WAKER_WAKE(&waker);
@@ -167,63 +218,28 @@ complete(struct threads_operation *op)
 				return; /* completed by its own waker */
 			this_wake = NULL;
 		}
-
-		/*
-		 * Release: all that the waker did happens before the poll that
-		 * says COMPLETE, and the owner's free(). The operation is not
-		 * ours any more.
-		 */
-		state = WAKING;
-		if (atomic_compare_exchange_strong_explicit(&op->state, &state,
-			    DONE, memory_order_release, memory_order_relaxed))
-			return;
-
-		/* Acquire: as above, for the waker. */
-		spins = 0;
-		state = POLLED;
-		while (!atomic_compare_exchange_weak_explicit(&op->state,
-			&state, WAKING, memory_order_acq_rel,
-			memory_order_relaxed)) {
-			state = POLLED; /* it was LOCKED */
-			pause_or_yield(&spins);
-		}
-	}
+	} while (!finish_waking(op));
 }
 
 /* On the polling thread: the waker of a started operation is now this. */
 static void
 replace_waker(struct threads_operation *op, const struct future_waker *waker)
 {
-	/* Relaxed: only found out again by the compare-exchange. */
-	uint64_t state = atomic_load_explicit(&op->state, memory_order_relaxed);
-
-	/* A waker that polls itself: op_check will say COMPLETE. */
+	/* A waker that polls its own future: op_check will say COMPLETE. */
 	if (op == this_wake)
 		return;
 
-	while (state != DONE) {
-		/*
-		 * Acquire: pairs with the release in complete(); its reading
-		 * of the old waker happens before our writing.
-		 */
-		if (atomic_compare_exchange_weak_explicit(&op->state, &state,
-			    LOCKED, memory_order_acquire,
-			    memory_order_relaxed)) {
-			const bool same = op->waker.wake == waker->wake &&
-				op->waker.data == waker->data;
+	const enum state state = (enum state)lock_waker(op);
 
-			op->waker = *waker;
+	if (state == DONE)
+		return;
 
-			/* The old one is being called, or was for nothing. */
-			if (state == WAKING && !same)
-				state = POLLED;
+	const bool same =
+		op->waker.wake == waker->wake && op->waker.data == waker->data;
 
-			/* Release: the waker, to the acquires in complete(). */
-			atomic_store_explicit(
-				&op->state, state, memory_order_release);
-			return;
-		}
-	}
+	op->waker = *waker;
+	/* The worker is calling the old one, or has read none. */
+	unlock_waker(op, state == WAKING && !same ? POLLED : state);
 }
 
 /*
@@ -246,11 +262,11 @@ await_waker(struct threads_operation *op)
 		if (!yields || mia_clock_ns() < until)
 			continue;
 
-		/* Release: pairs with the acquire of POLLED in complete(). */
+		/* Relaxed: the worker only has to see it. */
 		uint64_t state = WAKING;
 
 		if (atomic_compare_exchange_strong_explicit(&op->state, &state,
-			    POLLED, memory_order_release, memory_order_relaxed))
+			    POLLED, memory_order_relaxed, memory_order_relaxed))
 			return FUTURE_STATE_RUNNING;
 	}
 

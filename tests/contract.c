@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 
 #include "contract.h"
 #include "libminiasync/runtime.h"
@@ -33,10 +35,57 @@ vdm_of(void **state)
 	return mover_kind->get_vdm(*state);
 }
 
+static sem_t woken;
+
+static void
+post(void *data)
+{
+	sem_post(data);
+}
+
+/* By its waker, where the mover says that it will be called. */
+static void
+finish_by_waker(struct future *fut)
+{
+	struct future_notifier n = { .waker = { &woken, post } };
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += 60;
+	while (future_poll(fut, &n) != FUTURE_STATE_COMPLETE) {
+		if (n.notifier_used != FUTURE_NOTIFIER_WAKER)
+			sched_yield();
+		else if (sem_timedwait(&woken, &deadline) != 0)
+			fail_msg("the waker was not called in a minute");
+	}
+}
+
+static void
+finish_by_runtime(struct future *fut)
+{
+	struct runtime *runtime = runtime_new();
+
+	runtime_wait(runtime, fut);
+	runtime_delete(runtime);
+}
+
+/* In each of the ways that there are, in turn. */
 static const struct vdm_operation_output *
 finish(struct vdm_operation_future *f)
 {
-	FUTURE_BUSY_POLL(f);
+	static unsigned turn;
+
+	switch (turn++ % 3) {
+	case 0:
+		FUTURE_BUSY_POLL(f);
+		break;
+	case 1:
+		finish_by_waker(FUTURE_AS_RUNNABLE(f));
+		break;
+	default:
+		finish_by_runtime(FUTURE_AS_RUNNABLE(f));
+		break;
+	}
 	assert_int_equal(FUTURE_STATE(f), FUTURE_STATE_COMPLETE);
 	return FUTURE_OUTPUT(f);
 }
@@ -48,22 +97,26 @@ random_fill(unsigned char *p, size_t n, uint64_t *seed)
 		p[i] = (unsigned char)test_random(seed);
 }
 
-/* Random sizes, offsets, overlaps and flags: the whole arena equals libc's. */
+/*
+ * Random sizes below max, offsets, overlaps and flags: the whole arena, three
+ * times as big, equals libc's after each step.
+ */
 static void
-operations_equal_libc(void **state)
+compare_to_libc(void **state, size_t max, size_t often, int steps)
 {
-	enum { ARENA = 3 * SIZE };
-	static unsigned char ours[ARENA], libcs[ARENA];
+	const size_t arena = 3 * max;
+	unsigned char *ours = malloc(arena), *libcs = malloc(arena);
 	struct vdm *vdm = vdm_of(state);
 	uint64_t seed = test_seed(mover_kind->name);
 
-	random_fill(ours, ARENA, &seed);
-	memcpy(libcs, ours, ARENA);
+	assert_true(ours != NULL && libcs != NULL);
+	random_fill(ours, arena, &seed);
+	memcpy(libcs, ours, arena);
 
-	for (int i = 0; i < 20000 / TEST_SLOWDOWN; i++) {
+	for (int i = 0; i < steps; i++) {
 		const size_t n = test_random(&seed) %
-			(test_random(&seed) % 4 == 0 ? SIZE : 200);
-		const size_t half = ARENA / 2;
+			(test_random(&seed) % 4 == 0 ? max : often);
+		const size_t half = arena / 2;
 		size_t to = test_random(&seed) % (half - n);
 		size_t from = half + test_random(&seed) % (half - n);
 		const uint64_t flags = test_random(&seed) % 4;
@@ -80,11 +133,11 @@ operations_equal_libc(void **state)
 			memcpy(libcs + to, libcs + from, n);
 			break;
 		case VDM_OPERATION_MEMMOVE:
-			from = test_random(&seed) % (ARENA - n);
+			from = test_random(&seed) % (arena - n);
 			to = test_random(&seed) % 2 == 0
-				? test_random(&seed) % (ARENA - n)
+				? test_random(&seed) % (arena - n)
 				: (from + test_random(&seed) % 100) %
-					(ARENA - n);
+					(arena - n);
 			f = vdm_memmove(vdm, ours + to, ours + from, n, flags);
 			out = finish(&f);
 			assert_ptr_equal(out->output.memmove.dest, ours + to);
@@ -99,9 +152,23 @@ operations_equal_libc(void **state)
 		}
 		assert_int_equal(out->result, VDM_SUCCESS);
 		assert_int_equal(out->type, type);
-		if (memcmp(ours, libcs, ARENA) != 0)
+		if (memcmp(ours, libcs, arena) != 0)
 			fail_msg("step %d: type %d, %zu bytes", i, type, n);
-	}
+	}	free(ours);
+	free(libcs);
+}
+
+static void
+operations_equal_libc(void **state)
+{
+	compare_to_libc(state, SIZE, 200, 5000 / TEST_SLOWDOWN);
+}
+
+/* Big enough for a mover that shares them among its workers. */
+static void
+big_operations_equal_libc(void **state)
+{
+	compare_to_libc(state, 2000000, 2000000, 40 / TEST_SLOWDOWN);
 }
 
 static void
@@ -374,6 +441,7 @@ contract_run(const struct contract_mover *mover)
 #define CONTRACT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest contract[] = {
 		CONTRACT(operations_equal_libc),
+		CONTRACT(big_operations_equal_libc),
 		CONTRACT(flush_succeeds_where_the_cpu_can),
 		CONTRACT(bad_input_is_refused_and_writes_nothing),
 		CONTRACT(zero_bytes_succeed_without_memory),
@@ -389,5 +457,10 @@ contract_run(const struct contract_mover *mover)
 	};
 
 	mover_kind = mover;
-	return cmocka_run_group_tests_name(mover->name, contract, NULL, NULL);
+	sem_init(&woken, 0, 0);
+	const int failed = cmocka_run_group_tests_name(
+		mover->name, contract, NULL, NULL);
+
+	sem_destroy(&woken);
+	return failed;
 }
