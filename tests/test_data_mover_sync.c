@@ -7,7 +7,6 @@
 #include "contract.h"
 #include "libminiasync.h"
 #include "memory.h"
-#include "operation_pool.h"
 
 static void *
 make(void)
@@ -101,7 +100,7 @@ bound_on_pending_operations(void **state)
 			keep[pending] = f;
 	}
 	printf("pending operations until OUT_OF_MEMORY: %zu\n", pending);
-	assert_int_equal(pending, MIA_OPERATION_POOL_MAX);
+	assert_int_equal(pending, 4194304);
 	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_ERROR_OUT_OF_MEMORY);
 	assert_int_equal(FUTURE_OUTPUT(&f)->type, VDM_OPERATION_MEMCPY);
 	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),

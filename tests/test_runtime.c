@@ -275,6 +275,93 @@ futures_that_need_more_polls_get_them_soon(void **state)
 	runtime_delete(runtime);
 }
 
+/* Each poll waits for the next change of a word that another thread makes. */
+struct ticker {
+	_Atomic uint64_t word;
+	atomic_bool stop;
+};
+
+struct tick_data {
+	struct ticker *ticker;
+	int left;
+};
+
+FUTURE(tick_future, struct tick_data, char);
+
+static enum future_state
+tick_task(struct future_context *context, struct future_notifier *n)
+{
+	struct tick_data *data = future_context_get_data(context);
+
+	n->poller.ptr_to_monitor = (uint64_t *)(uintptr_t)&data->ticker->word;
+	n->notifier_used = FUTURE_NOTIFIER_POLLER;
+	return data->left-- == 0 ? FUTURE_STATE_COMPLETE : FUTURE_STATE_RUNNING;
+}
+
+static void *
+ticker_run(void *arg)
+{
+	struct ticker *ticker = arg;
+	const struct timespec pause = { 0, 100000 };
+
+	while (!atomic_load(&ticker->stop)) {
+		atomic_fetch_add(&ticker->word, 1);
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+/* By the safety net alone it would take 17 s. */
+static void
+changes_of_a_monitored_word_are_seen(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct ticker ticker = { 0 };
+	struct tick_future f = { .data = { &ticker, 300 } };
+	pthread_t thread;
+
+	(void)state;
+	pthread_create(&thread, NULL, ticker_run, &ticker);
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+	FUTURE_INIT(&f, tick_task);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	assert_true(test_clock_ns(CLOCK_MONOTONIC) - start < 5000 * MS);
+	atomic_store(&ticker.stop, true);
+	pthread_join(thread, NULL);
+	runtime_delete(runtime);
+}
+
+/* A waker may come late, also when a bigger wait has taken its place. */
+static void
+late_wakes_touch_no_freed_memory(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct event e;
+	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
+	struct steps_future many[1000];
+	struct future *futs[1000];
+	struct finisher finisher = { &e, MS, true, false };
+	pthread_t thread;
+
+	(void)state;
+	pthread_create(&thread, NULL, finisher_run, &finisher);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	pthread_join(thread, NULL);
+	for (int i = 0; i < 1000; i++) {
+		many[i].data = (struct steps_data){ 2, false };
+		FUTURE_INIT(&many[i], steps_task);
+		futs[i] = FUTURE_AS_RUNNABLE(&many[i]);
+	}
+	runtime_wait_multiple(runtime, futs, 1000);
+	event_wake(&e);
+	event_wake(&e);
+	assert_int_equal(wait_for_steps(runtime, 2, false) < 5000 * MS, 1);
+	event_wake(&e);
+	runtime_delete(runtime);
+	pthread_mutex_destroy(&e.lock);
+}
+
 /* The last of three wakes all, itself first: polled in the caller's order. */
 static struct future_waker wakers[3];
 
@@ -566,6 +653,8 @@ main(void)
 		cmocka_unit_test(
 			asynchronous_futures_first_else_the_callers_order),
 		cmocka_unit_test(futures_that_need_more_polls_get_them_soon),
+		cmocka_unit_test(changes_of_a_monitored_word_are_seen),
+		cmocka_unit_test(late_wakes_touch_no_freed_memory),
 		cmocka_unit_test(woken_futures_are_polled_in_the_callers_order),
 		cmocka_unit_test(
 			complete_none_twice_and_null_property_are_fine),
