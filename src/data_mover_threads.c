@@ -115,22 +115,21 @@ pause_or_yield(unsigned *spins)
  * Completion
  *
  *	NEW --> PENDING --> LOCKED --> WAKING --> DONE
- *	            ^        ^  |       ^  |
- *	            |        |  v       |  v
- *	            +------ LOCKED <--> POLLED
+ *	                       ^         |
+ *	                       |         v
+ *	                       +------ POLLED
  *
  *   NEW      not started
  *   PENDING  with a worker or on the way to one
  *   LOCKED   the polling thread writes the waker, or the worker reads it: a
  *            few instructions, for which the other waits
  *   WAKING   the result is there; the worker calls the waker that it has read
- *   POLLED   like WAKING, and a poll has said RUNNING since, or brought
- *            another waker: the worker has to read and call it once more
+ *   POLLED   like WAKING, and a poll has said RUNNING since: the worker has
+ *            to read the waker again and call it once more
  *   DONE     complete; the worker is gone
  *
- * Only the worker goes from PENDING or POLLED by LOCKED to WAKING, and from
- * WAKING to DONE. The polling thread goes from WAKING to POLLED, and by LOCKED
- * back to where it was or from WAKING to POLLED.
+ * The worker goes along these arrows. The polling thread goes from WAKING to
+ * POLLED, and from anywhere but NEW and DONE to LOCKED and back.
  *
  * No wake is lost, because a poll that says RUNNING finds the waker still to
  * be read, or leaves POLLED. No waker is touched after a poll said COMPLETE,
@@ -221,7 +220,47 @@ complete(struct threads_operation *op)
 	} while (!finish_waking(op));
 }
 
-/* On the polling thread: the waker of a started operation is now this. */
+/*
+ * On the polling thread: a waker is being called. COMPLETE once it has
+ * returned; RUNNING if that takes long, and then there will be one more call.
+ */
+static enum future_state
+await_waker(struct threads_operation *op)
+{
+	uint64_t until = 0;
+	unsigned spins = 0;
+
+	for (;;) {
+		/* Acquire: pairs with the release of DONE. */
+		uint64_t state =
+			atomic_load_explicit(&op->state, memory_order_acquire);
+
+		if (state == DONE)
+			return FUTURE_STATE_COMPLETE;
+
+		pause_or_yield(&spins);
+		if (spins < SPINS)
+			continue;
+		if (until == 0)
+			until = mia_clock_ns() + WAKER_WAIT_NS;
+		if (mia_clock_ns() < until)
+			continue;
+
+		/* Relaxed: the worker only has to see it. */
+		state = WAKING;
+		if (atomic_compare_exchange_strong_explicit(&op->state, &state,
+			    POLLED, memory_order_relaxed,
+			    memory_order_relaxed) ||
+			state == POLLED)
+			return FUTURE_STATE_RUNNING;
+	}
+}
+
+/*
+ * On the polling thread: the waker of a started operation is now this. If the
+ * old one is being called, the poll waits for that, here or in op_check; it
+ * may be gone when the poll returns.
+ */
 static void
 replace_waker(struct threads_operation *op, const struct future_waker *waker)
 {
@@ -238,39 +277,9 @@ replace_waker(struct threads_operation *op, const struct future_waker *waker)
 		op->waker.wake == waker->wake && op->waker.data == waker->data;
 
 	op->waker = *waker;
-	/* The worker is calling the old one, or has read none. */
-	unlock_waker(op, state == WAKING && !same ? POLLED : state);
-}
-
-/*
- * On the polling thread: the waker is being called. COMPLETE once it has
- * returned; RUNNING if that takes long, and then it is called again.
- */
-static enum future_state
-await_waker(struct threads_operation *op)
-{
-	uint64_t until = 0;
-	unsigned spins = 0;
-
-	/* Acquire: pairs with the release of DONE. */
-	while (atomic_load_explicit(&op->state, memory_order_acquire) != DONE) {
-		const bool yields = spins == SPINS;
-
-		pause_or_yield(&spins);
-		if (yields && until == 0)
-			until = mia_clock_ns() + WAKER_WAIT_NS;
-		if (!yields || mia_clock_ns() < until)
-			continue;
-
-		/* Relaxed: the worker only has to see it. */
-		uint64_t state = WAKING;
-
-		if (atomic_compare_exchange_strong_explicit(&op->state, &state,
-			    POLLED, memory_order_relaxed, memory_order_relaxed))
-			return FUTURE_STATE_RUNNING;
-	}
-
-	return FUTURE_STATE_COMPLETE;
+	unlock_waker(op, state);
+	if (state == POLLED && !same)
+		await_waker(op);
 }
 
 static enum future_state

@@ -2,8 +2,26 @@
 
 #include "test.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "contract.h"
 #include "libminiasync.h"
+
+#define MS UINT64_C(1000000)
+#define KIB ((size_t)1024)
+
+/* More than any threshold below which a poll does the work itself. */
+#define HANDED_OVER (64 * KIB)
+/* More than any threshold above which workers share. */
+#define SHARED (4096 * KIB)
 
 /* The contract, for every pair of these numbers. */
 static size_t nthreads;
@@ -28,8 +46,8 @@ end(void *mover)
 	data_mover_threads_delete(mover);
 }
 
-int
-main(void)
+static int
+contract(void)
 {
 	static const size_t all_threads[] = { 1, 2, 8 };
 	static const size_t all_sizes[] = { 1, 2, 128 };
@@ -51,4 +69,676 @@ main(void)
 	}
 
 	return failed;
+}
+
+static struct data_mover_threads *
+mover_new(size_t threads, size_t queue)
+{
+	struct data_mover_threads *dmt = data_mover_threads_new(
+		threads, queue, FUTURE_NOTIFIER_WAKER);
+
+	assert_non_null(dmt);
+	return dmt;
+}
+
+/* A waker that counts its calls, and lets a thread wait for one. */
+struct signal_waker {
+	sem_t sem;
+	atomic_int calls;
+};
+
+static void
+signal_wake(void *data)
+{
+	struct signal_waker *w = data;
+
+	atomic_fetch_add(&w->calls, 1);
+	sem_post(&w->sem);
+}
+
+static void
+signal_waker_init(struct signal_waker *w)
+{
+	sem_init(&w->sem, 0, 0);
+	atomic_init(&w->calls, 0);
+}
+
+/* Returns false if nothing came in a minute. */
+static bool
+await(sem_t *sem)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += 60;
+	while (sem_timedwait(sem, &deadline) != 0)
+		if (errno != EINTR)
+			return false;
+	return true;
+}
+
+/* A memcpy function that waits at a gate, to hold the worker. */
+static sem_t gate;
+static atomic_int at_gate;
+
+static void *
+memcpy_at_gate(void *dst, const void *src, size_t n, unsigned flags)
+{
+	(void)flags;
+	atomic_fetch_add(&at_gate, 1);
+	sem_wait(&gate);
+	return memcpy(dst, src, n);
+}
+
+static void
+open_gate(int times)
+{
+	while (times-- > 0)
+		sem_post(&gate);
+}
+
+static struct data_mover_threads *
+gated_mover(size_t threads, size_t queue)
+{
+	struct data_mover_threads *dmt = mover_new(threads, queue);
+
+	sem_init(&gate, 0, 0);
+	atomic_store(&at_gate, 0);
+	data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
+	return dmt;
+}
+
+static void
+await_at_gate(int n)
+{
+	while (atomic_load(&at_gate) < n)
+		sched_yield();
+}
+
+static void
+bad_numbers_are_refused(void **state)
+{
+	static const struct {
+		size_t threads, queue;
+		enum future_notifier_type notifier;
+		int error;
+	} bad[] = {
+		{ 0, 1, FUTURE_NOTIFIER_WAKER, EINVAL },
+		{ 1, 0, FUTURE_NOTIFIER_WAKER, EINVAL },
+		{ SIZE_MAX, 1, FUTURE_NOTIFIER_WAKER, EINVAL },
+		{ 1, SIZE_MAX, FUTURE_NOTIFIER_WAKER, EINVAL },
+		{ 1, SIZE_MAX / 8, FUTURE_NOTIFIER_WAKER, EINVAL },
+		{ 1, 1, (enum future_notifier_type)3, EINVAL },
+		{ 1, 1, (enum future_notifier_type) - 1, EINVAL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		errno = 0;
+		assert_null(data_mover_threads_new(
+			bad[i].threads, bad[i].queue, bad[i].notifier));
+		assert_int_equal(errno, bad[i].error);
+	}
+	data_mover_threads_delete(NULL);
+}
+
+static void
+properties_and_capabilities(void **state)
+{
+	struct data_mover_threads *dmt = data_mover_threads_default();
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+	char a = 'a';
+	struct vdm_operation_future f = vdm_memset(vdm, &a, 'b', 1, 0);
+
+	(void)state;
+	assert_true(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	assert_false(future_has_property(&f, (enum future_property)1));
+	assert_int_equal(vdm->has_property(&f, FUTURE_PROPERTY_RENOTIFY),
+		FUTURE_PROPERTY_RENOTIFY);
+	assert_int_equal(vdm->capabilities, 0);
+	assert_int_equal(data_mover_threads_set_capabilities(dmt, 4), -1);
+	assert_int_equal(errno, EINVAL);
+	if (data_mover_threads_set_capabilities(dmt, VDM_F_VALID_FLAGS) == 0)
+		assert_true(vdm_is_supported(vdm, VDM_F_VALID_FLAGS));
+	else
+		assert_int_equal(errno, ENOTSUP);
+	data_mover_threads_delete(dmt);
+}
+
+/* Small: the poll does it; but a waker of ours is always called. */
+static void
+small_operations_are_done_by_the_poll(void **state)
+{
+	struct data_mover_threads *dmt = mover_new(1, 8);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+	struct signal_waker waker;
+	char a[64] = "a", b[64] = "b";
+
+	(void)state;
+	struct vdm_operation_future f = vdm_memcpy(vdm, a, b, 64, 0);
+
+	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
+		FUTURE_STATE_COMPLETE);
+	assert_string_equal(a, "b");
+
+	f = vdm_memset(vdm, a, 'c', 64, 0);
+	signal_waker_init(&waker);
+	struct future_notifier n = { .waker = { &waker, signal_wake } };
+
+	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
+		FUTURE_STATE_COMPLETE) {
+		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_WAKER);
+		assert_true(await(&waker.sem));
+	}
+	assert_true(waker.calls >= 1);
+	assert_int_equal(a[0], 'c');
+
+	/* A waker without a function is none. */
+	n.waker.wake = NULL;
+	f = vdm_memset(vdm, a, 'd', 64, 0);
+	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
+		FUTURE_STATE_COMPLETE)
+		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
+	data_mover_threads_delete(dmt);
+}
+
+static void
+notifiers_of_the_other_kinds(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct signal_waker waker;
+	struct future_notifier n = { .waker = { &waker, signal_wake } };
+
+	(void)state;
+	signal_waker_init(&waker);
+	for (int kind = 0; kind < 2; kind++) {
+		struct data_mover_threads *dmt = data_mover_threads_new(1, 4,
+			kind ? FUTURE_NOTIFIER_POLLER : FUTURE_NOTIFIER_NONE);
+
+		sem_init(&gate, 0, 0);
+		data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+
+		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
+			FUTURE_STATE_RUNNING);
+		assert_int_equal(n.notifier_used,
+			kind ? FUTURE_NOTIFIER_POLLER : FUTURE_NOTIFIER_NONE);
+		if (kind) {
+			const uint64_t *word = n.poller.ptr_to_monitor;
+			const uint64_t old =
+				__atomic_load_n(word, __ATOMIC_RELAXED);
+
+			open_gate(1);
+			while (__atomic_load_n(word, __ATOMIC_RELAXED) == old)
+				sched_yield();
+		} else {
+			open_gate(1);
+		}
+		FUTURE_BUSY_POLL(&f);
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+		data_mover_threads_delete(dmt);
+	}
+	assert_int_equal(waker.calls, 0);
+}
+
+/* The notifier of the last poll that brought one is the one that counts. */
+static void
+last_notifier_counts(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = gated_mover(1, 4);
+	struct signal_waker wakers[2];
+	struct future_notifier n[2];
+	struct vdm_operation_future f = vdm_memcpy(
+		data_mover_threads_get_vdm(dmt), dst, src, HANDED_OVER, 0);
+	struct future *fut = FUTURE_AS_RUNNABLE(&f);
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		signal_waker_init(&wakers[i]);
+		n[i] = (struct future_notifier){ .waker = { &wakers[i],
+							 signal_wake } };
+	}
+	assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
+	for (int i = 0; i < 2; i++) {
+		n[i].notifier_used = FUTURE_NOTIFIER_NONE;
+		assert_int_equal(
+			future_poll(fut, &n[i]), FUTURE_STATE_RUNNING);
+		assert_int_equal(n[i].notifier_used, FUTURE_NOTIFIER_WAKER);
+	}
+	assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
+	open_gate(1);
+	assert_true(await(&wakers[1].sem));
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(wakers[0].calls, 0);
+	data_mover_threads_delete(dmt);
+}
+
+static void
+full_queue_says_not_now_and_loses_nothing(void **state)
+{
+	enum { N = 200 };
+	static char src[8], dst[N][8];
+	static const size_t sizes[] = { 1, 2, 5, 128 };
+
+	(void)state;
+	for (size_t s = 0; s < 4; s++) {
+		struct data_mover_threads *dmt = gated_mover(1, sizes[s]);
+		struct vdm_operation_future f[N];
+		struct signal_waker waker;
+		struct future_notifier n = { .waker = { &waker,
+						     signal_wake } };
+		size_t started = 0;
+
+		signal_waker_init(&waker);
+		memset(dst, 0, sizeof(dst));
+		memcpy(src, "1234567", 8);
+		for (size_t i = 0; i < N; i++) {
+			f[i] = vdm_memcpy(data_mover_threads_get_vdm(dmt),
+				dst[i], src, 8, 0);
+			n.notifier_used = FUTURE_NOTIFIER_POLLER;
+			if (future_poll(FUTURE_AS_RUNNABLE(&f[i]), &n) ==
+				FUTURE_STATE_RUNNING) {
+				assert_int_equal(n.notifier_used,
+					FUTURE_NOTIFIER_WAKER);
+				started++;
+			} else {
+				assert_int_equal(FUTURE_STATE(&f[i]),
+					FUTURE_STATE_IDLE);
+				assert_int_equal(n.notifier_used,
+					FUTURE_NOTIFIER_NONE);
+			}
+			if (i == 0)
+				await_at_gate(1);
+		}
+		/* One is with the worker; those in the queue are more. */
+		assert_true(started >= sizes[s] + 1);
+		if (sizes[s] < 64)
+			assert_true(started < N);
+		open_gate(N);
+		for (size_t i = 0; i < N; i++) {
+			FUTURE_BUSY_POLL(&f[i]);
+			assert_int_equal(
+				FUTURE_OUTPUT(&f[i])->result, VDM_SUCCESS);
+			assert_string_equal(dst[i], "1234567");
+		}
+		data_mover_threads_delete(dmt);
+	}
+}
+
+static void *
+plain_memcpy(void *dst, const void *src, size_t n, unsigned flags)
+{
+	(void)flags;
+	return memcpy(dst, src, n);
+}
+
+/* Far more than the queue holds; the custom function forbids doing it inline. */
+static void
+runtime_over_100000_futures(void **state)
+{
+	const size_t n = 100000 / TEST_SLOWDOWN;
+	struct vdm_operation_future *f = malloc(n * sizeof(*f));
+	struct future **futs = malloc(n * sizeof(*futs));
+	uint64_t *src = malloc(n * 8), *dst = malloc(n * 8);
+	struct runtime *runtime = runtime_new();
+
+	(void)state;
+	for (size_t queue = 1; queue <= 128; queue *= 128) {
+		struct data_mover_threads *dmt = mover_new(2, queue);
+
+		data_mover_threads_set_memcpy_fn(dmt, plain_memcpy);
+		for (size_t i = 0; i < n; i++) {
+			src[i] = i + queue;
+			f[i] = vdm_memcpy(data_mover_threads_get_vdm(dmt),
+				&dst[i], &src[i], 8, 0);
+			futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+		}
+
+		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+		runtime_wait_multiple(runtime, futs, n);
+		printf("queue of %zu: %.1f us per operation\n", queue,
+			(double)(test_clock_ns(CLOCK_MONOTONIC) - start) /
+				1e3 / (double)n);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(
+				FUTURE_OUTPUT(&f[i])->result, VDM_SUCCESS);
+		assert_memory_equal(src, dst, n * 8);
+		data_mover_threads_delete(dmt);
+	}
+	runtime_delete(runtime);
+	free(futs);
+	free(f);
+	free(src);
+	free(dst);
+}
+
+static _Atomic(pthread_t *) custom_caller;
+static atomic_uint custom_flags;
+static atomic_int custom_calls;
+
+static void
+note_call(unsigned flags)
+{
+	static pthread_t caller;
+
+	caller = pthread_self();
+	atomic_store(&custom_caller, &caller);
+	atomic_store(&custom_flags, flags);
+	atomic_fetch_add(&custom_calls, 1);
+}
+
+static void *
+custom_move(void *dst, const void *src, size_t n, unsigned flags)
+{
+	note_call(flags);
+	return memmove(dst, src, n);
+}
+
+static void *
+custom_set(void *str, int c, size_t n, unsigned flags)
+{
+	note_call(flags);
+	return memset(str, c + 1, n);
+}
+
+static void
+custom_functions_are_called_on_a_worker(void **state)
+{
+	static char src[SHARED], dst[SHARED];
+	static const size_t sizes[] = { 1, HANDED_OVER, SHARED };
+	struct data_mover_threads *dmt = mover_new(2, 8);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+	struct vdm_operation_future f;
+
+	(void)state;
+	memset(src, 's', SHARED);
+	data_mover_threads_set_memcpy_fn(dmt, custom_move);
+	data_mover_threads_set_memmove_fn(dmt, custom_move);
+	data_mover_threads_set_memset_fn(dmt, custom_set);
+	for (size_t i = 0; i < 3; i++) {
+		for (unsigned flags = 0; flags < 4; flags++) {
+			for (int type = 0; type < 3; type++) {
+				memset(dst, 0, sizes[i]);
+				atomic_store(&custom_calls, 0);
+				f = type == 0 ? vdm_memcpy(vdm, dst, src,
+							sizes[i], flags)
+					: type == 1
+					? vdm_memmove(vdm, dst, src, sizes[i],
+						  flags)
+					: vdm_memset(vdm, dst, 'r', sizes[i],
+						  flags);
+				FUTURE_BUSY_POLL(&f);
+				assert_int_equal(FUTURE_OUTPUT(&f)->result,
+					VDM_SUCCESS);
+				assert_memory_equal(dst, src, sizes[i]);
+				assert_int_equal(custom_calls, 1);
+				assert_int_equal(custom_flags, flags);
+				assert_false(pthread_equal(
+					*custom_caller, pthread_self()));
+			}
+		}
+	}
+
+	/* Not for nothing, nor for bad input. */
+	atomic_store(&custom_calls, 0);
+	f = vdm_memcpy(vdm, dst, src, 0, 0);
+	FUTURE_BUSY_POLL(&f);
+	f = vdm_memcpy(vdm, NULL, src, 1, 0);
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_ERROR_JOB_CORRUPTED);
+	f = vdm_memset(vdm, dst, 1, 1, 8);
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_ERROR_JOB_CORRUPTED);
+	assert_int_equal(custom_calls, 0);
+
+	data_mover_threads_set_memset_fn(dmt, NULL);
+	f = vdm_memset(vdm, dst, 'x', 1, 0);
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(dst[0], 'x');
+	assert_int_equal(custom_calls, 0);
+	data_mover_threads_delete(dmt);
+}
+
+/* What the worker says of itself, from inside of a custom function. */
+static char worker_name[32];
+static sigset_t worker_mask;
+
+static void *
+look_around(void *str, int c, size_t n, unsigned flags)
+{
+	(void)flags;
+	pthread_getname_np(pthread_self(), worker_name, sizeof(worker_name));
+	pthread_sigmask(SIG_BLOCK, NULL, &worker_mask);
+	return memset(str, c, n);
+}
+
+static void
+workers_have_a_name_and_take_no_signals(void **state)
+{
+	static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+	static const int closed[] = { SIGINT, SIGTERM, SIGUSR1, SIGALRM,
+		SIGCHLD, SIGPROF, SIGIO };
+	struct data_mover_threads *dmt = mover_new(1, 1);
+	sigset_t before, after;
+	char a;
+
+	(void)state;
+	pthread_sigmask(SIG_BLOCK, NULL, &before);
+	data_mover_threads_set_memset_fn(dmt, look_around);
+	struct vdm_operation_future f = vdm_memset(
+		data_mover_threads_get_vdm(dmt), &a, 1, 1, 0);
+	FUTURE_BUSY_POLL(&f);
+	assert_string_equal(worker_name, "miniasync/0");
+	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+		assert_false(sigismember(&worker_mask, open[i]));
+	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
+		assert_true(sigismember(&worker_mask, closed[i]));
+	data_mover_threads_delete(dmt);
+	pthread_sigmask(SIG_BLOCK, NULL, &after);
+	for (int i = 1; i < 64; i++)
+		assert_int_equal(
+			sigismember(&before, i), sigismember(&after, i));
+}
+
+static uint64_t
+process_cpu_ns(void)
+{
+	return test_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void
+idle_mover_uses_no_cpu(void **state)
+{
+	const struct timespec settle = { 0, 50000000 }, idle = { 1, 0 };
+	struct data_mover_threads *dmt = mover_new(8, 128);
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+
+	(void)state;
+	struct vdm_operation_future f = vdm_memcpy(
+		data_mover_threads_get_vdm(dmt), dst, src, HANDED_OVER, 0);
+	FUTURE_BUSY_POLL(&f);
+	nanosleep(&settle, NULL);
+	const uint64_t cpu = process_cpu_ns();
+
+	nanosleep(&idle, NULL);
+	const uint64_t used = process_cpu_ns() - cpu;
+
+	printf("8 idle workers, 1 s: %llu us of CPU\n",
+		(unsigned long long)used / 1000);
+	assert_true(used < 5 * MS * TEST_SLOWDOWN);
+	data_mover_threads_delete(dmt);
+}
+
+/* Created on one thread, polled on a second, completed on a third. */
+struct relay {
+	struct vdm *vdm;
+	struct vdm_operation_future f;
+	char src[HANDED_OVER], dst[HANDED_OVER];
+};
+
+static void *
+relay_create(void *arg)
+{
+	struct relay *r = arg;
+
+	r->f = vdm_memcpy(r->vdm, r->dst, r->src, HANDED_OVER, 0);
+	return NULL;
+}
+
+static void *
+relay_poll(void *arg)
+{
+	struct relay *r = arg;
+
+	future_poll(FUTURE_AS_RUNNABLE(&r->f), NULL);
+	return NULL;
+}
+
+static void *
+relay_finish(void *arg)
+{
+	struct relay *r = arg;
+	struct runtime *runtime = runtime_new();
+
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&r->f));
+	runtime_delete(runtime);
+	return NULL;
+}
+
+static long
+resident_kib(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	long size = 0, resident = 0;
+
+	if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2)
+		resident = 0;
+	if (file != NULL)
+		fclose(file);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void
+threads_that_come_and_go_leave_no_memory(void **state)
+{
+	static void *(*const runs[])(void *) = { relay_create, relay_poll,
+		relay_finish };
+	struct data_mover_threads *dmt = mover_new(2, 8);
+	static struct relay r;
+	long before = 0;
+
+	(void)state;
+	r.vdm = data_mover_threads_get_vdm(dmt);
+	for (int i = 0; i < 3000 / TEST_SLOWDOWN; i++) {
+		memset(r.src, i, sizeof(r.src));
+		for (size_t t = 0; t < 3; t++) {
+			pthread_t thread;
+
+			assert_int_equal(pthread_create(&thread, NULL,
+						 runs[t], &r), 0);
+			pthread_join(thread, NULL);
+		}
+		assert_int_equal(FUTURE_OUTPUT(&r.f)->result, VDM_SUCCESS);
+		assert_memory_equal(r.src, r.dst, sizeof(r.src));
+		if (i == 100)
+			before = resident_kib();
+	}
+	printf("resident: %ld KiB, then %ld KiB\n", before, resident_kib());
+	if (TEST_SLOWDOWN == 1)
+		assert_true(resident_kib() < before + 1024);
+	data_mover_threads_delete(dmt);
+}
+
+static void
+delete_ends_what_was_started(void **state)
+{
+	enum { N = 20 };
+	static char src[N][HANDED_OVER], dst[N][HANDED_OVER];
+
+	(void)state;
+	for (int round = 0; round < 200 / TEST_SLOWDOWN; round++) {
+		struct data_mover_threads *dmt = mover_new(3, N);
+		struct vdm_operation_future f[N];
+
+		memset(src, round + 1, sizeof(src));
+		memset(dst, 0, sizeof(dst));
+		for (size_t i = 0; i < N; i++) {
+			f[i] = vdm_memcpy(data_mover_threads_get_vdm(dmt),
+				dst[i], src[i], HANDED_OVER, 0);
+			assert_int_not_equal(
+				future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL),
+				FUTURE_STATE_IDLE);
+		}
+		data_mover_threads_delete(dmt);
+		assert_memory_equal(src, dst, sizeof(src));
+	}
+}
+
+static void
+fork_does_not_break_the_parent(void **state)
+{
+	static char src[SHARED], dst[SHARED];
+	struct data_mover_threads *dmt = mover_new(2, 8);
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		memset(src, i + 1, SHARED);
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				SHARED, 0);
+
+		future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+		/* Sanitizers' own threads and locks do not survive a fork. */
+		const pid_t child = TEST_SLOWDOWN == 1 ? fork() : -1;
+
+		if (child == 0) {
+			struct data_mover_threads *own =
+				data_mover_threads_new(
+					2, 8, FUTURE_NOTIFIER_WAKER);
+
+			alarm(60);
+			if (own == NULL)
+				_exit(1);
+			f = vdm_memset(data_mover_threads_get_vdm(own), dst,
+				'c', SHARED, 0);
+			FUTURE_BUSY_POLL(&f);
+			data_mover_threads_delete(own);
+			_exit(dst[SHARED - 1] == 'c' ? 0 : 2);
+		}
+		FUTURE_BUSY_POLL(&f);
+		assert_memory_equal(src, dst, SHARED);
+		if (child > 0) {
+			int status = -1;
+
+			assert_int_equal(waitpid(child, &status, 0), child);
+			assert_int_equal(status, 0);
+		}
+	}
+	data_mover_threads_delete(dmt);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_numbers_are_refused),
+		cmocka_unit_test(properties_and_capabilities),
+		cmocka_unit_test(small_operations_are_done_by_the_poll),
+		cmocka_unit_test(notifiers_of_the_other_kinds),
+		cmocka_unit_test(last_notifier_counts),
+		cmocka_unit_test(full_queue_says_not_now_and_loses_nothing),
+		cmocka_unit_test(runtime_over_100000_futures),
+		cmocka_unit_test(custom_functions_are_called_on_a_worker),
+		cmocka_unit_test(workers_have_a_name_and_take_no_signals),
+		cmocka_unit_test(idle_mover_uses_no_cpu),
+		cmocka_unit_test(threads_that_come_and_go_leave_no_memory),
+		cmocka_unit_test(delete_ends_what_was_started),
+		cmocka_unit_test(fork_does_not_break_the_parent),
+	};
+
+	return contract() + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_completion.c -- the threads mover's wakes: none is lost, none touches
+ * a waker whose future is complete, none can make a deadlock
+ *
+ * Each waiter sleeps until its waker is called, with no net below: a lost wake
+ * is a waiter that sleeps for a minute. MIA_STRESS multiplies the operations.
+ */
+
+#include "test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "libminiasync.h"
+
+#define MS UINT64_C(1000000)
+#define KIB ((size_t)1024)
+#define HANDED_OVER (64 * KIB)
+
+static size_t
+stress_factor(void)
+{
+	const char *given = getenv("MIA_STRESS");
+
+	return given != NULL ? strtoul(given, NULL, 0) : 1;
+}
+
+/* Returns false if nothing came in a minute. */
+static bool
+await(sem_t *sem)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += 60;
+	while (sem_timedwait(sem, &deadline) != 0)
+		if (errno != EINTR)
+			return false;
+	return true;
+}
+
+static struct data_mover_threads *
+mover_new(size_t threads, size_t queue)
+{
+	struct data_mover_threads *dmt = data_mover_threads_new(
+		threads, queue, FUTURE_NOTIFIER_WAKER);
+
+	assert_non_null(dmt);
+	return dmt;
+}
+
+/*
+ * A waker of its own for every poll that brings one. It is freed as soon as
+ * it may be: when the future is complete, or when another has replaced it.
+ */
+struct waker {
+	uint64_t alive; /* ALIVE until it is freed */
+	struct waiter *waiter;
+};
+
+#define ALIVE UINT64_C(0xa11fe)
+#define DEAD UINT64_C(0xdead)
+
+struct waiter {
+	struct stress *stress;
+	sem_t woken;
+	uint64_t seed;
+};
+
+struct stress {
+	struct vdm *vdm;
+	size_t operations; /* of each thread */
+	bool replaces;     /* wakers, now and then */
+	atomic_size_t wakes;
+	atomic_int lost, late, wrong;
+};
+
+static void
+waker_wake(void *data)
+{
+	struct waker *waker = data;
+	struct stress *stress = waker->waiter->stress;
+
+	if (waker->alive != ALIVE)
+		atomic_fetch_add(&stress->late, 1);
+	atomic_fetch_add(&stress->wakes, 1);
+	sem_post(&waker->waiter->woken);
+	if (waker->alive != ALIVE)
+		atomic_fetch_add(&stress->late, 1);
+}
+
+static struct waker *
+waker_new(struct waiter *waiter, struct future_notifier *n)
+{
+	struct waker *waker = malloc(sizeof(*waker));
+
+	if (waker == NULL)
+		abort();
+	*waker = (struct waker){ ALIVE, waiter };
+	*n = (struct future_notifier){ .waker = { waker, waker_wake } };
+	return waker;
+}
+
+static void
+waker_free(struct waker *waker)
+{
+	waker->alive = DEAD;
+	free(waker);
+}
+
+/* One operation in flight, and its waker. */
+struct flight {
+	struct vdm_operation_future f;
+	struct waker *waker;
+	uint64_t src[4], dst[4];
+	bool done;
+};
+
+static bool
+fly(struct waiter *waiter, struct flight *flight)
+{
+	struct future *fut = FUTURE_AS_RUNNABLE(&flight->f);
+	struct stress *stress = waiter->stress;
+	struct future_notifier n;
+	enum future_state state;
+
+	if (flight->waker == NULL) {
+		/* A third is started without a notifier. */
+		if (stress->replaces && test_random(&waiter->seed) % 3 == 0)
+			future_poll(fut, NULL);
+		flight->waker = waker_new(waiter, &n);
+		state = future_poll(fut, &n);
+		if (state == FUTURE_STATE_RUNNING &&
+			n.notifier_used != FUTURE_NOTIFIER_WAKER)
+			atomic_fetch_add(&stress->wrong, 1);
+	} else if (stress->replaces && test_random(&waiter->seed) % 4 == 0) {
+		struct waker *old = flight->waker;
+
+		flight->waker = waker_new(waiter, &n);
+		state = future_poll(fut, &n);
+		waker_free(old);
+	} else {
+		state = future_poll(fut, NULL);
+	}
+
+	if (state == FUTURE_STATE_COMPLETE) {
+		waker_free(flight->waker);
+		flight->done = true;
+		if (FUTURE_OUTPUT(&flight->f)->result != VDM_SUCCESS ||
+			memcmp(flight->src, flight->dst, 32) != 0)
+			atomic_fetch_add(&stress->wrong, 1);
+	} else if (state == FUTURE_STATE_IDLE) {
+		/* Not now: it has no waker yet. */
+		waker_free(flight->waker);
+		flight->waker = NULL;
+	}
+	return flight->done;
+}
+
+#define FLIGHTS 16
+
+static void *
+waiter_run(void *arg)
+{
+	struct waiter *waiter = arg;
+	struct stress *stress = waiter->stress;
+	static _Thread_local struct flight flights[FLIGHTS];
+	size_t left = stress->operations;
+
+	while (left > 0) {
+		size_t n = 1 + test_random(&waiter->seed) % FLIGHTS;
+		size_t done = 0;
+
+		n = n < left ? n : left;
+		left -= n;
+		for (size_t i = 0; i < n; i++) {
+			struct flight *flight = &flights[i];
+
+			flight->src[0] = test_random(&waiter->seed);
+			flight->dst[0] = 0;
+			flight->waker = NULL;
+			flight->done = false;
+			flight->f = vdm_memcpy(stress->vdm, flight->dst,
+				flight->src, 32, 0);
+			done += fly(waiter, flight);
+		}
+		while (done < n) {
+			bool idle = false;
+
+			for (size_t i = 0; i < n; i++) {
+				if (flights[i].done)
+					continue;
+				done += fly(waiter, &flights[i]);
+				idle |= flights[i].waker == NULL;
+			}
+			if (done == n)
+				break;
+			/* Whatever is running will wake us. */
+			if (idle)
+				sched_yield();
+			else if (!await(&waiter->woken))
+				atomic_fetch_add(&stress->lost, 1);
+		}
+	}
+	return NULL;
+}
+
+static void
+stress(size_t workers, size_t queue, bool replaces, size_t operations)
+{
+	enum { THREADS = 5 };
+	struct data_mover_threads *dmt = mover_new(workers, queue);
+	struct stress s = { .vdm = data_mover_threads_get_vdm(dmt),
+		.operations = operations / THREADS,
+		.replaces = replaces };
+	struct waiter waiters[THREADS];
+	pthread_t threads[THREADS];
+	uint64_t seed = test_seed("completion");
+
+	for (size_t i = 0; i < THREADS; i++) {
+		waiters[i].stress = &s;
+		waiters[i].seed = test_random(&seed);
+		sem_init(&waiters[i].woken, 0, 0);
+		pthread_create(&threads[i], NULL, waiter_run, &waiters[i]);
+	}
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	data_mover_threads_delete(dmt);
+	printf("%zu workers, queue %zu: %zu operations, %zu wakes\n", workers,
+		queue, s.operations * THREADS, (size_t)s.wakes);
+	assert_int_equal(s.lost, 0);
+	assert_int_equal(s.late, 0);
+	assert_int_equal(s.wrong, 0);
+	for (size_t i = 0; i < THREADS; i++)
+		sem_destroy(&waiters[i].woken);
+}
+
+static void
+no_wake_is_lost_or_late(void **state)
+{
+	const size_t n = 500000 / TEST_SLOWDOWN * stress_factor();
+
+	(void)state;
+	stress(1, 1, false, n);
+	stress(2, 128, false, n);
+	stress(8, 16, false, n);
+}
+
+static void
+no_wake_is_lost_or_late_when_wakers_are_replaced(void **state)
+{
+	const size_t n = 500000 / TEST_SLOWDOWN * stress_factor();
+
+	(void)state;
+	stress(1, 128, true, n);
+	stress(3, 16, true, n);
+}
+
+/* A waker that takes a lock which the polling thread holds while it polls. */
+struct locked {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	int woken; /* under the lock */
+};
+
+static void
+locked_wake(void *data)
+{
+	struct locked *l = data;
+
+	pthread_mutex_lock(&l->lock);
+	l->woken++;
+	pthread_cond_signal(&l->cond);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void
+waker_may_take_a_lock_that_the_poll_holds(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = mover_new(2, 8);
+	struct locked l = { PTHREAD_MUTEX_INITIALIZER,
+		PTHREAD_COND_INITIALIZER, 0 };
+	uint64_t longest = 0;
+
+	(void)state;
+	for (int i = 0; i < 1000 / TEST_SLOWDOWN; i++) {
+		struct future_notifier n = { .waker = { &l, locked_wake } };
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+
+		pthread_mutex_lock(&l.lock);
+		/* Now and then the lock is held for many polls. */
+		for (int polls = i % 100 == 0 ? 40 : 1;;) {
+			const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+			const enum future_state s = future_poll(
+				FUTURE_AS_RUNNABLE(&f),
+				i % 2 ? &n : polls % 2 ? &n : NULL);
+			const uint64_t ns =
+				test_clock_ns(CLOCK_MONOTONIC) - start;
+
+			longest = ns > longest ? ns : longest;
+			if (s == FUTURE_STATE_COMPLETE)
+				break;
+			if (--polls > 0)
+				continue;
+			while (l.woken == 0)
+				pthread_cond_wait(&l.cond, &l.lock);
+			l.woken = 0;
+		}
+		pthread_mutex_unlock(&l.lock);
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	}
+	printf("longest poll under the lock: %.1f ms\n", (double)longest / 1e6);
+	data_mover_threads_delete(dmt);
+}
+
+/* A waker that polls its own future, on the heap, and frees it. */
+struct own {
+	struct vdm_operation_future f;
+	uint64_t src, dst;
+	struct own_test *test;
+	bool renotifies;
+};
+
+struct own_test {
+	sem_t done;
+	atomic_int not_complete, wrong;
+};
+
+static void
+own_wake(void *data)
+{
+	struct own *own = data;
+	struct own_test *test = own->test;
+	struct future_notifier n = { .waker = { own, own_wake } };
+
+	if (future_poll(FUTURE_AS_RUNNABLE(&own->f),
+		    own->renotifies ? &n : NULL) != FUTURE_STATE_COMPLETE)
+		atomic_fetch_add(&test->not_complete, 1);
+	if (own->dst != own->src)
+		atomic_fetch_add(&test->wrong, 1);
+	memset(own, 0xee, sizeof(*own));
+	free(own);
+	sem_post(&test->done);
+}
+
+/*
+ * The polls of two threads must not overlap: the first is over before the
+ * worker is let through the gate.
+ */
+static sem_t gate;
+
+static void *
+memcpy_at_gate(void *dst, const void *src, size_t n, unsigned flags)
+{
+	(void)flags;
+	sem_wait(&gate);
+	return memcpy(dst, src, n);
+}
+
+static void
+waker_may_poll_its_own_future_and_free_it(void **state)
+{
+	enum { N = 16 };
+	struct data_mover_threads *dmt = mover_new(3, 128);
+	struct own_test test;
+
+	(void)state;
+	sem_init(&gate, 0, 0);
+	memset(&test, 0, sizeof(test));
+	sem_init(&test.done, 0, 0);
+	data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
+	for (int i = 0; i < 2000 / TEST_SLOWDOWN; i++) {
+		for (int k = 0; k < N; k++) {
+			struct own *own = malloc(sizeof(*own));
+
+			assert_non_null(own);
+			*own = (struct own){ .test = &test,
+				.renotifies = k % 2, .src = (uint64_t)i };
+			own->f = vdm_memcpy(data_mover_threads_get_vdm(dmt),
+				&own->dst, &own->src, 8, 0);
+			struct future_notifier n = { .waker = { own,
+							     own_wake } };
+
+			assert_int_equal(
+				future_poll(FUTURE_AS_RUNNABLE(&own->f), &n),
+				FUTURE_STATE_RUNNING);
+		}
+		for (int k = 0; k < N; k++)
+			sem_post(&gate);
+		for (int k = 0; k < N; k++)
+			assert_true(await(&test.done));
+	}
+	assert_int_equal(test.not_complete, 0);
+	assert_int_equal(test.wrong, 0);
+	data_mover_threads_delete(dmt);
+	sem_destroy(&test.done);
+}
+
+/* A waker that starts the next operation, which has the same waker. */
+struct starter {
+	struct vdm *vdm;
+	sem_t done;
+	size_t left;
+	atomic_uint idle;
+	uint64_t src, dst;
+	struct vdm_operation_future *futures; /* one for each left */
+};
+
+static void
+start_next(void *data)
+{
+	struct starter *s = data;
+	struct future_notifier n = { .waker = { s, start_next } };
+
+	if (s->left == 0) {
+		sem_post(&s->done);
+		return;
+	}
+	struct vdm_operation_future *f = &s->futures[--s->left];
+
+	s->src++;
+	*f = vdm_memcpy(s->vdm, &s->dst, &s->src, 8, 0);
+	/* From here on the next waker may be at work. */
+	if (future_poll(FUTURE_AS_RUNNABLE(f), &n) == FUTURE_STATE_IDLE)
+		atomic_fetch_add(&s->idle, 1);
+}
+
+static void
+waker_may_start_further_operations(void **state)
+{
+	const size_t n = 20000 / TEST_SLOWDOWN;
+
+	(void)state;
+	for (size_t workers = 1; workers <= 4; workers++) {
+		struct data_mover_threads *dmt = mover_new(workers, 8);
+		struct starter s = { .vdm = data_mover_threads_get_vdm(dmt),
+			.left = n };
+
+		s.futures = malloc(n * sizeof(*s.futures));
+		assert_non_null(s.futures);
+		sem_init(&s.done, 0, 0);
+		start_next(&s);
+		assert_true(await(&s.done));
+		for (size_t i = 0; i < n; i++)
+			FUTURE_BUSY_POLL(&s.futures[i]);
+		data_mover_threads_delete(dmt);
+		assert_int_equal(s.idle, 0);
+		assert_int_equal(s.dst, n);
+		sem_destroy(&s.done);
+		free(s.futures);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_wake_is_lost_or_late),
+		cmocka_unit_test(
+			no_wake_is_lost_or_late_when_wakers_are_replaced),
+		cmocka_unit_test(waker_may_take_a_lock_that_the_poll_holds),
+		cmocka_unit_test(waker_may_poll_its_own_future_and_free_it),
+		cmocka_unit_test(waker_may_start_further_operations),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

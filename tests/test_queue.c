@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include "queue.h"
+
+static void
+first_in_first_out_and_no_more_than_fit(void **state)
+{
+	static const size_t capacities[] = { 1, 2, 3, 8, 100 };
+	char items[200];
+
+	(void)state;
+	for (size_t c = 0; c < 5; c++) {
+		struct mia_queue queue;
+		size_t pushed = 0, popped = 0, fit = 0;
+
+		assert_int_equal(mia_queue_init(&queue, capacities[c]), 0);
+		assert_true(mia_queue_is_empty(&queue));
+		assert_null(mia_queue_pop(&queue));
+		/* Many laps, each a little further. */
+		for (size_t lap = 0; lap < 1000; lap++) {
+			while (mia_queue_push(&queue, &items[pushed % 200]))
+				pushed++;
+			assert_false(mia_queue_is_empty(&queue));
+			fit = pushed - popped;
+			assert_true(fit >= capacities[c]);
+			assert_true(fit < 2 * capacities[c] + 2);
+			for (size_t i = 0; i < 1 + lap % fit; i++)
+				assert_ptr_equal(mia_queue_pop(&queue),
+					&items[popped++ % 200]);
+		}
+		while (popped < pushed)
+			assert_ptr_equal(mia_queue_pop(&queue),
+				&items[popped++ % 200]);
+		assert_true(mia_queue_is_empty(&queue));
+		mia_queue_fini(&queue);
+	}
+}
+
+static void
+absurd_capacities_are_refused(void **state)
+{
+	struct mia_queue queue;
+
+	(void)state;
+	assert_int_equal(mia_queue_init(&queue, SIZE_MAX), EINVAL);
+	assert_int_equal(mia_queue_init(&queue, SIZE_MAX / 2), EINVAL);
+	assert_int_equal(mia_queue_init(&queue, SIZE_MAX / 16), EINVAL);
+}
+
+/* Positions wrap around, as they do on 32 bits after 4 thousand million. */
+static void
+positions_may_wrap(void **state)
+{
+	struct mia_queue queue;
+	char item;
+
+	(void)state;
+	assert_int_equal(mia_queue_init(&queue, 2), 0);
+	/* One lap before the end, where every turn is that of its lap. */
+	const size_t last = (size_t)0 - 2;
+
+	for (int i = 0; i < 2; i++) {
+		assert_true(mia_queue_push(&queue, &item));
+		assert_ptr_equal(mia_queue_pop(&queue), &item);
+	}
+	/* The cells' first word is the turn. */
+	for (int i = 0; i < 2; i++)
+		*(size_t *)(void *)((char *)queue.cells +
+			(size_t)i * 2 * sizeof(void *)) = last;
+	atomic_store(&queue.head, last);
+	atomic_store(&queue.tail, last);
+	for (int i = 0; i < 9; i++) {
+		assert_true(mia_queue_push(&queue, &item));
+		assert_true(i % 2 || mia_queue_push(&queue, &item));
+		assert_ptr_equal(mia_queue_pop(&queue), &item);
+		if (i % 2 == 0)
+			assert_ptr_equal(mia_queue_pop(&queue), &item);
+		assert_null(mia_queue_pop(&queue));
+	}
+	mia_queue_fini(&queue);
+}
+
+/* Every item arrives once, those of one producer at one consumer in order. */
+#define PRODUCERS 3
+#define CONSUMERS 3
+
+struct stress {
+	struct mia_queue queue;
+	uintptr_t per_producer;
+	atomic_size_t popped;
+	_Atomic uint64_t sum;
+	atomic_int errors;
+};
+
+struct producer {
+	struct stress *stress;
+	uintptr_t number;
+};
+
+static void *
+produce(void *arg)
+{
+	struct producer *p = arg;
+	struct stress *s = p->stress;
+
+	for (uintptr_t i = 1; i <= s->per_producer; i++)
+		while (!mia_queue_push(&s->queue,
+			(void *)(i * PRODUCERS + p->number)))
+			sched_yield();
+	return NULL;
+}
+
+static void *
+consume(void *arg)
+{
+	struct stress *s = arg;
+	uintptr_t last[PRODUCERS] = { 0 };
+
+	while (atomic_load(&s->popped) < s->per_producer * PRODUCERS) {
+		const uintptr_t item = (uintptr_t)mia_queue_pop(&s->queue);
+
+		if (item == 0) {
+			sched_yield();
+			continue;
+		}
+		if (item / PRODUCERS <= last[item % PRODUCERS])
+			atomic_fetch_add(&s->errors, 1);
+		last[item % PRODUCERS] = item / PRODUCERS;
+		atomic_fetch_add(&s->sum, item / PRODUCERS);
+		atomic_fetch_add(&s->popped, 1);
+	}
+	return NULL;
+}
+
+static void
+every_item_arrives_once(void **state)
+{
+	static const size_t capacities[] = { 1, 7, 128 };
+
+	(void)state;
+	for (size_t c = 0; c < 3; c++) {
+		struct stress s = { .per_producer = 30000 / TEST_SLOWDOWN };
+		struct producer producers[PRODUCERS];
+		pthread_t threads[PRODUCERS + CONSUMERS];
+
+		assert_int_equal(mia_queue_init(&s.queue, capacities[c]), 0);
+		for (size_t i = 0; i < PRODUCERS; i++) {
+			producers[i] = (struct producer){ &s, i };
+			pthread_create(
+				&threads[i], NULL, produce, &producers[i]);
+		}
+		for (size_t i = 0; i < CONSUMERS; i++)
+			pthread_create(
+				&threads[PRODUCERS + i], NULL, consume, &s);
+		for (size_t i = 0; i < PRODUCERS + CONSUMERS; i++)
+			pthread_join(threads[i], NULL);
+		assert_int_equal(s.errors, 0);
+		assert_int_equal(s.sum, PRODUCERS *
+				((uint64_t)s.per_producer *
+					(s.per_producer + 1) / 2));
+		mia_queue_fini(&s.queue);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(first_in_first_out_and_no_more_than_fit),
+		cmocka_unit_test(absurd_capacities_are_refused),
+		cmocka_unit_test(positions_may_wrap),
+		cmocka_unit_test(every_item_arrives_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
