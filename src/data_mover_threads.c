@@ -40,8 +40,12 @@
 /* How long a worker without work looks for some before it sleeps. */
 #define SEARCH_NS 20000u
 
-/* How long op_check waits for a waker that is being called. */
-#define WAKER_WAIT_NS 20000000u
+/*
+ * How long a poll waits for a waker that is being called; twice as long each
+ * further time for the same operation, so that a slow waker ends it.
+ */
+#define WAKER_WAIT_NS UINT64_C(20000000)
+#define MAX_DOUBLINGS 5
 
 /* CPU pauses before a loop that waits for another thread yields to it. */
 #define SPINS 128
@@ -52,8 +56,9 @@
 struct threads_operation {
 	_Atomic uint64_t state; /* enum state; what a POLLER monitors */
 	struct data_mover_threads *dmt;
-	struct future_waker waker; /* of whom state says; see below */
+	struct future_waker waker; /* the last that a poll brought */
 	_Atomic int result;        /* enum vdm_operation_result */
+	unsigned waits;            /* of polls that found WAKING, in vain */
 
 	/* Of an operation that is shared. */
 	atomic_uint sharers;                   /* workers at it */
@@ -242,7 +247,7 @@ await_waker(struct threads_operation *op)
 		if (spins < SPINS)
 			continue;
 		if (until == 0)
-			until = mia_clock_ns() + WAKER_WAIT_NS;
+			until = mia_clock_ns() + (WAKER_WAIT_NS << op->waits);
 		if (mia_clock_ns() < until)
 			continue;
 
@@ -251,8 +256,11 @@ await_waker(struct threads_operation *op)
 		if (atomic_compare_exchange_strong_explicit(&op->state, &state,
 			    POLLED, memory_order_relaxed,
 			    memory_order_relaxed) ||
-			state == POLLED)
+			state == POLLED) {
+			if (op->waits < MAX_DOUBLINGS)
+				op->waits++;
 			return FUTURE_STATE_RUNNING;
+		}
 	}
 }
 
@@ -784,6 +792,7 @@ hand_over(struct threads_operation *op, const struct vdm_operation *operation,
 	struct data_mover_threads *dmt = op->dmt;
 
 	op->operation = *operation;
+	op->waits = 0;
 	op->waker.wake = NULL;
 	if (n != NULL && dmt->desired_notifier == FUTURE_NOTIFIER_WAKER)
 		op->waker = n->waker;

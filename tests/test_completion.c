@@ -323,18 +323,91 @@ waker_may_take_a_lock_that_the_poll_holds(void **state)
 	data_mover_threads_delete(dmt);
 }
 
+/* A waker that has told its thread, and takes its time to return. */
+static void
+slow_wake(void *data)
+{
+	const struct timespec slow = { 0, 60000000 };
+
+	sem_post(data);
+	nanosleep(&slow, NULL);
+}
+
+static void
+poll_that_meets_a_slow_waker_is_woken_again(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = mover_new(2, 8);
+	sem_t woken;
+	int polls = 0;
+
+	(void)state;
+	sem_init(&woken, 0, 0);
+	for (int i = 0; i < 4; i++) {
+		struct future_notifier n = { .waker = { &woken, slow_wake } };
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+
+		for (; future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
+			FUTURE_STATE_COMPLETE;
+			polls++)
+			assert_true(await(&woken));
+		/* Calls that were too many, for the next round. */
+		while (sem_trywait(&woken) == 0)
+			continue;
+	}
+	printf("polls that found it running: %d\n", polls);
+	data_mover_threads_delete(dmt);
+	sem_destroy(&woken);
+}
+
 /* A waker that polls its own future, on the heap, and frees it. */
 struct own {
 	struct vdm_operation_future f;
 	uint64_t src, dst;
 	struct own_test *test;
 	bool renotifies;
+	bool again;
 };
 
 struct own_test {
 	sem_t done;
 	atomic_int not_complete, wrong;
 };
+
+static void
+own_last_wake(void *data)
+{
+	struct own *own = data;
+	struct own_test *test = own->test;
+
+	if (future_poll(FUTURE_AS_RUNNABLE(&own->f), NULL) ==
+		FUTURE_STATE_RUNNING)
+		atomic_fetch_add(&test->not_complete, 1);
+	memset(own, 0xee, sizeof(*own));
+	free(own);
+	sem_post(&test->done);
+}
+
+/*
+ * The next operation gets the slot that the last one had. This is for a mover
+ * with one worker, which is in the waker: nobody else can wake before the poll
+ * is over.
+ */
+static void
+own_start_again(struct own *own)
+{
+	struct future_notifier n = { .waker = { own, own_last_wake } };
+	void *slot = own->f.data.data;
+
+	own->src++;
+	own->f = vdm_memcpy(own->f.data.vdm, &own->dst, &own->src, 8, 0);
+	if (own->f.data.data != slot ||
+		future_poll(FUTURE_AS_RUNNABLE(&own->f), &n) !=
+			FUTURE_STATE_RUNNING)
+		atomic_fetch_add(&own->test->wrong, 1);
+}
 
 static void
 own_wake(void *data)
@@ -348,6 +421,10 @@ own_wake(void *data)
 		atomic_fetch_add(&test->not_complete, 1);
 	if (own->dst != own->src)
 		atomic_fetch_add(&test->wrong, 1);
+	if (own->again) {
+		own_start_again(own);
+		return;
+	}
 	memset(own, 0xee, sizeof(*own));
 	free(own);
 	sem_post(&test->done);
@@ -371,21 +448,24 @@ static void
 waker_may_poll_its_own_future_and_free_it(void **state)
 {
 	enum { N = 16 };
-	struct data_mover_threads *dmt = mover_new(3, 128);
 	struct own_test test;
 
 	(void)state;
 	sem_init(&gate, 0, 0);
 	memset(&test, 0, sizeof(test));
 	sem_init(&test.done, 0, 0);
-	data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
 	for (int i = 0; i < 2000 / TEST_SLOWDOWN; i++) {
+		const size_t workers = 1 + (size_t)i % 3;
+		struct data_mover_threads *dmt = mover_new(workers, 128);
+
+		data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
 		for (int k = 0; k < N; k++) {
 			struct own *own = malloc(sizeof(*own));
 
 			assert_non_null(own);
 			*own = (struct own){ .test = &test,
-				.renotifies = k % 2, .src = (uint64_t)i };
+				.renotifies = k % 2,
+				.again = workers == 1, .src = (uint64_t)i };
 			own->f = vdm_memcpy(data_mover_threads_get_vdm(dmt),
 				&own->dst, &own->src, 8, 0);
 			struct future_notifier n = { .waker = { own,
@@ -395,14 +475,14 @@ waker_may_poll_its_own_future_and_free_it(void **state)
 				future_poll(FUTURE_AS_RUNNABLE(&own->f), &n),
 				FUTURE_STATE_RUNNING);
 		}
-		for (int k = 0; k < N; k++)
+		for (int k = 0; k < (workers == 1 ? 2 : 1) * N; k++)
 			sem_post(&gate);
 		for (int k = 0; k < N; k++)
 			assert_true(await(&test.done));
+		data_mover_threads_delete(dmt);
 	}
 	assert_int_equal(test.not_complete, 0);
 	assert_int_equal(test.wrong, 0);
-	data_mover_threads_delete(dmt);
 	sem_destroy(&test.done);
 }
 
@@ -461,6 +541,49 @@ waker_may_start_further_operations(void **state)
 	}
 }
 
+/* Operations that need each other: all workers must be at one at once. */
+static pthread_barrier_t barrier;
+
+static void *
+meet(void *str, int c, size_t n, unsigned flags)
+{
+	(void)flags;
+	pthread_barrier_wait(&barrier);
+	return memset(str, c, n);
+}
+
+static void
+every_worker_gets_work(void **state)
+{
+	(void)state;
+	for (unsigned workers = 1; workers <= 5; workers++) {
+		struct data_mover_threads *dmt = mover_new(workers, 8);
+		struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+		uint64_t seed = test_seed("meeting");
+
+		pthread_barrier_init(&barrier, NULL, workers);
+		data_mover_threads_set_memset_fn(dmt, meet);
+		for (int i = 0; i < 2000 / TEST_SLOWDOWN; i++) {
+			struct vdm_operation_future f[5];
+			const struct timespec pause = { 0,
+				(long)(test_random(&seed) % 100000) };
+			char a[5];
+
+			for (unsigned k = 0; k < workers; k++) {
+				f[k] = vdm_memset(vdm, &a[k], 'x', 1, 0);
+				future_poll(FUTURE_AS_RUNNABLE(&f[k]), NULL);
+			}
+			for (unsigned k = 0; k < workers; k++)
+				FUTURE_BUSY_POLL(&f[k]);
+			/* Workers at every stage of falling asleep. */
+			if (i % 4 == 0)
+				nanosleep(&pause, NULL);
+		}
+		data_mover_threads_delete(dmt);
+		pthread_barrier_destroy(&barrier);
+	}
+}
+
 int
 main(void)
 {
@@ -469,6 +592,8 @@ main(void)
 		cmocka_unit_test(
 			no_wake_is_lost_or_late_when_wakers_are_replaced),
 		cmocka_unit_test(waker_may_take_a_lock_that_the_poll_holds),
+		cmocka_unit_test(poll_that_meets_a_slow_waker_is_woken_again),
+		cmocka_unit_test(every_worker_gets_work),
 		cmocka_unit_test(waker_may_poll_its_own_future_and_free_it),
 		cmocka_unit_test(waker_may_start_further_operations),
 	};
