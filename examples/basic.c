@@ -126,23 +126,23 @@ copy_then_sum(struct vdm *vdm, char *dst, const char *src, size_t n)
 int
 main(void)
 {
-	struct data_mover_sync *dms = data_mover_sync_new();
+	struct data_mover_threads *dmt = data_mover_threads_default();
 	char *src = malloc(PARTS * PART_SIZE);
 	char *dst = malloc(PARTS * PART_SIZE);
 	int ret = -1;
 
-	if (dms != NULL && src != NULL && dst != NULL) {
-		struct vdm *vdm = data_mover_sync_get_vdm(dms);
+	if (dmt != NULL && src != NULL && dst != NULL) {
+		struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 
 		memset(src, 1, PARTS * PART_SIZE);
 		ret = copy_one(vdm) | copy_many(vdm, dst, src);
 		copy_then_sum(vdm, dst, src, PART_SIZE);
 	}
 	if (ret != 0)
-		fputs("basic: no memory\n", stderr);
+		fputs("basic: no memory, or a copy failed\n", stderr);
 
 	free(dst);
 	free(src);
-	data_mover_sync_delete(dms);
+	data_mover_threads_delete(dmt);
 	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -14,6 +14,7 @@
 
 #define _GNU_SOURCE
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -37,6 +38,8 @@
 #define EXIT_USAGE 2
 
 struct options {
+	bool sync; /* else the mover with threads */
+	unsigned long threads; /* 0: the mover's default */
 	bool verify;
 	bool quiet;
 	bool durable;
@@ -347,6 +350,35 @@ copy_and_rename(int src, const struct stat *st, struct vdm *vdm,
 	return ret;
 }
 
+/* Makes the mover that was asked for, and copies with it. */
+static int
+copy_by_mover(int src, const struct stat *st, const struct options *opt)
+{
+	int ret;
+
+	if (opt->sync) {
+		struct data_mover_sync *dms = data_mover_sync_new();
+
+		if (dms == NULL)
+			return fail("synchronous mover");
+		ret = copy_and_rename(
+			src, st, data_mover_sync_get_vdm(dms), opt);
+		data_mover_sync_delete(dms);
+	} else {
+		struct data_mover_threads *dmt = opt->threads == 0
+			? data_mover_threads_default()
+			: data_mover_threads_new(opt->threads, IN_FLIGHT,
+				  FUTURE_NOTIFIER_WAKER);
+
+		if (dmt == NULL)
+			return fail("mover with threads");
+		ret = copy_and_rename(
+			src, st, data_mover_threads_get_vdm(dmt), opt);
+		data_mover_threads_delete(dmt);
+	}
+	return ret;
+}
+
 /* Opens the source and refuses what cannot be copied. Returns it, or -1. */
 static int
 open_source(const struct options *opt, struct stat *st)
@@ -377,8 +409,8 @@ usage(const char *why)
 {
 	fprintf(stderr,
 		"vdmcp: %s\n"
-		"usage: vdmcp [--mover sync] [--durable] [--no-cache] "
-		"[--verify] [--quiet] SOURCE DEST\n",
+		"usage: vdmcp [--mover sync|threads] [--threads N] "
+		"[--durable] [--no-cache] [--verify] [--quiet] SOURCE DEST\n",
 		why);
 	return EXIT_USAGE;
 }
@@ -396,20 +428,24 @@ parse(int argc, char *argv[], struct options *opt)
 		{ "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
+	char *end;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
 		case 'm':
-			if (strcmp(optarg, "sync") == 0)
-				break;
-			if (strcmp(optarg, "threads") == 0 ||
-				strcmp(optarg, "dml") == 0)
-				return usage("this mover is not there yet");
-			return usage("--mover takes sync, threads or dml");
+			opt->sync = strcmp(optarg, "sync") == 0;
+			if (strcmp(optarg, "dml") == 0)
+				return usage("the DML mover is not there yet");
+			if (!opt->sync && strcmp(optarg, "threads") != 0)
+				return usage("--mover takes sync or threads");
+			break;
 		case 't':
-			return usage("--threads: the mover with threads is "
-				     "not there yet");
+			opt->threads = strtoul(optarg, &end, 10);
+			if (!isdigit((unsigned char)*optarg) || *end != '\0' ||
+				opt->threads == 0)
+				return usage("--threads takes a number from 1");
+			break;
 		case 'd':
 			opt->durable = true;
 			opt->flags |= VDM_F_MEM_DURABLE;
@@ -427,6 +463,8 @@ parse(int argc, char *argv[], struct options *opt)
 			return usage("unknown option");
 		}
 	}
+	if (opt->sync && opt->threads != 0)
+		return usage("--threads is for --mover threads");
 	if (argc - optind != 2)
 		return usage("a source and a destination are needed");
 
@@ -455,13 +493,8 @@ main(int argc, char *argv[])
 		return EXIT_FAILURE;
 
 	const double start = now();
-	struct data_mover_sync *dms = data_mover_sync_new();
-	int ret = dms != NULL ? 0 : fail("data_mover_sync_new");
+	const int ret = copy_by_mover(src, &st, &opt);
 
-	if (ret == 0)
-		ret = copy_and_rename(
-			src, &st, data_mover_sync_get_vdm(dms), &opt);
-	data_mover_sync_delete(dms);
 	close(src);
 
 	if (stop_signal != 0) {

@@ -48,7 +48,9 @@ head -c 50000001 /dev/urandom >src
 copies plain
 copies verified --verify
 copies durable --durable --no-cache --verify
-copies "one line" --mover sync
+copies sync --mover sync --verify
+copies "one thread" --mover threads --threads 1
+copies "nine threads" --threads 9 --verify
 : >src
 copies empty --verify
 printf x >src
@@ -62,7 +64,11 @@ chmod 640 src
 rm dst out
 
 refuses 2 "no arguments"
-refuses 2 "threads, not yet" --mover threads src dst
+refuses 2 "no threads" --threads 0 src dst
+refuses 2 "negative threads" --threads -1 src dst
+refuses 2 "threads, not a number" --threads 2x src dst
+refuses 2 "threads of the synchronous mover" --mover sync --threads 2 src dst
+refuses 1 "too many threads" --threads 99999999999 src dst
 refuses 2 "dml, not yet" --mover dml src dst
 refuses 2 "unknown mover" --mover sledge src dst
 refuses 2 "unknown option" --fast src dst
