@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * bench.h -- the parts of the benchmark; bench.c says what it measures and how
+ *
+ *	bench.c        options, and the order of it all
+ *	operations.c   what one operation costs
+ *	waits.c        what a wait, a wake-up and idleness cost
+ *	bulk.c         big copies, and the sweep over sizes
+ *	contestants.c  the ways to copy that bulk.c compares
+ *	crew.c         plain threads
+ *	measure.c      clock, rounds, medians
+ *	report.c       rows, verdicts, JSON, the machine
+ */
+
+#ifndef BENCH_H
+#define BENCH_H 1
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#include <libminiasync.h>
+
+/* What --quick makes small. */
+struct settings {
+	int min_rounds;
+	double turn_ns;    /* how long a contestant's turn is, at least */
+	double target_ns;  /* all turns of a contestant, for a target */
+	double sweep_ns;   /* and at a point of the sweep */
+	size_t arena_size; /* bytes that one round may copy at once */
+	int blocks, pairs; /* of wake-ups */
+	int waits;         /* of 50 ms */
+	double idle_s;
+};
+
+extern struct settings settings;
+
+#define MAX_ROUNDS 501
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+/* measure.c */
+
+_Noreturn void fail(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+
+double clock_ns(clockid_t clock);
+
+/* Zeroed, so there are pages behind it, on a 2 MiB boundary; or fails. */
+void *new_memory(size_t size);
+
+size_t usable_cpus(void);
+
+/* The compiler must not know this number, and must do the work before. */
+static inline size_t
+hide(size_t n)
+{
+	__asm__ __volatile__("" : "+r"(n) : : "memory");
+	return n;
+}
+
+/* What was written at p is used. */
+static inline void
+use(const void *p)
+{
+	__asm__ __volatile__("" : : "r"(p) : "memory");
+}
+
+/* Fails unless the operation is complete and was done. */
+void check(const struct vdm_operation_future *f);
+
+/* One way to do a thing. */
+struct contestant {
+	const char *name;
+	/* Does it so many times; returns the time that all took. */
+	double (*run)(void *arg, size_t repeats);
+	void *arg;
+	size_t units; /* that are done each time */
+	size_t repeats;
+	int rounds;
+	double ns[MAX_ROUNDS]; /* of one unit, per round */
+	double median;
+};
+
+/*
+ * Lets n contestants take turns, in rounds of alternating order, until each
+ * had so much time.
+ */
+void contest(struct contestant *c, size_t n, double ns);
+
+/* A median of samples, and their quartiles. */
+struct figure {
+	double median, low, high;
+	int samples;
+};
+
+double quantile(const double *v, int n, double q);
+struct figure figure_of(const double *v, int n);
+struct figure of_contestant(const struct contestant *c);
+
+/* Of a over b, round by round. */
+struct figure ratio(const struct contestant *a, const struct contestant *b);
+struct figure difference(
+	const struct contestant *a, const struct contestant *b);
+
+/* report.c */
+
+enum relation { NO_TARGET, AT_MOST, AT_LEAST };
+
+/*
+ * JSON will go to the file, "-": to stdout, NULL: nowhere. Text goes to stdout,
+ * or to stderr if that is taken by JSON.
+ */
+void report_start(const char *json_path);
+
+/* A title, and what the two columns of times are. */
+void report_section(const char *title, const char *base, const char *ours);
+
+/*
+ * One row: two median times for the reader (0: none), and the figure with its
+ * unit, its target, and the verdict.
+ */
+void report_row(const char *what, double base_ns, double ours_ns,
+	struct figure figure, const char *unit, enum relation relation,
+	double target);
+
+/* The sweep: n columns, a line for each size and number in flight. */
+void report_sweep(
+	size_t size, size_t count, const struct contestant *c, size_t n);
+void report_sweep_end(void);
+
+/* The verdicts counted, warnings; and the JSON. */
+void report_end(void);
+
+/* crew.c */
+
+/* Threads that are started once, and sleep until there is something to do. */
+struct crew;
+
+struct crew *crew_new(size_t n);
+void crew_delete(struct crew *crew);
+size_t crew_size(const struct crew *crew);
+
+/* Every thread does job(arg, its number). Nanoseconds until all are done. */
+double crew_run(
+	struct crew *crew, void (*job)(void *arg, size_t index), void *arg);
+
+/* A barrier whose waiters do not sleep. Zero it first. */
+struct spin_barrier {
+	atomic_size_t arrived;
+};
+
+void spin_barrier_wait(struct spin_barrier *barrier, size_t n);
+
+/* contestants.c */
+
+/* Copies that are in flight at the same time; their ranges are adjacent. */
+struct work {
+	char *dst;
+	const char *src;
+	size_t size; /* of one */
+	size_t count;
+};
+
+enum { MAX_COUNT = 16, MAX_CONTESTANTS = 8 };
+
+/* Which of them; in the order of the table. */
+enum way {
+	WAY_MEMCPY,
+	WAY_SYNC,
+	WAY_THREADS,
+	WAY_CREW,
+	WAY_SPIN,
+	WAY_LIBUV,
+	WAY_GLIB,
+	WAYS
+};
+
+struct ways;
+
+struct ways *ways_new(void);
+void ways_delete(struct ways *ways);
+
+/* The copies that all ways do from now on. */
+void ways_set_work(struct ways *ways, struct work work);
+
+/* False: it was not there when this was built. */
+bool ways_has(enum way way);
+struct contestant ways_contestant(struct ways *ways, enum way way);
+
+/* Fails if this way does not copy what it should. */
+void ways_verify(struct ways *ways, enum way way);
+
+/* operations.c, waits.c, bulk.c */
+
+void bench_small(void);
+void bench_single(void);
+void bench_pending(void);
+void bench_wait_cost(void);
+void bench_wake(void);
+void bench_cpu(void);
+void bench_bulk(void);
+
+#endif /* BENCH_H */

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * bulk.c -- big copies against plain threads, and the sweep over all sizes
+ * against everybody
+ *
+ * All contestants copy between the same buffers, which were written before,
+ * and over the same ranges again and again: what fits a cache is there, for
+ * whoever copies on the CPU that has it. What each has copied is compared with
+ * the source before the time runs.
+ */
+
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The threads mover against plain threads, for one kind of work. */
+static void
+against_threads(
+	struct ways *ways, struct work work, const char *name, double target)
+{
+	static const enum way rivals[] = {WAY_THREADS, WAY_CREW, WAY_SPIN};
+	struct contestant c[3];
+	char what[64];
+
+	ways_set_work(ways, work);
+	for (int i = 0; i < 3; i++) {
+		c[i] = ways_contestant(ways, rivals[i]);
+		ways_verify(ways, rivals[i]);
+	}
+	contest(c, 3, settings.target_ns);
+	snprintf(what, sizeof(what), "%s, N threads", name);
+	report_row(what, c[1].median, c[0].median, ratio(&c[1], &c[0]), "x",
+		AT_LEAST, target);
+	snprintf(what, sizeof(what), "%s, N that spin", name);
+	report_row(what, c[2].median, c[0].median, ratio(&c[2], &c[0]), "x",
+		NO_TARGET, 0);
+}
+
+/* The worst figure of the threads mover against one other pool. */
+struct worst {
+	struct figure ratio;
+	size_t size, count;
+	double theirs, ours;
+	int lost, of;
+};
+
+static void
+keep_worst(struct worst *worst, struct work work, const struct contestant *ours,
+	const struct contestant *theirs)
+{
+	const struct figure f = ratio(theirs, ours);
+
+	if (worst->of == 0 || f.median < worst->ratio.median)
+		*worst = (struct worst){f, work.size, work.count,
+			theirs->median, ours->median, worst->lost, worst->of};
+	worst->lost += f.median <= 1;
+	worst->of++;
+}
+
+static void
+report_worst(const char *name, const struct worst *worst)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "%s: %d of %d lost; %zu x %zu B", name,
+		worst->lost, worst->of, worst->count, worst->size);
+	report_row(what, worst->theirs, worst->ours, worst->ratio, "x",
+		AT_LEAST, 1);
+}
+
+static void
+sweep(struct ways *ways, char *dst, char *src)
+{
+	struct contestant c[WAYS];
+	size_t index[WAYS] = {0}, n = 0;
+	struct worst libuv = {0}, glib = {0};
+
+	for (size_t count = 1; count <= MAX_COUNT; count *= 16) {
+		for (size_t size = 64; size * count <= settings.arena_size;
+			size *= 4) {
+			const struct work work = {dst, src, size, count};
+
+			ways_set_work(ways, work);
+			n = 0;
+			for (enum way way = WAY_MEMCPY; way < WAYS; way++) {
+				if (!ways_has(way))
+					continue;
+				ways_verify(ways, way);
+				index[way] = n;
+				c[n++] = ways_contestant(ways, way);
+			}
+			contest(c, n, settings.sweep_ns);
+			report_sweep(size, count, c, n);
+			if (ways_has(WAY_LIBUV))
+				keep_worst(&libuv, work, &c[WAY_THREADS],
+					&c[index[WAY_LIBUV]]);
+			if (ways_has(WAY_GLIB))
+				keep_worst(&glib, work, &c[WAY_THREADS],
+					&c[index[WAY_GLIB]]);
+		}
+	}
+	report_sweep_end();
+
+	report_section("time of other pools / threads mover, at its worst",
+		"theirs", "threads");
+	if (ways_has(WAY_LIBUV))
+		report_worst("libuv", &libuv);
+	if (ways_has(WAY_GLIB))
+		report_worst("GLib", &glib);
+}
+
+void
+bench_bulk(void)
+{
+	struct ways *ways = ways_new();
+	char *dst = new_memory(settings.arena_size);
+	char *src = new_memory(settings.arena_size);
+	char name[32];
+
+	for (size_t i = 0; i < settings.arena_size; i++)
+		src[i] = (char)(i * 7 + i / 4096);
+
+	report_section("speed of N workers, of that of N threads", "threads",
+		"workers");
+	snprintf(name, sizeof(name), "one copy of %zu MiB",
+		settings.arena_size / MIB);
+	against_threads(ways, (struct work){dst, src, settings.arena_size, 1},
+		name, 0.95);
+	against_threads(ways, (struct work){dst, src, 64 * KIB, 16},
+		"16 x 64 KiB", 0.85);
+	sweep(ways, dst, src);
+
+	ways_delete(ways);
+	free(dst);
+	free(src);
+}
