@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# model.sh -- verifies the models in tests/model with Spin, and that each of
+# their broken variants, listed in the comments that they begin with, is found
+# wrong. Two at a time; the C compiler is $CC, or cc, gcc or clang.
+
+set -u
+
+top=$(cd "$(dirname "$0")" && pwd)
+
+skip() {
+	echo "model: skipped: $*"
+	exit 77
+}
+
+command -v spin >/dev/null || skip "spin is missing (Debian package spin)"
+for cc in ${CC:-cc gcc clang} ''; do
+	[ -z "$cc" ] || ! command -v "$cc" >/dev/null || break
+done
+[ -n "$cc" ] || skip "a C compiler is missing"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# check EXPECTED MODEL FLAGS: one line, and a file wrong if it is not EXPECTED,
+# which is "verified", "ends" (no endless run) or "found wrong". -O0, because
+# the compiler takes longer than most of the searches.
+check() {
+	expected=$1
+	model=$2
+	flags=$3
+	dir=$work/$(echo "$expected $model $flags" | tr -c 'A-Za-z_\n' _)
+	if [ "$expected" = ends ]; then
+		flags="-DENDS${flags:+ $flags}"
+		kind=-DNP
+		search=-l
+	else
+		kind=-DSAFETY
+		search=
+	fi
+
+	mkdir "$dir" && cd "$dir" || return
+	# The flags may be several.
+	if ! spin "-P$cc -E -x c" $flags -a "$top/model/$model.pml" >log 2>&1 ||
+		! "$cc" -O0 -w $kind -o pan pan.c >>log 2>&1
+	then
+		echo "WRONG: $model $flags: cannot be built:"
+		cat log
+		: >wrong
+		return
+	fi
+	./pan $search -m100000 -w20 >log 2>&1
+
+	states=$(sed -n 's/^ *\([0-9]*\) states, stored.*/\1/p' log)
+	if grep -q 'errors: 0' log && ! grep -q '^pan:1:\|not completed' log; then
+		found=${expected#found wrong}
+		found=${found:-verified}
+	elif grep -q '^pan:1: \(assertion\|invalid end\|non-prog\)' log; then
+		found="found wrong"
+	else
+		found="not searched to the end"
+	fi
+	why=$(sed -n 's/^pan:1: \(.*\) (at depth.*/\1/p' log)
+	line="$model${flags:+ $flags}: $found${why:+ ($why)}, ${states:-no} states"
+	if [ "$found" = "$expected" ]; then
+		echo "$line"
+	else
+		echo "WRONG: $line, should be $expected"
+		grep '^pan:\|^error' log
+		: >wrong
+	fi
+	rm -f pan pan.*
+}
+
+# EXPECTED MODEL FLAGS, in lines
+cases() {
+	cat <<-END
+		verified;sleep;
+		ends;sleep;
+		verified;completion;
+		ends;completion;
+		verified;parker;
+		ends;parker;
+		verified;parker;-DPORTABLE
+		ends;parker;-DPORTABLE
+	END
+	for model in sleep completion parker; do
+		sed -n "s/^ \*	\(-D[^	]*\)	.*/found wrong;$model;\1/p" \
+			"$top/model/$model.pml"
+	done
+}
+
+# The odd lines here and the even ones beside.
+half() {
+	cases | sed -n "$1" | while IFS=';' read -r expected model flags; do
+		(check "$expected" "$model" "$flags")
+	done
+}
+
+half 'p;n' &
+half 'n;p'
+wait
+
+wrong=$(find "$work" -name wrong | wc -l)
+done=$(find "$work" -name log | wc -l)
+if [ "$done" -ne "$(cases | wc -l)" ] || [ "$done" -lt 30 ]; then
+	echo "WRONG: only $done models and variants were looked at"
+	exit 1
+fi
+[ "$wrong" -eq 0 ] && echo "model: $done models and variants, all as they should be"
+exit $((wrong > 0))

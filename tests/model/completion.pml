@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * completion.pml -- the end of one operation (data_mover_threads.c,
+ * "Completion")
+ *
+ * One worker has an operation that one thread polls: without a notifier, with
+ * a first waker, with the same again, with another in its place, in any order.
+ * In the end it sleeps after each RUNNING until its newest waker is called.
+ *
+ * Pieces:   lock_waker, unlock_waker, replace_waker, await_waker, op_check,
+ *           op_delete: the functions of these names; worker: complete() with
+ *           finish_waking(); wake: the program's waker; poll:
+ *           vdm_operation_impl(); poller: the program. A loop that waits for
+ *           another thread is one step that blocks. A waker has two words, so
+ *           that half of one can be seen.
+ * Modes:    PLAIN    the waker notes that it was called
+ *           LOCKING  the program polls under a lock that the waker takes too
+ *           SELF     and the waker polls the future, with another waker
+ * Time-out: of await_waker(), PATIENCE times whenever it likes, and always
+ *           while the waker waits for the poller's lock.
+ * Checked:  - nobody waits for ever, hence no wake is lost: the poller gets
+ *             COMPLETE. With -DENDS all time-outs count, and there is no
+ *             endless run: only endless time-outs could make one.
+ *           - A waker is not called, nor inside of its call, after a poll said
+ *             COMPLETE; nor after a poll that brought another one returned,
+ *             unless the worker was calling it at that moment, which begins
+ *             with the step to WAKING.
+ *           - The operation's memory is not touched after op_delete.
+ *           - COMPLETE comes with the result; no waker is read half written.
+ * Assumed:  sequential consistency. The memory orders are argued in the code
+ *           and tested with ThreadSanitizer.
+ *
+ * Each of these must be found wrong:
+ *	-DDONE_BEFORE_WAKE	DONE is stored before the waker is called
+ *	-DWAKE_BEFORE_RESULT	the waker is called before the result is visible
+ *	-DRESULT_LATE	the result is stored after the waker was called
+ *	-DNO_POLLED	a poll that has waited in vain leaves no POLLED
+ *	-DIGNORES_POLLED	the worker goes to DONE from POLLED too
+ *	-DWAITS_FOR_EVER	a poll waits for the waker without a time-out
+ *	-DWRITES_UNLOCKED	the waker is replaced without LOCKED
+ *	-DREADS_UNLOCKED	the worker reads the waker without LOCKED
+ *	-DREADS_ONCE	after POLLED the worker calls the waker that it has
+ *	-DCHECK_WITHOUT_THIS_WAKE	op_check does not know its own waker
+ *	-DDELETE_WITHOUT_THIS_WAKE	op_delete does not clear this_wake
+ *	-DWORKER_WITHOUT_THIS_WAKE	complete() does not look at this_wake
+ *	-DFREES_REPLACED	the program frees a replaced waker before COMPLETE
+ */
+
+/* state; FREED is not ours any more */
+#define PENDING 0
+#define LOCKED 1
+#define WAKING 2
+#define POLLED 3
+#define DONE 4
+#define FREED 5
+
+/* wakers */
+#define NONE 0
+#define A 1
+#define B 2
+
+#define PLAIN 0
+#define LOCKING 1
+#define SELF 2
+
+#ifndef ROUNDS
+#define ROUNDS 2 /* polls that are not preceded by a sleep, after the first */
+#endif
+#ifndef PATIENCE
+#define PATIENCE 2
+#endif
+
+/* struct threads_operation */
+byte state = PENDING;
+byte waker_wake = NONE;
+byte waker_data = NONE;
+bool result = false;
+
+bool this_wake = false; /* the worker's; the poller's is NULL always */
+
+/* The program. */
+byte mode;
+bool started = false;
+bool complete = false; /* the future's state, under lock */
+bool lock = false;
+bool woken[3];
+
+/* What is only watched. */
+bool alive[3];
+byte calling = NONE;         /* from the step to WAKING to the return */
+bool waker_blocked = false; /* it waits for the lock */
+byte patience = PATIENCE;
+
+/* A time-out that does not count. */
+#ifdef ENDS
+#define UNTIMED false
+#else
+#define UNTIMED waker_blocked
+#endif
+
+inline touch() { assert(state != FREED) }
+
+inline lock_waker(before)
+{
+	atomic {
+		state != LOCKED;
+		touch();
+		before = state;
+		if
+		:: before != DONE -> state = LOCKED
+		:: else
+		fi
+	}
+}
+
+inline unlock_waker(to) { atomic { touch(); state = to } }
+
+/* mine: op == this_wake */
+inline replace_waker(mine, new)
+{
+	if
+	:: mine
+	:: else ->
+#ifdef WRITES_UNLOCKED
+		atomic { touch(); before = state };
+#else
+		lock_waker(before);
+#endif
+		if
+		:: before == DONE
+		:: else ->
+			same = (waker_wake == new);
+			/* The program may free it when the poll has returned. */
+			if
+			:: !same && calling != waker_wake ->
+				replaced = waker_wake
+			:: else
+			fi;
+#ifdef FREES_REPLACED
+			if
+			:: !same -> replaced = waker_wake
+			:: else
+			fi;
+#endif
+			waker_wake = new;
+			waker_data = new;
+#ifdef WRITES_UNLOCKED
+			atomic {
+				if
+				:: state == WAKING && !same -> state = POLLED
+				:: else
+				fi
+			}
+#else
+			if
+			:: before == WAKING && !same -> unlock_waker(POLLED)
+			:: else -> unlock_waker(before)
+			fi
+#endif
+		fi
+	fi
+}
+
+inline await_waker()
+{
+	if
+	:: atomic { state == DONE -> running = false }
+#ifndef WAITS_FOR_EVER
+	:: atomic {
+		state == WAKING && (patience > 0 || UNTIMED) ->
+		if
+		:: UNTIMED
+		:: else -> patience--
+		fi;
+#ifndef NO_POLLED
+		state = POLLED;
+#endif
+		running = true
+	   }
+#endif
+	fi
+}
+
+inline op_check(mine)
+{
+	atomic { touch(); before = state };
+	if
+	:: before == DONE -> running = false
+#ifdef CHECK_WITHOUT_THIS_WAKE
+	:: before == WAKING -> await_waker()
+	:: before == POLLED -> running = true
+#else
+	:: before == WAKING && mine -> running = false
+	:: before == WAKING && !mine -> await_waker()
+	:: before == POLLED -> running = !mine
+#endif
+	:: before == PENDING || before == LOCKED -> running = true
+	fi;
+	before = 0
+}
+
+inline op_delete(mine)
+{
+#ifndef DELETE_WITHOUT_THIS_WAKE
+	if
+	:: mine -> this_wake = false
+	:: else
+	fi;
+#endif
+	atomic { touch(); assert(result); state = FREED }
+}
+
+/* From the second on. Sets running. */
+inline poll(mine, new)
+{
+	if
+	:: new != NONE -> replace_waker(mine, new)
+	:: else
+	fi;
+	op_check(mine);
+	if
+	:: !running -> op_delete(mine); complete = true
+	:: else
+	fi
+}
+
+/* The program's waker. */
+inline wake()
+{
+	assert(alive[w_wake]);
+	if
+	:: mode == PLAIN ->
+		woken[w_wake] = true
+	:: else ->
+		waker_blocked = true;
+		atomic { !lock -> lock = true; waker_blocked = false };
+		assert(alive[w_wake]);
+		woken[w_wake] = true;
+		if
+		:: mode == SELF && !complete -> poll(this_wake, 3 - w_wake)
+		:: else
+		fi;
+		lock = false
+	fi;
+	/* After its own COMPLETE it does not touch itself any more. */
+	atomic {
+		assert(complete || alive[w_wake]);
+		calling = NONE
+	}
+}
+
+active proctype worker()
+{
+	byte before, w_wake, w_data;
+	byte replaced;
+	bool same, running;
+
+	started;
+#ifndef RESULT_LATE
+	atomic { touch(); result = true };
+#endif
+again:
+#ifdef READS_UNLOCKED
+	atomic { touch(); w_wake = waker_wake };
+	atomic { touch(); w_data = waker_data };
+	atomic { state != LOCKED; touch(); state = WAKING; calling = w_wake };
+#else
+	lock_waker(before);
+	before = 0;
+	w_wake = waker_wake;
+	w_data = waker_data;
+	calling = w_wake;
+#if defined(WAKE_BEFORE_RESULT)
+	unlock_waker(PENDING);
+#elif defined(DONE_BEFORE_WAKE)
+	unlock_waker(DONE);
+#else
+	unlock_waker(WAKING);
+#endif
+#endif
+call:
+	assert(w_wake == w_data);
+	if
+	:: w_wake != NONE ->
+		this_wake = true;
+		wake();
+#ifndef WORKER_WITHOUT_THIS_WAKE
+		if
+		:: !this_wake -> goto end /* completed by its own waker */
+		:: else
+		fi;
+#endif
+		this_wake = false
+	:: else
+	fi;
+
+#ifdef RESULT_LATE
+	atomic { touch(); result = true };
+#endif
+#if defined(DONE_BEFORE_WAKE)
+	goto end;
+#elif defined(WAKE_BEFORE_RESULT)
+	atomic { state != LOCKED; touch(); state = DONE };
+	goto end;
+#else
+	/* finish_waking() */
+	if
+	:: atomic { state == WAKING -> state = DONE }
+#ifdef IGNORES_POLLED
+	:: atomic { state == POLLED -> state = DONE }
+#elif defined(READS_ONCE)
+	:: atomic { state == POLLED -> state = WAKING; calling = w_wake };
+		goto call
+#else
+	:: state == POLLED -> goto again
+#endif
+	:: atomic { state >= DONE -> assert(false) } /* not ours any more */
+	fi;
+#endif
+end:
+	skip
+}
+
+inline take_lock()
+{
+	if
+	:: mode != PLAIN -> atomic { !lock -> lock = true }
+	:: else
+	fi
+}
+
+active proctype poller()
+{
+	byte before, newest, brings, replaced;
+	byte rounds = ROUNDS;
+	bool same, running;
+
+	if
+	:: mode = PLAIN
+	:: mode = LOCKING
+	:: mode = SELF
+	fi;
+
+	/* The first poll hands the operation over. */
+	take_lock();
+	if
+	:: newest = NONE
+	:: newest = A
+	fi;
+	atomic {
+		alive[newest] = true;
+		waker_wake = newest;
+		waker_data = newest;
+		started = true
+	};
+	op_check(false);
+	if
+	:: !running -> op_delete(false); complete = true
+	:: else
+	fi;
+	lock = false;
+
+	do
+	:: !running -> break
+	:: running ->
+		/* What this poll brings, and whether it is after a sleep. */
+		if
+		:: rounds > 0 -> rounds--;
+			if
+			:: brings = NONE
+			:: brings = A
+			:: brings = B
+			fi
+		:: rounds == 0 && newest == NONE -> brings = A
+		:: newest != NONE ->
+			woken[newest] || complete;
+			if
+			:: brings = NONE
+			:: brings = newest
+			fi
+		fi;
+		atomic { woken[A] = false; woken[B] = false };
+
+		take_lock();
+		if
+		:: complete -> running = false
+		:: else ->
+			if
+			:: brings != NONE ->
+				newest = brings;
+				alive[newest] = true
+			:: else
+			fi;
+			poll(false, brings)
+		fi;
+		atomic {
+			lock = false;
+			if
+			:: running && replaced != newest ->
+				alive[replaced] = false
+			:: else
+			fi;
+			replaced = NONE
+		}
+	od;
+
+	/* COMPLETE: the program frees all that it has. */
+	atomic { alive[A] = false; alive[B] = false }
+}
