@@ -178,7 +178,8 @@ future_has_property(void *future, enum future_property property)
  * future_poll -- moves a future on
  *
  * notifier  may be NULL. What its waker.data points to must stay valid until
- *           the future is complete or a later poll brought another waker.
+ *           the future is complete, or a later poll brought another waker and
+ *           this one, should it be running just then, has returned.
  * Returns   the state, which is stored in the future as well
  */
 static inline enum future_state

@@ -116,6 +116,35 @@ inline lock_waker(before)
 
 inline unlock_waker(to) { atomic { touch(); state = to } }
 
+inline await_waker()
+{
+	if
+	:: atomic { state == DONE -> running = false }
+#ifndef WAITS_FOR_EVER
+	:: atomic {
+		state == WAKING && (patience > 0 || UNTIMED) ->
+		if
+		:: UNTIMED
+		:: else -> patience--
+		fi;
+#ifndef NO_POLLED
+		state = POLLED;
+#endif
+		running = true
+	   }
+	/* Only from replace_waker(). */
+	:: atomic {
+		state == POLLED && (patience > 0 || UNTIMED) ->
+		if
+		:: UNTIMED
+		:: else -> patience--
+		fi;
+		running = true
+	   }
+#endif
+	fi
+}
+
 /* mine: op == this_wake */
 inline replace_waker(mine, new)
 {
@@ -145,40 +174,14 @@ inline replace_waker(mine, new)
 #endif
 			waker_wake = new;
 			waker_data = new;
-#ifdef WRITES_UNLOCKED
-			atomic {
-				if
-				:: state == WAKING && !same -> state = POLLED
-				:: else
-				fi
-			}
-#else
+#ifndef WRITES_UNLOCKED
+			unlock_waker(before);
+#endif
 			if
-			:: before == WAKING && !same -> unlock_waker(POLLED)
-			:: else -> unlock_waker(before)
+			:: before == POLLED && !same -> await_waker()
+			:: else
 			fi
-#endif
 		fi
-	fi
-}
-
-inline await_waker()
-{
-	if
-	:: atomic { state == DONE -> running = false }
-#ifndef WAITS_FOR_EVER
-	:: atomic {
-		state == WAKING && (patience > 0 || UNTIMED) ->
-		if
-		:: UNTIMED
-		:: else -> patience--
-		fi;
-#ifndef NO_POLLED
-		state = POLLED;
-#endif
-		running = true
-	   }
-#endif
 	fi
 }
 
