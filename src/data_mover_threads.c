@@ -35,10 +35,15 @@
  */
 #define INLINE_MAX ((size_t)16384)
 #define SHARE_MIN ((size_t)524288)
-#define SHARE_CHUNK ((size_t)131072)
+#define SHARE_CHUNK_MIN ((size_t)131072)
+#define SHARE_CHUNK_MAX ((size_t)2097152)
 
-/* How long a worker without work looks for some before it sleeps. */
-#define SEARCH_NS 20000u
+/*
+ * How long a worker without work looks for some before it sleeps: first with
+ * CPU pauses, then yielding, for it may have the CPU of who makes the work.
+ */
+#define SEARCH_PAUSES 64
+#define SEARCH_NS 30000u
 
 /*
  * How long a poll waits for a waker that is being called; twice as long each
@@ -63,6 +68,7 @@ struct threads_operation {
 	/* Of an operation that is shared. */
 	atomic_uint sharers;                   /* workers at it */
 	atomic_size_t claimed;                 /* bytes */
+	size_t chunk;                          /* bytes */
 	struct threads_operation *next_shared; /* under share_lock */
 
 	struct vdm_operation operation;
@@ -85,7 +91,8 @@ struct data_mover_threads {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
 	struct mia_operation_pool pool;
 	enum future_notifier_type desired_notifier;
-	_Atomic(memcpy_fn) memcpy_fn; /* NULL: built-in */
+	atomic_size_t inline_max[VDM_OPERATION_FLUSH + 1]; /* by type */
+	_Atomic(memcpy_fn) memcpy_fn;                      /* NULL: built-in */
 	_Atomic(memmove_fn) memmove_fn;
 	_Atomic(memset_fn) memset_fn;
 
@@ -98,7 +105,8 @@ struct data_mover_threads {
 	_Alignas(MIA_CACHE_LINE) atomic_size_t awake;
 	sem_t tokens;
 	atomic_bool stop;
-	bool spins; /* it makes sense to search with more than one CPU */
+	bool spins;        /* CPU pauses make sense: there are two CPUs */
+	size_t stream_min; /* mia_memory_stream_min() */
 
 	size_t nworkers;
 	struct worker *workers;
@@ -408,17 +416,18 @@ sleep_until_notified(struct data_mover_threads *dmt)
 
 /* Kinds of operations */
 
+_Static_assert(offsetof(struct vdm_operation_data_memcpy, n) ==
+			offsetof(struct vdm_operation_data_memmove, n) &&
+		offsetof(struct vdm_operation_data_memcpy, n) ==
+			offsetof(struct vdm_operation_data_memset, n),
+	"size_of() relies on it");
+
 static size_t
 size_of(const struct vdm_operation *operation)
 {
-	switch (operation->type) {
-	case VDM_OPERATION_MEMSET:
-		return operation->data.memset.n;
-	case VDM_OPERATION_FLUSH:
-		return operation->data.flush.n;
-	default:
-		return operation->data.memmove.n;
-	}
+	return operation->type == VDM_OPERATION_FLUSH
+		? operation->data.flush.n
+		: operation->data.memcpy.n;
 }
 
 /* What the program has set for this kind of operation; NULL: built-in. */
@@ -468,7 +477,22 @@ has_custom(struct data_mover_threads *dmt, enum vdm_operation_type type)
  * joins one that may be complete.
  */
 
-/* The operation's range of bytes, without what lies before done. */
+/*
+ * Several chunks for each worker, so that all end at about the same time.
+ */
+static size_t
+chunk_of(const struct data_mover_threads *dmt, size_t n)
+{
+	const size_t chunk = n / dmt->nworkers / 8;
+
+	if (chunk < SHARE_CHUNK_MIN)
+		return SHARE_CHUNK_MIN;
+	if (chunk > SHARE_CHUNK_MAX)
+		return SHARE_CHUNK_MAX;
+	return chunk - chunk % SHARE_CHUNK_MIN;
+}
+
+/* n bytes of the operation's range, from done on. */
 static struct vdm_operation
 part_of(const struct vdm_operation *whole, size_t done, size_t n)
 {
@@ -549,7 +573,7 @@ do_share(struct data_mover_threads *dmt, struct threads_operation *op,
 	while (!helps || mia_queue_is_empty(&dmt->queue)) {
 		/* Relaxed: a number that nobody else gets. */
 		const size_t done = atomic_fetch_add_explicit(
-			&op->claimed, SHARE_CHUNK, memory_order_relaxed);
+			&op->claimed, op->chunk, memory_order_relaxed);
 
 		if (done >= n) {
 			is_exhausted = true;
@@ -557,7 +581,7 @@ do_share(struct data_mover_threads *dmt, struct threads_operation *op,
 		}
 
 		const struct vdm_operation part = part_of(&op->operation, done,
-			n - done < SHARE_CHUNK ? n - done : SHARE_CHUNK);
+			n - done < op->chunk ? n - done : op->chunk);
 		const enum vdm_operation_result result =
 			mia_operation_run(&part);
 
@@ -582,6 +606,17 @@ do_share(struct data_mover_threads *dmt, struct threads_operation *op,
 static void
 share(struct data_mover_threads *dmt, struct threads_operation *op)
 {
+	struct vdm_operation *operation = &op->operation;
+
+	/* A chunk would fit the cache that the whole does not. */
+	if (size_of(operation) >= dmt->stream_min &&
+		operation->type == VDM_OPERATION_MEMSET)
+		operation->data.memset.flags |= VDM_F_NO_CACHE_HINT;
+	else if (size_of(operation) >= dmt->stream_min &&
+		operation->type != VDM_OPERATION_FLUSH)
+		operation->data.memmove.flags |= VDM_F_NO_CACHE_HINT;
+	op->chunk = chunk_of(dmt, size_of(operation));
+
 	/* Relaxed, all three: published by the lock. */
 	atomic_store_explicit(&op->result, VDM_SUCCESS, memory_order_relaxed);
 	atomic_store_explicit(&op->claimed, 0, memory_order_relaxed);
@@ -678,23 +713,34 @@ take_work(struct data_mover_threads *dmt, bool *helps)
 	return op != NULL ? op : join_shared(dmt);
 }
 
+/* Relaxed: whether others search too is only a hint. */
+static bool
+is_only_searcher(struct data_mover_threads *dmt)
+{
+	return atomic_load_explicit(&dmt->awake, memory_order_relaxed) %
+		SLEEPING ==
+		SEARCHING;
+}
+
 /* Looks for work, for a time if nobody else does. NULL: there is none. */
 static struct threads_operation *
 search(struct data_mover_threads *dmt, bool *helps)
 {
 	struct threads_operation *op = take_work(dmt, helps);
 
-	if (op != NULL || !dmt->spins)
+	for (int i = 0; i < SEARCH_PAUSES && op == NULL && dmt->spins &&
+		is_only_searcher(dmt);
+		i++) {
+		future_cpu_pause_impl();
+		op = take_work(dmt, helps);
+	}
+	if (op != NULL)
 		return op;
 
 	const uint64_t until = mia_clock_ns() + SEARCH_NS;
 
-	/* Relaxed: whether another searches too is only a hint. */
-	while (op == NULL && mia_clock_ns() < until &&
-		atomic_load_explicit(&dmt->awake, memory_order_relaxed) %
-				SLEEPING ==
-			SEARCHING) {
-		future_cpu_pause_impl();
+	while (op == NULL && is_only_searcher(dmt) && mia_clock_ns() < until) {
+		sched_yield();
 		op = take_work(dmt, helps);
 	}
 	return op;
@@ -761,7 +807,8 @@ stop_workers(struct data_mover_threads *dmt, size_t n)
 static void *
 threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 {
-	struct data_mover_threads *dmt = (struct data_mover_threads *)vdm;
+	struct data_mover_threads *dmt =
+		(struct data_mover_threads *)(void *)vdm;
 	struct threads_operation *op = mia_operation_pool_get(&dmt->pool);
 
 	(void)type; /* an unknown one is refused when it is run */
@@ -831,9 +878,13 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 		return 0;
 	}
 
+	/* Relaxed: as in custom_of(). */
 	if ((n != NULL && n->padding != FUTURE_NOTIFIER_INLINE_) ||
-		size_of(operation) > INLINE_MAX ||
-		has_custom(op->dmt, operation->type))
+		operation->type > VDM_OPERATION_FLUSH ||
+		size_of(operation) >
+			atomic_load_explicit(
+				&op->dmt->inline_max[operation->type],
+				memory_order_relaxed))
 		return hand_over(op, operation, n);
 
 	if (n != NULL)
@@ -897,6 +948,7 @@ init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
 	atomic_init(&dmt->awake, nthreads * SEARCHING);
 	dmt->nworkers = nthreads;
 	dmt->spins = mia_usable_cpus() > 1;
+	dmt->stream_min = mia_memory_stream_min();
 	return 0;
 
 destroy_tokens:
@@ -920,6 +972,18 @@ fini(struct data_mover_threads *dmt)
 	free(dmt);
 }
 
+/*
+ * A poll does nothing but empty operations itself if a worker has to call a
+ * function for them. Relaxed stores: see custom_of().
+ */
+static void
+set_inline_max(struct data_mover_threads *dmt, enum vdm_operation_type type,
+	bool built_in)
+{
+	atomic_store_explicit(&dmt->inline_max[type], built_in ? INLINE_MAX : 0,
+		memory_order_relaxed);
+}
+
 struct data_mover_threads *
 data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 	enum future_notifier_type desired_notifier)
@@ -941,6 +1005,8 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 	memset(dmt, 0, sizeof(*dmt));
 	dmt->vdm = threads_vdm;
 	dmt->desired_notifier = desired_notifier;
+	for (int type = 0; type <= VDM_OPERATION_FLUSH; type++)
+		set_inline_max(dmt, (enum vdm_operation_type)type, true);
 
 	int error = init(dmt, nthreads, ringbuf_size);
 
@@ -980,14 +1046,13 @@ data_mover_threads_get_vdm(struct data_mover_threads *dmt)
 	return &dmt->vdm;
 }
 
-/* Relaxed stores: see custom_of(). */
-
 void
 data_mover_threads_set_memcpy_fn(
 	struct data_mover_threads *dmt, memcpy_fn dmt_memcpy)
 {
 	atomic_store_explicit(
 		&dmt->memcpy_fn, dmt_memcpy, memory_order_relaxed);
+	set_inline_max(dmt, VDM_OPERATION_MEMCPY, dmt_memcpy == NULL);
 }
 
 void
@@ -996,6 +1061,7 @@ data_mover_threads_set_memmove_fn(
 {
 	atomic_store_explicit(
 		&dmt->memmove_fn, dmt_memmove, memory_order_relaxed);
+	set_inline_max(dmt, VDM_OPERATION_MEMMOVE, dmt_memmove == NULL);
 }
 
 void
@@ -1004,6 +1070,7 @@ data_mover_threads_set_memset_fn(
 {
 	atomic_store_explicit(
 		&dmt->memset_fn, dmt_memset, memory_order_relaxed);
+	set_inline_max(dmt, VDM_OPERATION_MEMSET, dmt_memset == NULL);
 }
 
 int

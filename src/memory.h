@@ -38,6 +38,13 @@ bool mia_memory_flush(const void *address, size_t n);
 /* The VDM_F_* that this CPU can honour. */
 unsigned mia_memory_capabilities(void);
 
+/*
+ * Bytes from which on a copy does not fit the last-level cache. The C library
+ * does those past the caches; who does one in pieces asks for that with
+ * VDM_F_NO_CACHE_HINT.
+ */
+size_t mia_memory_stream_min(void);
+
 /* How this CPU writes back; found out once. */
 enum mia_writeback mia_memory_writeback(void);
 

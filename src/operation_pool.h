@@ -56,7 +56,7 @@ size_t mia_operation_pool_bytes(struct mia_operation_pool *pool);
  */
 
 #define MIA_OPERATION_CACHES 8
-#define MIA_OPERATION_CACHE_SLOTS 62
+#define MIA_OPERATION_CACHE_SLOTS 126
 
 struct mia_operation_cache {
 	_Atomic(struct mia_operation_pool *) pool; /* NULL: of none */
