@@ -325,10 +325,11 @@ threads_operation_delete(void *data, const struct vdm_operation *operation,
 {
 	struct threads_operation *op = data;
 
-	if (MIA_UNLIKELY(op == this_wake))
+	/* Relaxed, both: op_check has acquired. Not DONE: by its own waker. */
+	if (MIA_UNLIKELY(atomic_load_explicit(&op->state,
+				 memory_order_relaxed) != DONE))
 		this_wake = NULL;
 
-	/* Relaxed: op_check has acquired. */
 	mia_operation_output(operation,
 		(enum vdm_operation_result)atomic_load_explicit(
 			&op->result, memory_order_relaxed),
@@ -832,7 +833,8 @@ answer_notifier(struct threads_operation *op, struct future_notifier *n)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 }
 
-static int
+/* Not inlined: small operations would save its registers. */
+MIA_NOINLINE static int
 hand_over(struct threads_operation *op, const struct vdm_operation *operation,
 	struct future_notifier *n)
 {
@@ -859,6 +861,18 @@ hand_over(struct threads_operation *op, const struct vdm_operation *operation,
 	return 0;
 }
 
+/* A poll of a started operation brings another notifier. */
+MIA_NOINLINE static void
+renotify(struct threads_operation *op, struct future_notifier *n)
+{
+	if (n == NULL)
+		return;
+	if (op->dmt->desired_notifier == FUTURE_NOTIFIER_WAKER &&
+		n->waker.wake != NULL)
+		replace_waker(op, &n->waker);
+	answer_notifier(op, n);
+}
+
 static int
 threads_operation_start(void *data, const struct vdm_operation *operation,
 	struct future_notifier *n)
@@ -868,13 +882,7 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 	/* Relaxed: NEW was written by who had the future before. */
 	if (MIA_UNLIKELY(atomic_load_explicit(
 				 &op->state, memory_order_relaxed) != NEW)) {
-		/* Started: a poll brings another notifier. */
-		if (n == NULL)
-			return 0;
-		if (op->dmt->desired_notifier == FUTURE_NOTIFIER_WAKER &&
-			n->waker.wake != NULL)
-			replace_waker(op, &n->waker);
-		answer_notifier(op, n);
+		renotify(op, n);
 		return 0;
 	}
 

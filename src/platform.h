@@ -17,6 +17,8 @@
 /* Keeps the rare branch out of the way of the common one. */
 #define MIA_UNLIKELY(condition) __builtin_expect(condition, 0)
 
+#define MIA_NOINLINE __attribute__((noinline))
+
 /* A few words per thread; initial-exec makes the access one instruction. */
 #if defined(__ELF__)
 #define MIA_THREAD_LOCAL \
