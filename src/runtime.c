@@ -67,6 +67,14 @@
 #define NAP_MIN_NS 20000u
 #define NAP_MAX_NS 1000000u
 
+/*
+ * Before a sleep the thread yields for about as long as falling asleep and
+ * being woken take: a wake that comes by then needs no system call, and the
+ * worker that makes it may need this CPU. Measured: a copy of 64 KiB on the
+ * mover with threads then takes 4.5 us from start to end, else 21.
+ */
+#define AWAKE_NS 30000u
+
 /* Waiters that a new wait has room for. */
 #define MIN_WAITERS 8
 
@@ -525,6 +533,18 @@ backoff_pause(struct backoff *backoff)
 	return 0;
 }
 
+static void
+yield_for_wake(struct wait *wait)
+{
+	const uint64_t until = mia_clock_ns() + AWAKE_NS;
+
+	/* Relaxed: just a look; take_ready() acquires. */
+	while (atomic_load_explicit(&wait->ready, memory_order_relaxed) ==
+			NULL &&
+		mia_clock_ns() < until)
+		sched_yield();
+}
+
 /* Polls, and sleeps, until nothing is left. */
 static void
 wait_run(struct wait *wait)
@@ -548,6 +568,8 @@ wait_run(struct wait *wait)
 
 			if (nap_ns < sleep_ns)
 				sleep_ns = nap_ns;
+		} else {
+			yield_for_wake(wait);
 		}
 
 		if (sleep_ns > 0 &&

@@ -269,11 +269,11 @@ future_cpu_pause_impl(void)
 }
 
 /*
- * Polls in a row with a CPU pause between (some 10 microseconds in all: longer
- * than most small operations) before each further one yields the CPU, which
- * the thread that does the work may need.
+ * Polls in a row with a CPU pause between (some 3 microseconds in all: longer
+ * than handing over a small operation) before each further one yields the CPU,
+ * which the thread that does the work may need.
  */
-#define FUTURE_BUSY_POLL_SPINS_ 256
+#define FUTURE_BUSY_POLL_SPINS_ 64
 
 static inline void
 future_busy_poll_impl(struct future *fut)
