@@ -58,7 +58,7 @@ struct slot {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mia_operation_thread *threads; /* under the lock */
-static size_t npools;                        /* so far; under the lock */
+static size_t npools[MIA_OPERATION_CACHES];  /* by place; under the lock */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key; /* for its destructor only */
@@ -260,6 +260,27 @@ init_once(void)
 			0;
 }
 
+/*
+ * Before main(): of several fork handlers, those that were registered first
+ * are innermost. The program's own may use movers, and then ours must not
+ * hold the lock.
+ */
+__attribute__((constructor)) static void
+init_early(void)
+{
+	pthread_once(&once, init_once);
+}
+
+/* The library may be part of a plug-in, whose code is unmapped after this. */
+__attribute__((destructor)) static void
+fini_late(void)
+{
+	if (have_thread_key) {
+		have_thread_key = false;
+		pthread_key_delete(thread_key);
+	}
+}
+
 /* The caches of this thread, or NULL: then every slot goes by the lock. */
 static struct mia_operation_thread *
 thread_get(void)
@@ -404,16 +425,24 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size)
 	pool->slots_per_slab =
 		(uint32_t)((MIA_OPERATION_SLAB_SIZE - SLAB_HEADER) / slot_size);
 
+	/* The place that the fewest have: movers in use should not share one.
+	 */
+	size_t place = 0;
+
 	pthread_mutex_lock(&lock);
-	pool->place = npools++ % MIA_OPERATION_CACHES *
-		sizeof(struct mia_operation_cache);
+	for (size_t i = 1; i < MIA_OPERATION_CACHES; i++)
+		if (npools[i] < npools[place])
+			place = i;
+	npools[place]++;
 	pthread_mutex_unlock(&lock);
+	pool->place = place * sizeof(struct mia_operation_cache);
 }
 
 void
 mia_operation_pool_fini(struct mia_operation_pool *pool)
 {
 	pthread_mutex_lock(&lock);
+	npools[pool->place / sizeof(struct mia_operation_cache)]--;
 	for (struct mia_operation_thread *t = threads; t != NULL; t = t->next) {
 		struct mia_operation_cache *cache =
 			mia_operation_cache_at(t, pool->place);

@@ -127,12 +127,14 @@ static void
 sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 {
 	const int saved_errno = errno;
-	const struct timespec until = after(ns);
+	const struct timespec timespec = after(ns);
+	/* What the call takes has longs, whatever time_t the C library has. */
+	const long until[2] = { (long)timespec.tv_sec, timespec.tv_nsec };
 	long result;
 
 	do {
 		result = syscall(SYS_futex, &parker->state,
-			FUTEX_WAIT_BITSET_PRIVATE, PARKED, &until, NULL,
+			FUTEX_WAIT_BITSET_PRIVATE, PARKED, until, NULL,
 			FUTEX_BITSET_MATCH_ANY);
 	} while ((result == 0 || errno == EINTR) && is_parked(parker));
 	errno = saved_errno;

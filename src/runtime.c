@@ -85,22 +85,24 @@ struct waiter {
 	struct future *fut; /* NULL: complete, or not in use */
 	struct wait *wait;
 	struct waiter *next_listed; /* in the list of a pass */
-	uint64_t word;		    /* POLLER: what it was before the poll */
-	unsigned linger; /* hot for so many polls more */
-	bool listed;	 /* on a list, by next_listed */
-	bool polled;	 /* in this pass */
-	bool started;	 /* by a poll of this waiter */
-	bool foreign;	 /* was running before that */
+	uint64_t word;              /* POLLER: what it was before the poll */
+	unsigned linger;            /* hot for so many polls more */
+	bool listed;                /* on a list, by next_listed */
+	bool polled;                /* in this pass */
 
 	/* Wakers write these. */
 	atomic_bool queued; /* from the push to the pop */
 	struct waiter *next_ready;
 };
 
-/* An array of waiters; a bigger one takes over, none is freed. */
+/*
+ * An array of waiters; a bigger one takes over, none is freed. The table finds
+ * the waiter of a future while a wait begins: numbers from 1, open addressing.
+ */
 struct waiters {
 	struct waiters *older;
-	size_t capacity;
+	size_t capacity; /* a power of two; the table has twice as many */
+	uint32_t *table;
 	struct waiter waiters[];
 };
 
@@ -119,7 +121,6 @@ struct wait {
 	size_t nfuts;
 	size_t nleft; /* not complete yet */
 	struct list hot;
-	bool recheck; /* a future may be complete unseen: see poll_waiter() */
 	struct wait *next;
 };
 
@@ -283,13 +284,21 @@ take_ready(struct wait *wait, struct list *list)
 /*
  * The word that a POLLER future named. It is written by a thread or a device
  * that knows nothing of C11, so the load is the plain atomic one; relaxed,
- * since the poll that follows does its own acquiring.
+ * since the poll that follows does its own acquiring. Where 64 bits are not
+ * loaded at once, halves of different values are a change too.
  */
 static uint64_t
-monitored_word(const struct waiter *waiter)
+monitored_word(const uint64_t *word)
 {
-	return __atomic_load_n(
-		waiter->notifier.poller.ptr_to_monitor, __ATOMIC_RELAXED);
+#if UINTPTR_MAX >= UINT64_MAX
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+#else
+	typedef uint32_t __attribute__((may_alias)) half;
+	const half *halves = (const half *)word;
+
+	return (uint64_t)__atomic_load_n(halves, __ATOMIC_RELAXED) << 32 |
+		__atomic_load_n(halves + 1, __ATOMIC_RELAXED);
+#endif
 }
 
 static bool
@@ -299,56 +308,38 @@ has_word(const struct waiter *waiter)
 		waiter->notifier.poller.ptr_to_monitor != NULL;
 }
 
-static enum future_state
-poll_once(struct waiter *waiter)
-{
-	struct future *fut = waiter->fut;
-
-	/*
-	 * Who else has started it? Somebody before this call; or it is in the
-	 * array twice, and then only the waiter that polled last is woken.
-	 */
-	if (!waiter->started && fut->context.state == FUTURE_STATE_RUNNING)
-		waiter->foreign = true;
-
-	const enum future_state state = future_poll(fut, &waiter->notifier);
-
-	if (state == FUTURE_STATE_RUNNING)
-		waiter->started = true;
-	return state;
-}
-
 /* Returns true if the future moved on to completion. */
 static bool
 poll_waiter(struct wait *wait, struct waiter *waiter)
 {
-	enum future_state state;
-	uint64_t *word;
+	if (waiter->linger > 0)
+		waiter->linger--;
 
 	/*
 	 * The word is read before the poll; a change between the two shows at
-	 * the next look. The poll that first names the word comes twice.
+	 * the next look. A poll that names another word is made again, once:
+	 * if it names yet another, the next pass polls it.
 	 */
-	do {
-		word = NULL;
+	for (int polls = 0; polls < 2; polls++) {
+		uint64_t *word = NULL;
+
 		if (has_word(waiter)) {
 			word = waiter->notifier.poller.ptr_to_monitor;
-			waiter->word = monitored_word(waiter);
+			waiter->word = monitored_word(word);
 		}
-		state = poll_once(waiter);
-	} while (state != FUTURE_STATE_COMPLETE && has_word(waiter) &&
-		waiter->notifier.poller.ptr_to_monitor != word);
 
-	if (state == FUTURE_STATE_COMPLETE) {
-		if (waiter->foreign)
-			wait->recheck = true;
-		waiter->fut = NULL;
-		wait->nleft--;
-		return true;
+		if (future_poll(waiter->fut, &waiter->notifier) ==
+			FUTURE_STATE_COMPLETE) {
+			waiter->fut = NULL;
+			wait->nleft--;
+			return true;
+		}
+		if (!has_word(waiter) ||
+			waiter->notifier.poller.ptr_to_monitor == word)
+			return false;
 	}
 
-	if (waiter->linger > 0)
-		waiter->linger--;
+	waiter->linger = 1;
 	return false;
 }
 
@@ -416,7 +407,8 @@ static bool
 is_unchanged(const struct waiter *waiter)
 {
 	return waiter->linger == 0 && has_word(waiter) &&
-		monitored_word(waiter) == waiter->word;
+		monitored_word(waiter->notifier.poller.ptr_to_monitor) ==
+		waiter->word;
 }
 
 /* The hot ones that are worth a poll, and those that were woken. */
@@ -458,37 +450,6 @@ poll_ready(struct wait *wait)
 	}
 
 	return progress || woken;
-}
-
-/*
- * Finds the futures that completed by another waiter's poll: those that are
- * in the array twice. Only looks at states.
- */
-static void
-drop_complete(struct wait *wait)
-{
-	wait->recheck = false;
-	for (size_t i = 0; i < wait->nfuts; i++) {
-		struct waiter *w = &wait->waiters->waiters[i];
-
-		if (w->fut != NULL &&
-			w->fut->context.state == FUTURE_STATE_COMPLETE) {
-			w->fut = NULL;
-			wait->nleft--;
-		}
-	}
-
-	/* Those that are left, without the completed ones. */
-	struct waiter *waiter = wait->hot.first;
-	struct waiter *next;
-
-	list_init(&wait->hot);
-	for (; waiter != NULL; waiter = next) {
-		next = waiter->next_listed;
-		waiter->listed = false;
-		if (waiter->fut != NULL)
-			list_append(&wait->hot, waiter);
-	}
 }
 
 /* How long to pause between passes over hot futures; grows without progress. */
@@ -551,18 +512,30 @@ wait_run(struct wait *wait)
 {
 	struct backoff backoff;
 	uint64_t net_ns = NET_MIN_NS;
-	uint64_t slept_ns = 0; /* since all were polled */
 
 	poll_all(wait);
-	backoff_reset(&backoff);
+	if (wait->nleft == 0)
+		return;
 
+	/* Whatever happens meanwhile, the safety net polls all at this time. */
+	uint64_t net_at = mia_clock_ns() + net_ns;
+
+	backoff_reset(&backoff);
 	while (wait->nleft > 0) {
-		if (wait->recheck) {
-			drop_complete(wait);
+		const uint64_t now = mia_clock_ns();
+
+		if (now >= net_at) {
+			/* If it caught something, it stays tight. */
+			if (poll_all(wait))
+				net_ns = NET_MIN_NS;
+			else if (net_ns < NET_MAX_NS)
+				net_ns *= 2;
+			net_at = now + net_ns;
 			continue;
 		}
 
-		uint64_t sleep_ns = net_ns - slept_ns;
+		uint64_t sleep_ns = net_at - now;
+
 		if (wait->hot.first != NULL) {
 			const uint64_t nap_ns = backoff_pause(&backoff);
 
@@ -572,22 +545,10 @@ wait_run(struct wait *wait)
 			yield_for_wake(wait);
 		}
 
-		if (sleep_ns > 0 &&
-			!mia_parker_park(&wait->parker, sleep_ns))
-			slept_ns += sleep_ns;
-
-		if (slept_ns < net_ns) {
-			if (poll_ready(wait))
-				backoff_reset(&backoff);
-			continue;
-		}
-
-		/* The safety net. If it caught something, it stays tight. */
-		slept_ns = 0;
-		if (poll_all(wait))
-			net_ns = NET_MIN_NS;
-		else if (net_ns < NET_MAX_NS)
-			net_ns *= 2;
+		if (sleep_ns > 0)
+			mia_parker_park(&wait->parker, sleep_ns);
+		if (poll_ready(wait))
+			backoff_reset(&backoff);
 	}
 }
 
@@ -637,11 +598,12 @@ wait_reserve(struct wait *wait, size_t n)
 
 	while (capacity < n && capacity <= SIZE_MAX / 2)
 		capacity *= 2;
-	if (capacity < n || capacity > SIZE_MAX / 2 / sizeof(struct waiter))
+	if (capacity < n || capacity > UINT32_MAX / 2 ||
+		capacity > SIZE_MAX / 4 / sizeof(struct waiter))
 		return false;
 
-	struct waiters *bigger = malloc(
-		sizeof(*bigger) + capacity * sizeof(struct waiter));
+	const size_t size = sizeof(struct waiter) + 2 * sizeof(uint32_t);
+	struct waiters *bigger = malloc(sizeof(*bigger) + capacity * size);
 
 	if (bigger == NULL)
 		return false;
@@ -654,12 +616,39 @@ wait_reserve(struct wait *wait, size_t n)
 		atomic_init(&waiter->queued, false);
 	}
 	bigger->capacity = capacity;
+	bigger->table = (uint32_t *)(void *)(bigger->waiters + capacity);
 	bigger->older = wait->waiters;
 	wait->waiters = bigger;
 	return true;
 }
 
-/* Takes over the futures that are not complete yet. */
+/*
+ * Whether an earlier waiter of this wait has the same future; if not, the
+ * waiter with this number has it from now on. The multiplier is 2^64 divided
+ * by the golden ratio (Knuth, "Sorting and Searching", 6.4).
+ */
+static bool
+is_twin(struct waiters *waiters, size_t mask, const struct future *fut,
+	size_t number)
+{
+	uint64_t at = (uintptr_t)fut * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+
+	for (;; at++) {
+		uint32_t *entry = &waiters->table[at & mask];
+
+		if (*entry == 0) {
+			*entry = (uint32_t)number + 1;
+			return false;
+		}
+		if (waiters->waiters[*entry - 1].fut == fut)
+			return true;
+	}
+}
+
+/*
+ * Takes over the futures that are not complete yet, each once: a future has
+ * one notifier, so that only one of its waiters would ever be woken.
+ */
 static void
 wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 {
@@ -670,15 +659,22 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 	take_ready(wait, &stale);
 
 	list_init(&wait->hot);
-	wait->recheck = false;
 	wait->nfuts = nfuts;
 	wait->nleft = 0;
+
+	/* As much of the table as this wait needs: half of it stays free. */
+	size_t size = 2;
+
+	while (size < 2 * nfuts)
+		size *= 2;
+	memset(wait->waiters->table, 0, size * sizeof(uint32_t));
 
 	for (size_t i = 0; i < nfuts; i++) {
 		struct waiter *waiter = &wait->waiters->waiters[i];
 
 		waiter->fut = NULL;
-		if (futs[i]->context.state == FUTURE_STATE_COMPLETE)
+		if (futs[i]->context.state == FUTURE_STATE_COMPLETE ||
+			is_twin(wait->waiters, size - 1, futs[i], i))
 			continue;
 
 		waiter->notifier.waker.data = waiter;
@@ -688,8 +684,6 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 		waiter->notifier.padding = FUTURE_NOTIFIER_INLINE_;
 		waiter->fut = futs[i];
 		waiter->linger = 0;
-		waiter->started = false;
-		waiter->foreign = false;
 		wait->nleft++;
 	}
 }
@@ -714,11 +708,14 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 				if (future_has_property(fut,
 					    FUTURE_PROPERTY_ASYNC) != async)
 					continue;
-				if (future_poll(fut, NULL) !=
-					FUTURE_STATE_COMPLETE)
-					nleft++;
+				future_poll(fut, NULL);
 			}
 		}
+
+		/* What was asynchronous a moment ago was polled neither way. */
+		for (size_t i = 0; i < nfuts; i++)
+			if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
+				nleft++;
 
 		/* Nothing to sleep on: yield, however long it takes. */
 		if (nleft > 0 && backoff_pause(&backoff) > 0)

@@ -173,6 +173,54 @@ runtime_without_memory_finishes_by_polling(void **state)
 	data_mover_sync_delete(dms);
 }
 
+/* A property that another future's poll changes must not hide this one. */
+static int turns_async;
+
+struct none {
+	char nothing;
+};
+
+FUTURE(turning_future, struct none, char);
+
+static enum future_state
+turning_task(struct future_context *context, struct future_notifier *n)
+{
+	(void)context;
+	(void)n;
+	turns_async = 1;
+	return FUTURE_STATE_COMPLETE;
+}
+
+static int
+turning_has_property(void *future, enum future_property property)
+{
+	(void)future;
+	return property == FUTURE_PROPERTY_ASYNC && turns_async;
+}
+
+static void
+polling_without_memory_forgets_nobody(void **state)
+{
+	enum { N = 50 };
+	struct runtime *runtime = runtime_new();
+	struct turning_future f[N];
+	struct future *futs[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		FUTURE_INIT_EXT(&f[i], turning_task, turning_has_property);
+		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+	}
+	allowed = 0;
+	all_after = true;
+	runtime_wait_multiple(runtime, futs, N);
+	allowed = -1;
+	all_after = false;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(FUTURE_STATE(&f[i]), FUTURE_STATE_COMPLETE);
+	runtime_delete(runtime);
+}
+
 int
 main(void)
 {
@@ -181,6 +229,7 @@ main(void)
 		cmocka_unit_test(
 			operation_without_memory_is_out_of_memory_then_recovers),
 		cmocka_unit_test(runtime_without_memory_finishes_by_polling),
+		cmocka_unit_test(polling_without_memory_forgets_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

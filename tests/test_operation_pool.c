@@ -350,9 +350,57 @@ child_of_a_busy_parent_can_use_pools(void **state)
 		pthread_join(threads[i], NULL);
 }
 
+/*
+ * A program that was there first, and uses pools in its fork handlers: ours
+ * must not hold the lock then.
+ */
+static void
+use_pool(void)
+{
+	struct mia_operation_pool *pool = pool_new(8);
+
+	mia_operation_pool_put(mia_operation_pool_get(pool));
+	pool_delete(pool);
+}
+
+static void
+fork_handlers_of_the_program_may_use_pools(void **state)
+{
+	int status = -1;
+
+	(void)state;
+	alarm(60);
+	const pid_t child = fork();
+
+	if (child == 0)
+		_exit(0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	alarm(0);
+}
+
+static void
+pools_in_use_have_places_of_their_own(void **state)
+{
+	struct mia_operation_pool *pools[MIA_OPERATION_CACHES];
+
+	(void)state;
+	for (int i = 0; i < MIA_OPERATION_CACHES; i++) {
+		pools[i] = pool_new(8);
+		for (int k = 0; k < MIA_OPERATION_CACHES - 1; k++)
+			pool_delete(pool_new(8));
+		for (int k = 0; k < i; k++)
+			assert_int_not_equal(pools[i]->place, pools[k]->place);
+	}
+	for (int i = 0; i < MIA_OPERATION_CACHES; i++)
+		pool_delete(pools[i]);
+}
+
 int
 main(void)
 {
+	pthread_atfork(use_pool, use_pool, use_pool);
+
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slots_never_overlap),
 		cmocka_unit_test(one_after_the_other_takes_memory_for_a_few),
@@ -362,6 +410,8 @@ main(void)
 			bound_is_exact_and_other_threads_caches_do_not_count),
 		cmocka_unit_test(many_pools_take_turns),
 		cmocka_unit_test(stress_with_threads_that_come_and_go),
+		cmocka_unit_test(fork_handlers_of_the_program_may_use_pools),
+		cmocka_unit_test(pools_in_use_have_places_of_their_own),
 		cmocka_unit_test(child_of_a_busy_parent_can_use_pools),
 	};
 
