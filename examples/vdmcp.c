@@ -8,8 +8,9 @@
  *
  * Source and destination are mapped a window at a time; each window is copied
  * by many vdm_memcpy() futures that a runtime waits for. The destination is
- * written under a temporary name, in space reserved first, and renamed when it
- * is complete: there is never half a file under its name.
+ * written under a temporary name beside it, in space reserved first, and
+ * renamed when it is complete: there is never half a file under its name. A
+ * source that changes meanwhile is an error.
  */
 
 #define _GNU_SOURCE
@@ -99,16 +100,26 @@ on_bus(int sig, siginfo_t *info, void *context)
 static int
 catch_signals(void)
 {
-	struct sigaction bus = { .sa_sigaction = on_bus,
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	const struct sigaction bus = { .sa_sigaction = on_bus,
 		.sa_flags = SA_SIGINFO };
-	struct sigaction stop = { .sa_handler = on_stop };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	const struct sigaction stop = { .sa_handler = on_stop };
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	/* Who started us may have turned them off: nohup, a script's "&". */
+	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
+		struct sigaction old;
+
+		if (sigaction(stops[i], NULL, &old) != 0 ||
+			(old.sa_handler != SIG_IGN &&
+				sigaction(stops[i], &stop, NULL) != 0))
+			return -1;
+	}
 
 	/* SIGXFSZ: a file size limit is to be an error of fallocate. */
-	return sigaction(SIGBUS, &bus, NULL) | sigaction(SIGINT, &stop, NULL) |
-		sigaction(SIGTERM, &stop, NULL) |
-		sigaction(SIGHUP, &stop, NULL) |
-		sigaction(SIGXFSZ, &ignore, NULL);
+	return sigaction(SIGBUS, &bus, NULL) |
+		sigaction(SIGXFSZ, &ignore, NULL) |
+		sigaction(SIGPIPE, &ignore, NULL);
 }
 
 static int
@@ -150,15 +161,15 @@ human(char buf[16], double bytes)
 static void
 show_progress(const char *what, size_t done, size_t size, double seconds)
 {
-	char bar[31], total[16], rate[16];
-	const size_t filled = (size_t)(30.0 * (double)done / (double)size);
+	char bar[21], total[16], rate[16];
+	const size_t filled = (size_t)(20.0 * (double)done / (double)size);
 	const double speed = seconds > 0 ? (double)done / seconds : 0;
 	const double left = speed > 0 ? (double)(size - done) / speed : 0;
 
 	memset(bar, '.', sizeof(bar) - 1);
 	memset(bar, '#', filled);
 	bar[sizeof(bar) - 1] = '\0';
-	fprintf(stderr, "\r%s [%s] %3.0f%% of %s, %s/s, %.0f s left \033[K",
+	fprintf(stderr, "\r%s [%s] %3.0f%% of %s, %s/s, %.0f s left\033[K",
 		what, bar, 100.0 * (double)done / (double)size,
 		human(total, (double)size), human(rate, speed), left);
 }
@@ -170,7 +181,7 @@ window_map(struct window *w, int fd, size_t offset, size_t size, int prot,
 	void *addr = mmap(NULL, size, prot, MAP_SHARED, fd, (off_t)offset);
 
 	if (addr == MAP_FAILED)
-		return fail(name);
+		return fail_because(name, "cannot be mapped");
 	w->addr = addr;
 	w->size = size;
 	return 0;
@@ -285,9 +296,12 @@ copy_file(int src, int dst, const struct stat *st, struct vdm *vdm,
 
 	if (fstat(src, &after) != 0)
 		return fail(opt->source);
-	if (after.st_size != st->st_size)
-		return fail_because(opt->source, "changed its size meanwhile");
-	if (fchmod(dst, st->st_mode & 07777) != 0)
+	if (after.st_size != st->st_size ||
+		after.st_mtim.tv_sec != st->st_mtim.tv_sec ||
+		after.st_mtim.tv_nsec != st->st_mtim.tv_nsec)
+		return fail_because(opt->source, "was changed meanwhile");
+	/* Permissions, but not set-user-id: the copy may have another owner. */
+	if (fchmod(dst, st->st_mode & 0777) != 0)
 		return fail(opt->dest);
 	if (opt->durable && fsync(dst) != 0)
 		return fail(opt->dest);
@@ -321,15 +335,18 @@ static int
 copy_and_rename(int src, const struct stat *st, struct vdm *vdm,
 	const struct options *opt)
 {
+	const char *slash = strrchr(opt->dest, '/');
+	const int dir = slash != NULL ? (int)(slash + 1 - opt->dest) : 0;
 	char *temp = NULL;
 
-	if (asprintf(&temp, "%s.vdmcp-XXXXXX", opt->dest) < 0)
+	if (asprintf(&temp, "%.*s.vdmcp-XXXXXX", dir, opt->dest) < 0)
 		return fail(opt->dest);
 
 	const int dst = mkostemp(temp, O_CLOEXEC);
 
 	if (dst < 0) {
-		fail(opt->dest);
+		fprintf(stderr, "vdmcp: %s: no temporary file beside it: %s\n",
+			opt->dest, strerror(errno));
 		free(temp);
 		return -1;
 	}
@@ -384,6 +401,7 @@ static int
 open_source(const struct options *opt, struct stat *st)
 {
 	struct stat dest;
+	char byte;
 	/* Not to hang on a pipe that nobody writes to. */
 	const int fd = open(opt->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -396,6 +414,9 @@ open_source(const struct options *opt, struct stat *st)
 		fail_because(opt->dest, "is the same file as the source");
 	else if (lstat(opt->dest, &dest) == 0 && !S_ISREG(dest.st_mode))
 		fail_because(opt->dest, "exists and is not a regular file");
+	else if (st->st_size == 0 && read(fd, &byte, 1) != 0)
+		/* /proc and its like. */
+		fail_because(opt->source, "has data but does not say how much");
 	else
 		return fd;
 
@@ -404,18 +425,25 @@ open_source(const struct options *opt, struct stat *st)
 	return -1;
 }
 
+static const char usage_text[] =
+	"usage: vdmcp [--mover sync|threads] [--threads N] [--durable] "
+	"[--no-cache]\n"
+	"             [--verify] [--quiet] SOURCE DEST\n"
+	"  --mover     who copies: worker threads (default), or this thread\n"
+	"  --threads   how many; default: one for each CPU\n"
+	"  --durable   written back and synced before it is done\n"
+	"  --no-cache  past the CPU caches\n"
+	"  --verify    compare afterwards\n"
+	"  --quiet     no progress bar and no summary\n";
+
 static int
 usage(const char *why)
 {
-	fprintf(stderr,
-		"vdmcp: %s\n"
-		"usage: vdmcp [--mover sync|threads] [--threads N] "
-		"[--durable] [--no-cache] [--verify] [--quiet] SOURCE DEST\n",
-		why);
+	fprintf(stderr, "vdmcp: %s\n%s", why, usage_text);
 	return EXIT_USAGE;
 }
 
-/* Returns 0, or the exit status. */
+/* Returns 0, or the exit status; -1 is for help, which succeeds. */
 static int
 parse(int argc, char *argv[], struct options *opt)
 {
@@ -426,12 +454,14 @@ parse(int argc, char *argv[], struct options *opt)
 		{ "no-cache", no_argument, NULL, 'n' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	char *end;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+	opterr = 0; /* what is wrong is said here */
+	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
 		switch (c) {
 		case 'm':
 			opt->sync = strcmp(optarg, "sync") == 0;
@@ -459,6 +489,11 @@ parse(int argc, char *argv[], struct options *opt)
 		case 'q':
 			opt->quiet = true;
 			break;
+		case 'h':
+			fputs(usage_text, stdout);
+			return -1;
+		case ':':
+			return usage("this option takes a value");
 		default:
 			return usage("unknown option");
 		}
@@ -481,7 +516,7 @@ main(int argc, char *argv[])
 	const int status = parse(argc, argv, &opt);
 
 	if (status != 0)
-		return status;
+		return status < 0 ? EXIT_SUCCESS : status;
 	if (catch_signals() != 0) {
 		fail("sigaction");
 		return EXIT_FAILURE;
@@ -513,6 +548,10 @@ main(int argc, char *argv[])
 			human(size, (double)st.st_size), seconds,
 			human(rate, (double)st.st_size / seconds),
 			opt.verify ? ", verified" : "");
+		if (fflush(stdout) != 0) {
+			fail("standard output");
+			return EXIT_FAILURE;
+		}
 	}
 	return EXIT_SUCCESS;
 }

@@ -63,7 +63,20 @@ chmod 640 src
 [ -z "$("$vdmcp" --quiet src dst)" ] || wrong "not quiet"
 rm dst out
 
+chmod 4755 src
+"$vdmcp" --quiet src dst
+[ "$(stat -c %a dst)" = 755 ] || wrong "set-user-id was copied"
+chmod 640 src
+rm dst
+"$vdmcp" --help | grep -q '^usage' || wrong "--help"
+"$vdmcp" src dst >/dev/full 2>err && wrong "a full standard output is fine"
+rm -f err dst
+long=$(printf '%0250d' 0)
+"$vdmcp" --quiet src "$long" || wrong "a long name"
+rm -f "$long"
+
 refuses 2 "no arguments"
+refuses 2 "no value" --threads
 refuses 2 "no threads" --threads 0 src dst
 refuses 2 "negative threads" --threads -1 src dst
 refuses 2 "threads, not a number" --threads 2x src dst
@@ -87,6 +100,7 @@ mkfifo fifo
 refuses 1 "pipe" fifo dst
 rm fifo
 refuses 1 "no such source" nothing dst
+[ ! -r /proc/cpuinfo ] || refuses 1 "no size" /proc/cpuinfo dst
 refuses 1 "no such folder" src no/such/dst
 only src
 
@@ -107,7 +121,7 @@ head -c 400000000 /dev/zero >src
 for i in 1 2 3 4 5 6 7 8; do
 	"$vdmcp" src dst >out 2>err &
 	pid=$!
-	while kill -0 $pid 2>/dev/null && ! ls | grep -q vdmcp; do :; done
+	while kill -0 $pid 2>/dev/null && ! ls -A | grep -q vdmcp; do :; done
 	truncate -s 1000 src
 	wait $pid
 	status=$?
@@ -124,7 +138,7 @@ only src
 for i in 1 2 3 4 5 6 7 8; do
 	"$vdmcp" src dst >out 2>err &
 	pid=$!
-	while kill -0 $pid 2>/dev/null && ! ls | grep -q vdmcp; do :; done
+	while kill -0 $pid 2>/dev/null && ! ls -A | grep -q vdmcp; do :; done
 	kill -TERM $pid
 	wait $pid
 	status=$?
@@ -136,11 +150,35 @@ done
 [ -n "${interrupted:-}" ] || wrong "the signal always came too late"
 only src
 
-# A terminal shows the bar.
+# Changed while it is copied, at the same size: an error, nothing left.
+for i in 1 2 3 4 5 6 7 8; do
+	"$vdmcp" src dst >out 2>err &
+	pid=$!
+	while kill -0 $pid 2>/dev/null && ! ls -A | grep -q vdmcp; do :; done
+	printf y | dd of=src conv=notrunc status=none
+	wait $pid
+	status=$?
+	[ $status -ne 1 ] || { changed=1; [ ! -e dst ] || wrong "changed: dst"; }
+	rm -f dst out err
+	[ -z "${changed:-}" ] || break
+done
+[ -n "${changed:-}" ] || wrong "the change was never seen"
+
+# Signals that whoever started it turned off stay off.
+(trap '' HUP; exec "$vdmcp" --quiet src dst) &
+pid=$!
+while kill -0 $pid 2>/dev/null && ! ls -A | grep -q vdmcp; do :; done
+kill -HUP $pid 2>/dev/null
+wait $pid || wrong "nohup: status $?"
+cmp -s src dst || wrong "nohup: no copy"
+rm -f dst
+
+# A terminal shows the bar, in less than 80 columns.
 if command -v script >/dev/null; then
 	script -qec "$vdmcp --verify src dst" tty </dev/null >/dev/null ||
 		wrong "terminal: status"
 	grep -q '100%.*left' tty || wrong "no progress bar"
+	tr '\r' '\n' <tty | grep left | grep -q '.\{83\}' && wrong "bar wraps"
 	grep -q 'verified' tty || wrong "no summary"
 else
 	echo "no script(1): the progress bar is not tested"

@@ -311,7 +311,9 @@ future_busy_poll_impl(struct future *fut)
  *
  * One poll does as much as it can: it polls the first entry that is not
  * processed, and goes on to the next as long as entries complete. map and
- * init functions are called by the polling thread, each once.
+ * init functions are called by the polling thread, each once. The map of the
+ * last entry gets the chain itself, for its output. A chain knows nothing of
+ * failures: it goes on, and what comes next finds the result in its map.
  */
 
 /* Carries results on: from lhs, complete, into rhs, about to be polled. */

@@ -266,7 +266,7 @@ vdm_unconst_impl(const void *pointer)
 /*
  * vdm_memcpy -- a future that copies n bytes from src to dest
  *
- * vdm      the mover, which must outlive the future
+ * vdm      the mover, not NULL, which must outlive the future
  * n        bytes, any number; the ranges must not overlap
  * flags    VDM_F_*
  * Returns  the future, idle; or complete with VDM_ERROR_OUT_OF_MEMORY
