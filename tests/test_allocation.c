@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_allocation.c -- every allocation of every constructor fails once: NULL,
- * errno, nothing left behind; and what is used after goes on without memory
+ * test_allocation.c -- every allocation and every thread of every constructor
+ * fails once: NULL, errno, nothing left behind; and what is used afterwards
+ * goes on without memory
  *
  * The linker puts __wrap_* in the place of the allocating functions.
  */
@@ -10,6 +11,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "libminiasync.h"
@@ -55,6 +57,36 @@ void *
 __wrap_aligned_alloc(size_t align, size_t n)
 {
 	return refused() ? NULL : __real_aligned_alloc(align, n);
+}
+
+static int threads_allowed = -1; /* until one fails; -1: all succeed */
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+	void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+	void *(*run)(void *), void *arg);
+
+int
+__wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+	void *(*run)(void *), void *arg)
+{
+	if (threads_allowed == 0)
+		return EAGAIN;
+	if (threads_allowed > 0)
+		threads_allowed--;
+	return __real_pthread_create(thread, attr, run, arg);
+}
+
+static void *
+make_threads(void)
+{
+	return data_mover_threads_new(4, 100, FUTURE_NOTIFIER_WAKER);
+}
+
+static void
+end_threads(void *mover)
+{
+	data_mover_threads_delete(mover);
 }
 
 static void *
@@ -109,7 +141,27 @@ constructors_fail_cleanly_at_each_allocation(void **state)
 {
 	(void)state;
 	ladder(make_sync, end_sync, 1);
+	ladder(make_threads, end_threads, 3);
 	ladder(make_runtime, end_runtime, 3);
+}
+
+/* Those that were started before the one that fails are ended and joined. */
+static void
+mover_fails_cleanly_at_each_thread(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		threads_allowed = i;
+		errno = 0;
+		assert_null(make_threads());
+		assert_int_equal(errno, EAGAIN);
+	}
+	threads_allowed = 4;
+	void *mover = make_threads();
+
+	assert_non_null(mover);
+	end_threads(mover);
+	threads_allowed = -1;
 }
 
 static void
@@ -226,6 +278,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(constructors_fail_cleanly_at_each_allocation),
+		cmocka_unit_test(mover_fails_cleanly_at_each_thread),
 		cmocka_unit_test(
 			operation_without_memory_is_out_of_memory_then_recovers),
 		cmocka_unit_test(runtime_without_memory_finishes_by_polling),

@@ -531,8 +531,7 @@ waker_may_start_further_operations(void **state)
 		sem_init(&s.done, 0, 0);
 		start_next(&s);
 		assert_true(await(&s.done));
-		for (size_t i = 0; i < n; i++)
-			FUTURE_BUSY_POLL(&s.futures[i]);
+		/* After the last poll, which may still be inside of a waker. */
 		data_mover_threads_delete(dmt);
 		assert_int_equal(s.idle, 0);
 		assert_int_equal(s.dst, n);
