@@ -139,7 +139,7 @@ slab_new(struct mia_operation_pool *pool)
 	struct mia_operation_slab *slab =
 		aligned_alloc(MIA_OPERATION_SLAB_SIZE, MIA_OPERATION_SLAB_SIZE);
 
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 	if (slab == NULL)
 		return NULL;
 
@@ -297,7 +297,7 @@ thread_get(void)
 		free(thread);
 		thread = NULL;
 	}
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 	if (thread == NULL)
 		return NULL;
 

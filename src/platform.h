@@ -7,6 +7,7 @@
 #ifndef LIBMINIASYNC_PLATFORM_H
 #define LIBMINIASYNC_PLATFORM_H 1
 
+#include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,18 @@
 #else
 #define MIA_THREAD_LOCAL _Thread_local
 #endif
+
+/*
+ * errno as it was before an allocation. Clang takes it for granted that
+ * allocating does not change errno, and would leave the plain assignment out:
+ * the barrier takes that knowledge from it.
+ */
+static inline void
+mia_restore_errno(int saved_errno)
+{
+	__asm__ __volatile__("" ::: "memory");
+	errno = saved_errno;
+}
 
 /* Nanoseconds of the monotonic clock. */
 uint64_t mia_clock_ns(void);

@@ -775,7 +775,7 @@ runtime_new(void)
 		const int saved_errno = errno;
 
 		runtime_delete(runtime);
-		errno = saved_errno;
+		mia_restore_errno(saved_errno);
 		return NULL;
 	}
 
@@ -808,7 +808,7 @@ runtime_wait_multiple(
 	const int saved_errno = errno;
 	struct wait *wait = runtime_take_wait(runtime, nfuts);
 
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 	if (wait == NULL) {
 		wait_by_polling(futs, nfuts);
 		return;
