@@ -34,7 +34,7 @@
  * workers help, in chunks. How they were measured is in doc/design.md.
  */
 #define INLINE_MAX ((size_t)16384)
-#define SHARE_MIN ((size_t)524288)
+#define SHARE_MIN ((size_t)2097152)
 #define SHARE_CHUNK_MIN ((size_t)131072)
 #define SHARE_CHUNK_MAX ((size_t)2097152)
 

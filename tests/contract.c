@@ -161,7 +161,7 @@ operations_equal_libc(void **state)
 static void
 big_operations_equal_libc(void **state)
 {
-	compare_to_libc(state, 2000000, 2000000, 40 / TEST_SLOWDOWN);
+	compare_to_libc(state, 5000000, 5000000, 40 / TEST_SLOWDOWN);
 }
 
 static void
