@@ -90,7 +90,8 @@ data_mover_sync_new(void)
 		return NULL;
 
 	dms->vdm = sync_vdm;
-	mia_operation_pool_init(&dms->pool, sizeof(struct sync_operation));
+	mia_operation_pool_init(
+		&dms->pool, sizeof(struct sync_operation), NULL);
 	return dms;
 }
 

@@ -952,7 +952,7 @@ init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
 		goto destroy_tokens;
 	}
 
-	mia_operation_pool_init(&dmt->pool, OPERATION_SIZE);
+	mia_operation_pool_init(&dmt->pool, OPERATION_SIZE, NULL);
 	atomic_init(&dmt->awake, nthreads * SEARCHING);
 	dmt->nworkers = nthreads;
 	dmt->spins = mia_usable_cpus() > 1;

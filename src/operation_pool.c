@@ -117,12 +117,17 @@ list_remove(struct mia_operation_slab **list, struct mia_operation_slab *slab)
 		slab->next->prev = slab->prev;
 }
 
+/* Not under the lock. A slab's pool may be gone. */
 static void
 list_free(struct mia_operation_slab *list)
 {
 	while (list != NULL) {
 		struct mia_operation_slab *next = list->next;
 
+		if (list->end != NULL)
+			for (char *slot = (char *)list + SLAB_HEADER;
+				slot < list->fresh; slot += list->slot_size)
+				list->end(slot);
 		free(list);
 		list = next;
 	}
@@ -143,8 +148,12 @@ slab_new(struct mia_operation_pool *pool)
 	if (slab == NULL)
 		return NULL;
 
+	if (pool->end != NULL)
+		memset(slab, 0, MIA_OPERATION_SLAB_SIZE);
 	slab->pool = pool;
 	slab->place = pool->place;
+	slab->slot_size = (uint32_t)pool->slot_size;
+	slab->end = pool->end;
 	slab->free = NULL;
 	slab->fresh = (char *)slab + SLAB_HEADER;
 	slab->nfree = pool->slots_per_slab;
@@ -412,7 +421,8 @@ mia_operation_pool_put_slow(void *slot)
 }
 
 void
-mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size)
+mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
+	void (*end)(void *slot))
 {
 	pthread_once(&once, init_once);
 
@@ -422,6 +432,7 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size)
 
 	memset(pool, 0, sizeof(*pool));
 	pool->slot_size = slot_size;
+	pool->end = end;
 	pool->slots_per_slab =
 		(uint32_t)((MIA_OPERATION_SLAB_SIZE - SLAB_HEADER) / slot_size);
 

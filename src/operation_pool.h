@@ -3,9 +3,13 @@
 /*
  * operation_pool.h -- memory for pending operations, one pool for each mover
  *
- * Slots of one size, handed out and taken back by any thread in any order. A
- * slot's content is undefined when it is handed out. What is handed out is
- * bounded; see MIA_OPERATION_POOL_MAX.
+ * Slots of one size, handed out and taken back by any thread in any order. What
+ * is handed out is bounded; see MIA_OPERATION_POOL_MAX.
+ *
+ * A slot's content is undefined when it is handed out, unless the pool has a
+ * function that ends slots. Then a new slot is zero, and from then on keeps
+ * what its users leave in it, except for the first pointer, which is the
+ * pool's; so something that is dear to make, inside of a slot, is made once.
  */
 
 #ifndef LIBMINIASYNC_OPERATION_POOL_H
@@ -22,10 +26,14 @@
 
 struct mia_operation_slab;
 
+/* Slots are at most this big, in bytes. */
+#define MIA_OPERATION_SLOT_MAX ((size_t)4096)
+
 /* Embedded in its mover, which saves a load on the common path. */
 struct mia_operation_pool {
 	size_t place; /* of its cache, in bytes */
 	size_t slot_size;
+	void (*end)(void *slot); /* may be NULL */
 	uint32_t slots_per_slab;
 
 	/* Under the lock. */
@@ -36,10 +44,15 @@ struct mia_operation_pool {
 };
 
 /*
- * slot_size  bytes, 1 to 512. A multiple of MIA_CACHE_LINE gives each slot
- *            cache lines of its own.
+ * slot_size  bytes, 1 to MIA_OPERATION_SLOT_MAX. A multiple of MIA_CACHE_LINE
+ *            gives each slot cache lines of its own.
+ * end        called once for each slot before its memory is freed, by any
+ *            thread; a slot that nobody used is zero then. For a slot that was
+ *            put back it may be called after the pool is gone. NULL: there is
+ *            nothing to end.
  */
-void mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size);
+void mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
+	void (*end)(void *slot));
 
 /*
  * Frees all slots, also those that were not put back. Nobody may use this pool
@@ -78,15 +91,17 @@ extern MIA_THREAD_LOCAL struct mia_operation_thread *mia_operation_thread;
 
 struct mia_operation_slab {
 	struct mia_operation_pool *pool;
-	size_t place; /* the pool's */
+	size_t place;            /* the pool's */
+	void (*end)(void *slot); /* the pool's */
 
 	/* Under the lock. */
 	struct mia_operation_slab
 		*prev; /* in the pool's partial or full list */
 	struct mia_operation_slab *next;
-	void *free;     /* slots that were put back */
-	char *fresh;    /* slots from here on were never handed out */
-	uint32_t nfree; /* slots of both kinds */
+	void *free;         /* slots that were put back */
+	char *fresh;        /* slots from here on were never handed out */
+	uint32_t nfree;     /* slots of both kinds */
+	uint32_t slot_size; /* the pool's; never changes */
 };
 
 static inline struct mia_operation_slab *

@@ -21,7 +21,7 @@ pool_new(size_t slot_size)
 
 	if (pool == NULL)
 		abort();
-	mia_operation_pool_init(pool, slot_size);
+	mia_operation_pool_init(pool, slot_size, NULL);
 	return pool;
 }
 
@@ -32,11 +32,75 @@ pool_delete(struct mia_operation_pool *pool)
 	free(pool);
 }
 
+struct ended_slot {
+	void *pool_link;
+	void *made; /* by the first user of the slot */
+};
+
+static atomic_size_t nended;
+
+static void
+end_slot(void *slot)
+{
+	struct ended_slot *s = slot;
+
+	if (s->made != NULL)
+		nended++;
+	free(s->made);
+}
+
+/* What a slot's first user made is found by the next, and ended once. */
+static void
+slots_keep_what_was_made_until_they_end(void **state)
+{
+	enum { N = 5000 };
+	struct mia_operation_pool pool;
+	static struct ended_slot *slots[N];
+	size_t nmade = 0;
+
+	(void)state;
+	nended = 0;
+	mia_operation_pool_init(&pool, sizeof(struct ended_slot), end_slot);
+
+	for (int round = 0; round < 5; round++) {
+		const int n = round == 0 ? 10 : N;
+
+		for (int i = 0; i < n; i++) {
+			slots[i] = mia_operation_pool_get(&pool);
+			assert_non_null(slots[i]);
+			slots[i]->pool_link = slots; /* ours while we have it */
+			if (slots[i]->made == NULL) {
+				slots[i]->made = malloc(10);
+				nmade++;
+			}
+		}
+		if (round == 0)
+			assert_int_equal(nmade, n);
+		for (int i = 0; i < n; i++)
+			mia_operation_pool_put(slots[i]);
+		if (round == 0) {
+			/* Those in this thread's cache come out first. */
+			for (int i = 0; i < n; i++)
+				slots[i] = mia_operation_pool_get(&pool);
+			for (int i = 0; i < n; i++) {
+				assert_non_null(slots[i]->made);
+				mia_operation_pool_put(slots[i]);
+			}
+		}
+	}
+	/* The bursts' memory went back meanwhile, and those slots ended. */
+	assert_in_range(nended, N, nmade - 1);
+
+	assert_non_null(mia_operation_pool_get(&pool)); /* and not put back */
+	mia_operation_pool_fini(&pool);
+	assert_int_equal(nended, nmade);
+}
+
 static void
 slots_never_overlap(void **state)
 {
 	enum { N = 20000 };
-	const size_t sizes[] = { 1, 8, 12, 64, 100, 512 };
+	const size_t sizes[] = { 1, 8, 12, 64, 100, 512, 4096 };
 	static unsigned char *slots[N];
 
 	(void)state;
@@ -403,6 +467,7 @@ main(void)
 
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slots_never_overlap),
+		cmocka_unit_test(slots_keep_what_was_made_until_they_end),
 		cmocka_unit_test(one_after_the_other_takes_memory_for_a_few),
 		cmocka_unit_test(memory_of_a_burst_goes_back),
 		cmocka_unit_test(memory_goes_back_when_the_threads_are_gone),
