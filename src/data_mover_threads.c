@@ -43,7 +43,7 @@
  * CPU pauses, then yielding, for it may have the CPU of who makes the work.
  */
 #define SEARCH_PAUSES 64
-#define SEARCH_NS 30000u
+#define SEARCH_NS 70000u
 
 /*
  * How long a poll waits for a waker that is being called; twice as long each

@@ -73,7 +73,7 @@
  * worker that makes it may need this CPU. Measured: a copy of 64 KiB on the
  * mover with threads then takes 4.5 us from start to end, else 21.
  */
-#define AWAKE_NS 30000u
+#define AWAKE_NS 70000u
 
 /* Waiters that a new wait has room for. */
 #define MIN_WAITERS 8

@@ -332,6 +332,54 @@ changes_of_a_monitored_word_are_seen(void **state)
 	runtime_delete(runtime);
 }
 
+struct fickle_data {
+	uint64_t words[2];
+	unsigned polls;
+	const atomic_int *released; /* by the other future's first poll */
+};
+
+FUTURE(fickle_future, struct fickle_data, char);
+
+/* Names another word by each poll, and waits for a future behind it. */
+static enum future_state
+fickle_task(struct future_context *context, struct future_notifier *n)
+{
+	struct fickle_data *data = future_context_get_data(context);
+
+	n->poller.ptr_to_monitor = &data->words[data->polls++ % 2];
+	n->notifier_used = FUTURE_NOTIFIER_POLLER;
+	return atomic_load(data->released) ? FUTURE_STATE_COMPLETE
+					   : FUTURE_STATE_RUNNING;
+}
+
+FUTURE(release_future, atomic_int *, char);
+
+static enum future_state
+release_task(struct future_context *context, struct future_notifier *n)
+{
+	(void)n;
+	atomic_store(*(atomic_int **)future_context_get_data(context), 1);
+	return FUTURE_STATE_COMPLETE;
+}
+
+static void
+future_with_changing_words_keeps_no_other_from_its_poll(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	atomic_int released = 0;
+	struct fickle_future f = { .data = { .released = &released } };
+	struct release_future r = { .data = &released };
+	struct future *futs[] = { FUTURE_AS_RUNNABLE(&f),
+		FUTURE_AS_RUNNABLE(&r) };
+
+	(void)state;
+	FUTURE_INIT(&f, fickle_task);
+	FUTURE_INIT(&r, release_task);
+	runtime_wait_multiple(runtime, futs, 2);
+	assert_in_range(f.data.polls, 2, 100);
+	runtime_delete(runtime);
+}
+
 /* A waker may come late, also when a bigger wait has taken its place. */
 static void
 late_wakes_touch_no_freed_memory(void **state)
@@ -713,6 +761,8 @@ main(void)
 		cmocka_unit_test(futures_that_need_more_polls_get_them_soon),
 		cmocka_unit_test(a_noisy_future_starves_nobody),
 		cmocka_unit_test(changes_of_a_monitored_word_are_seen),
+		cmocka_unit_test(
+			future_with_changing_words_keeps_no_other_from_its_poll),
 		cmocka_unit_test(late_wakes_touch_no_freed_memory),
 		cmocka_unit_test(woken_futures_are_polled_in_the_callers_order),
 		cmocka_unit_test(
