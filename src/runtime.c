@@ -9,15 +9,17 @@
  *           Waits are recycled, and freed only with the runtime.
  *   waiter  one future of that call, with the notifier that its polls bring
  *   ready   a lock-free list onto which wakers, from any thread, push waiters
- *   pass    polls some waiters: all of them at first and when the safety net
- *           strikes; else those that are ready and those that are hot
+ *   pass    polls some waiters: all of them at first, all that nothing else
+ *           polls when the safety net strikes; else those that are ready,
+ *           those that are hot, and a few of those that were refused
  *   hot     cannot wake us (NONE), or has a word to look at (POLLER), or was
  *           woken a moment ago and may be about to complete
+ *   refused could not start (IDLE, NONE): its mover has no room now
  *
- * While something is hot the thread stays up for a time, pausing longer and
- * longer; then it sleeps between passes. When nothing is, it sleeps until a
- * waker comes. So the cost of a call goes with the number of wakes, not with
- * futures times passes.
+ * While something is hot or refused the thread stays up for a time, pausing
+ * longer and longer; then it sleeps between passes. When nothing is, it sleeps
+ * until a waker comes. So the cost of a call goes with the number of wakes, not
+ * with futures times passes.
  *
  * Why no wake is lost: a waker makes its waiter ready and then unparks; the
  * token of that stays until the next park. The consumer clears queued before
@@ -75,6 +77,12 @@
  */
 #define AWAKE_NS 70000u
 
+/*
+ * Refused futures that a pass tries again, in turn: as a rule they are of one
+ * mover, and if that has no room for these, it has none for the others.
+ */
+#define REFUSED_POLLS 16
+
 /* Waiters that a new wait has room for. */
 #define MIN_WAITERS 8
 
@@ -87,8 +95,8 @@ struct waiter {
 	struct waiter *next_listed; /* in the list of a pass */
 	uint64_t word;              /* POLLER: what it was before the poll */
 	unsigned linger;            /* hot for so many polls more */
-	bool listed;                /* on a list, by next_listed */
-	bool polled;                /* in this pass */
+	bool listed; /* on a list, by next_listed; hot, refused */
+	bool polled; /* in this pass */
 
 	/* Wakers write these. */
 	atomic_bool queued; /* from the push to the pop */
@@ -121,6 +129,7 @@ struct wait {
 	size_t nfuts;
 	size_t nleft; /* not complete yet */
 	struct list hot;
+	struct list refused; /* who was polled last, is last */
 	struct wait *next;
 };
 
@@ -308,10 +317,12 @@ has_word(const struct waiter *waiter)
 		waiter->notifier.poller.ptr_to_monitor != NULL;
 }
 
-/* Returns true if the future moved on to completion. */
+/* Returns true if the future got further: it started, or is complete. */
 static bool
 poll_waiter(struct wait *wait, struct waiter *waiter)
 {
+	const enum future_state state = waiter->fut->context.state;
+
 	if (waiter->linger > 0)
 		waiter->linger--;
 
@@ -336,11 +347,11 @@ poll_waiter(struct wait *wait, struct waiter *waiter)
 		}
 		if (!has_word(waiter) ||
 			waiter->notifier.poller.ptr_to_monitor == word)
-			return false;
+			return waiter->fut->context.state != state;
 	}
 
 	waiter->linger = 1;
-	return false;
+	return waiter->fut->context.state != state;
 }
 
 static bool
@@ -352,10 +363,17 @@ is_hot(const struct waiter *waiter)
 				FUTURE_NOTIFIER_WAKER);
 }
 
+static bool
+is_refused(const struct waiter *waiter)
+{
+	return waiter->notifier.notifier_used == FUTURE_NOTIFIER_NONE &&
+		waiter->fut->context.state == FUTURE_STATE_IDLE;
+}
+
 /*
- * Polls the listed waiters, asynchronous futures first. Those that are hot
- * afterwards are on wait->hot, in the list's order. Returns true if one
- * completed.
+ * Polls the listed waiters, asynchronous futures first. Those that are hot or
+ * refused then are appended to the wait's lists, in the list's order. Returns
+ * true if one got further.
  */
 static bool
 poll_list(struct wait *wait, struct list *list)
@@ -373,31 +391,27 @@ poll_list(struct wait *wait, struct list *list)
 		if (!w->polled)
 			progress |= poll_waiter(wait, w);
 
-	list_init(&wait->hot);
 	for (struct waiter *w = list->first; w != NULL; w = next) {
 		next = w->next_listed;
 		w->listed = false;
 		if (is_hot(w))
-			list_append(&wait->hot, w);
+			list_append(
+				is_refused(w) ? &wait->refused : &wait->hot, w);
 	}
 
 	return progress;
 }
 
-/* All that are not complete. What was hot is among them. */
+/* All that no other pass would poll: at first, all that there are. */
 static bool
-poll_all(struct wait *wait)
+poll_unlisted(struct wait *wait)
 {
 	struct list list;
 
 	list_init(&list);
-	for (size_t i = 0; i < wait->nfuts; i++) {
-		struct waiter *waiter = &wait->waiters->waiters[i];
-
-		waiter->listed = false;
-		if (waiter->fut != NULL)
-			list_append(&list, waiter);
-	}
+	for (size_t i = 0; i < wait->nfuts; i++)
+		if (wait->waiters->waiters[i].fut != NULL)
+			list_append(&list, &wait->waiters->waiters[i]);
 
 	return poll_list(wait, &list);
 }
@@ -411,43 +425,44 @@ is_unchanged(const struct waiter *waiter)
 		waiter->word;
 }
 
-/* The hot ones that are worth a poll, and those that were woken. */
+/* Takes the first waiter off a list that is not empty. */
+static struct waiter *
+list_take(struct list *list)
+{
+	struct waiter *waiter = list->first;
+
+	list->first = waiter->next_listed;
+	if (list->first == NULL)
+		list_init(list);
+	waiter->listed = false;
+	return waiter;
+}
+
+/* The hot ones that are worth a poll, a few refused, and those woken. */
 static bool
 poll_ready(struct wait *wait)
 {
-	struct list list = wait->hot;
+	struct list list;
 	struct list unchanged;
-	struct waiter *next;
-
-	/* An empty list's end is inside of the list. */
-	if (list.first == NULL)
-		list_init(&list);
-
-	const bool woken = take_ready(wait, &list);
-
-	if (woken)
-		list_sort(&list);
-
-	/* Watched words wait aside, and come back into their order. */
-	struct waiter *waiter = list.first;
 
 	list_init(&list);
 	list_init(&unchanged);
-	for (; waiter != NULL; waiter = next) {
-		next = waiter->next_listed;
-		waiter->listed = false;
+	while (wait->hot.first != NULL) {
+		struct waiter *waiter = list_take(&wait->hot);
+
 		list_append(is_unchanged(waiter) ? &unchanged : &list, waiter);
 	}
+	for (int i = 0; i < REFUSED_POLLS && wait->refused.first != NULL; i++)
+		list_append(&list, list_take(&wait->refused));
 
+	const bool woken = take_ready(wait, &list);
+
+	list_sort(&list);
 	const bool progress = poll_list(wait, &list);
 
-	if (unchanged.first != NULL && wait->hot.first != NULL) {
-		*wait->hot.end = unchanged.first;
-		wait->hot.end = unchanged.end;
-		list_sort(&wait->hot);
-	} else if (unchanged.first != NULL) {
-		wait->hot = unchanged;
-	}
+	/* Words that have not changed are looked at again. */
+	while (unchanged.first != NULL)
+		list_append(&wait->hot, list_take(&unchanged));
 
 	return progress || woken;
 }
@@ -513,11 +528,11 @@ wait_run(struct wait *wait)
 	struct backoff backoff;
 	uint64_t net_ns = NET_MIN_NS;
 
-	poll_all(wait);
+	poll_unlisted(wait);
 	if (wait->nleft == 0)
 		return;
 
-	/* Whatever happens meanwhile, the safety net polls all at this time. */
+	/* Whatever happens meanwhile, the safety net strikes at this time. */
 	uint64_t net_at = mia_clock_ns() + net_ns;
 
 	backoff_reset(&backoff);
@@ -526,17 +541,17 @@ wait_run(struct wait *wait)
 
 		if (now >= net_at) {
 			/* If it caught something, it stays tight. */
-			if (poll_all(wait))
+			if (poll_unlisted(wait))
 				net_ns = NET_MIN_NS;
 			else if (net_ns < NET_MAX_NS)
 				net_ns *= 2;
-			net_at = now + net_ns;
+			net_at = mia_clock_ns() + net_ns;
 			continue;
 		}
 
 		uint64_t sleep_ns = net_at - now;
 
-		if (wait->hot.first != NULL) {
+		if (wait->hot.first != NULL || wait->refused.first != NULL) {
 			const uint64_t nap_ns = backoff_pause(&backoff);
 
 			if (nap_ns < sleep_ns)
@@ -659,6 +674,7 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 	take_ready(wait, &stale);
 
 	list_init(&wait->hot);
+	list_init(&wait->refused);
 	wait->nfuts = nfuts;
 	wait->nleft = 0;
 
@@ -673,6 +689,7 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 		struct waiter *waiter = &wait->waiters->waiters[i];
 
 		waiter->fut = NULL;
+		waiter->listed = false;
 		if (futs[i]->context.state == FUTURE_STATE_COMPLETE ||
 			is_twin(wait->waiters, size - 1, futs[i], i))
 			continue;

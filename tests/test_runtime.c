@@ -380,6 +380,53 @@ future_with_changing_words_keeps_no_other_from_its_poll(void **state)
 	runtime_delete(runtime);
 }
 
+struct room {
+	bool is_taken;
+	size_t npolls;
+};
+
+FUTURE(room_future, struct room *, char);
+
+/* Starts when there is room for it, and leaves by its next poll. */
+static enum future_state
+room_task(struct future_context *context, struct future_notifier *n)
+{
+	struct room *room = *(struct room **)future_context_get_data(context);
+
+	n->notifier_used = FUTURE_NOTIFIER_NONE;
+	room->npolls++;
+	if (context->state == FUTURE_STATE_RUNNING) {
+		room->is_taken = false;
+		return FUTURE_STATE_COMPLETE;
+	}
+	if (room->is_taken)
+		return FUTURE_STATE_IDLE;
+	room->is_taken = true;
+	return FUTURE_STATE_RUNNING;
+}
+
+/* Cost goes with completions, not with futures times passes. */
+static void
+refused_futures_are_tried_a_few_at_a_time(void **state)
+{
+	enum { N = 4000 };
+	struct runtime *runtime = runtime_new();
+	static struct room_future f[N];
+	static struct future *futs[N];
+	struct room room = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		f[i].data = &room;
+		FUTURE_INIT(&f[i], room_task);
+		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+	}
+	runtime_wait_multiple(runtime, futs, N);
+	printf("%.1f polls per future\n", (double)room.npolls / N);
+	assert_in_range(room.npolls, 2 * N, 100 * N);
+	runtime_delete(runtime);
+}
+
 /* A waker may come late, also when a bigger wait has taken its place. */
 static void
 late_wakes_touch_no_freed_memory(void **state)
@@ -761,6 +808,7 @@ main(void)
 		cmocka_unit_test(futures_that_need_more_polls_get_them_soon),
 		cmocka_unit_test(a_noisy_future_starves_nobody),
 		cmocka_unit_test(changes_of_a_monitored_word_are_seen),
+		cmocka_unit_test(refused_futures_are_tried_a_few_at_a_time),
 		cmocka_unit_test(
 			future_with_changing_words_keeps_no_other_from_its_poll),
 		cmocka_unit_test(late_wakes_touch_no_freed_memory),
