@@ -22,6 +22,40 @@ step() {
 	fi
 }
 
+# Where the build found DML, if it did.
+dml=
+if [ -e "$build/libminiasync-vdm-dml.a" ]; then
+	dml=$(sed -n 's/^DML_DIR:PATH=//p' "$build/CMakeCache.txt")
+	[ -d "$dml" ] || dml=$(dirname "$(sed -n \
+		's/^DML_INCLUDE_DIR:PATH=//p' "$build/CMakeCache.txt")")
+fi
+
+# consume_dml PREFIX: a C program with the mover over DML
+consume_dml() {
+	pc=$(dirname "$(find "$1" -name libminiasync.pc)")
+	lib=$(dirname "$pc")
+	dml_consumer=$consumer/dml
+
+	rm -rf "$work/consumer_dml"
+	step cmake -S "$dml_consumer" -B "$work/consumer_dml" \
+		-DCMAKE_PREFIX_PATH="$1" -DDML_DIR="$dml" -DDML_ROOT="$dml"
+	step cmake --build "$work/consumer_dml"
+	step env LD_LIBRARY_PATH="$lib" "$work/consumer_dml/consumer_dml"
+	flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs \
+		libminiasync-vdm-dml)
+	step $cc -std=c99 "$dml_consumer/consumer_dml.c" $flags -o "$work/dml"
+	step env LD_LIBRARY_PATH="$lib" "$work/dml"
+
+	# Without DML the rest of the package is there, and that is not.
+	if cmake -S "$dml_consumer" -B "$work/without_dml" \
+		-DCMAKE_PREFIX_PATH="$1" >"$work/log" 2>&1; then
+		echo "no DML, and nothing said"
+		cat "$work/log"
+		exit 1
+	fi
+	echo "with DML: consumed"
+}
+
 # consume PREFIX: programs of others against what lies in PREFIX
 consume() {
 	pc=$(dirname "$(find "$1" -name libminiasync.pc)")
@@ -43,6 +77,7 @@ consume() {
 step cmake --install "$build" --prefix "$work/first"
 mv "$work/first" "$work/moved"
 consume "$work/moved"
+[ -z "$dml" ] || consume_dml "$work/moved"
 if grep -rq "$work/first" "$work/moved"; then
 	echo "the installed files name the folder they were installed to"
 	exit 1
@@ -50,12 +85,14 @@ fi
 echo "static: installed, moved, consumed"
 
 step cmake -S "$source" -B "$work/build" -DBUILD_SHARED_LIBS=ON \
-	-DMINIASYNC_BUILD_TESTS=OFF -DCMAKE_INSTALL_LIBDIR=lib
+	-DMINIASYNC_BUILD_TESTS=OFF -DCMAKE_INSTALL_LIBDIR=lib \
+	-DDML_DIR="$dml" -DDML_ROOT="$dml"
 step cmake --build "$work/build"
 step cmake --install "$work/build" --prefix "$work/second"
 mv "$work/second" "$work/shared"
 step sh "$source/tests/symbols.sh" "$work/shared/lib/libminiasync.so.0"
 consume "$work/shared"
+[ -z "$dml" ] || consume_dml "$work/shared"
 echo "shared: installed, moved, consumed"
 
 step cmake -S "$consumer" -B "$work/sub" -DMINIASYNC_SOURCE="$source"
@@ -64,6 +101,16 @@ step "$work/sub/consumer_c"
 [ ! -e "$work/sub/miniasync/tests/test_future" ] ||
 	{ echo "a subproject builds our tests"; exit 1; }
 echo "subproject: consumed"
+
+if [ -z "$dml" ]; then
+	if cmake -S "$source" -B "$work/nodml" -DMINIASYNC_DML=ON \
+		>"$work/log" 2>&1; then
+		echo "MINIASYNC_DML=ON, and its absence is no error"
+		exit 1
+	fi
+	grep -q 'DML is not found' "$work/log" ||
+		{ echo "no word of DML"; cat "$work/log"; exit 1; }
+fi
 
 # Without cmocka the build goes on, and says so.
 step env PKG_CONFIG_LIBDIR=/nowhere PKG_CONFIG_PATH= \

@@ -10,7 +10,17 @@ case $1 in
 *) dynamic= ;;
 esac
 symbols=$(nm $dynamic --defined-only -g "$1" | awk 'NF == 3 && $2 != "A" { print $3 }')
-public='^(data_mover_(sync|threads)|runtime)_[a-z_]+(@@LIBMINIASYNC_1\.0)?$'
+include=$(dirname "$0")/../include
+case $1 in
+*vdm-dml*)
+	headers=$include/libminiasync-vdm-dml/*.h
+	public='^data_mover_dml_[a-z_]+$'
+	;;
+*)
+	headers="$include/libminiasync/runtime.h $include/libminiasync/data_mover_*.h"
+	public='^(data_mover_(sync|threads)|runtime)_[a-z_]+(@@LIBMINIASYNC_1\.0)?$'
+	;;
+esac
 
 [ -n "$symbols" ] || { echo "no symbols in $1"; exit 1; }
 strange=$(echo "$symbols" | grep -Ev "$public" | grep -v '^mia_' || true)
@@ -19,9 +29,8 @@ if [ -n "$dynamic" ]; then
 fi
 [ -z "$strange" ] || { echo "global, and should not be:"; echo "$strange"; exit 1; }
 # Nothing is declared that is not there.
-include=$(dirname "$0")/../include/libminiasync
 for symbol in $(grep -ohE '(runtime|data_mover_[a-z]+)_[a-z_]+\(' \
-	"$include"/runtime.h "$include"/data_mover_*.h | tr -d '(' | sort -u); do
+	$headers | tr -d '(' | sort -u); do
 	echo "$symbols" | grep -qE "^$symbol(@|$)" || {
 		echo "$symbol is declared, and missing"
 		exit 1

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# libminiasync-vdm-dml.a, the mover over DML; included by CMakeLists.txt
+
+list(INSERT CMAKE_MODULE_PATH 0 ${PROJECT_SOURCE_DIR}/cmake)
+find_package(DML QUIET)
+list(REMOVE_AT CMAKE_MODULE_PATH 0)
+if(NOT DML_FOUND)
+  if(NOT MINIASYNC_DML STREQUAL "AUTO")
+    message(FATAL_ERROR "MINIASYNC_DML is ${MINIASYNC_DML}, and DML is not "
+      "found. DML_ROOT can say where it is installed.")
+  endif()
+  message(STATUS "DML not found: the mover over DML is left out")
+  return()
+endif()
+message(STATUS "DML found: ${DML_LIBRARY}")
+
+# A shared libminiasync hides what the movers have in common, so then the
+# archive brings its own.
+add_library(miniasync-vdm-dml STATIC src/data_mover_dml.c)
+if(BUILD_SHARED_LIBS)
+  target_sources(miniasync-vdm-dml PRIVATE
+    src/memory.c src/operation.c src/operation_pool.c src/platform.c)
+endif()
+add_library(miniasync::vdm-dml ALIAS miniasync-vdm-dml)
+mia_compile_options(miniasync-vdm-dml)
+target_include_directories(miniasync-vdm-dml
+  PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(miniasync-vdm-dml PUBLIC miniasync DML::dml)
+set_target_properties(miniasync-vdm-dml PROPERTIES EXPORT_NAME vdm-dml)
+
+# In a file of its own: who has no DML can use the rest of the package.
+install(TARGETS miniasync-vdm-dml EXPORT miniasync-vdm-dml-targets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT miniasync-vdm-dml-targets NAMESPACE miniasync::
+  DESTINATION ${package_dir})
+install(FILES cmake/FindDML.cmake DESTINATION ${package_dir})
+install(FILES include/libminiasync-vdm-dml.h
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY include/libminiasync-vdm-dml
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+set(pc_dml_libs -ldml)
+get_filename_component(dml_dir ${DML_LIBRARY} DIRECTORY)
+if(NOT dml_dir IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)
+  set(pc_dml_libs "-L${dml_dir} ${pc_dml_libs}")
+endif()
+if(DML_LIBRARY MATCHES "\\.a$")
+  set(pc_dml_libs "${pc_dml_libs} -lstdc++ -l${CMAKE_DL_LIBS}")
+endif()
+configure_file(cmake/libminiasync-vdm-dml.pc.in libminiasync-vdm-dml.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libminiasync-vdm-dml.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
