@@ -4,6 +4,8 @@
  * vdmcp.c -- copies a file through a data mover
  *
  *	cc vdmcp.c $(pkg-config --cflags --libs libminiasync) -o vdmcp
+ *	cc -DVDMCP_DML vdmcp.c $(pkg-config --cflags --libs
+ *		libminiasync-vdm-dml) -o vdmcp		with --mover dml
  *	./vdmcp --verify big.iso copy.iso
  *
  * Source and destination are mapped a window at a time; each window is copied
@@ -31,6 +33,9 @@
 #include <unistd.h>
 
 #include <libminiasync.h>
+#ifdef VDMCP_DML
+#include <libminiasync-vdm-dml.h>
+#endif
 
 #define IN_FLIGHT 64
 #define PIECE_SIZE ((size_t)256 << 10)
@@ -39,10 +44,11 @@
 #define EXIT_USAGE 2
 
 struct options {
-	bool sync; /* else the mover with threads */
+	enum { MOVER_THREADS, MOVER_SYNC, MOVER_DML } mover;
 	unsigned long threads; /* 0: the mover's default */
 	bool verify;
 	bool quiet;
+	bool verbose;
 	bool durable;
 	uint64_t flags;
 	const char *source;
@@ -77,7 +83,7 @@ on_bus(int sig, siginfo_t *info, void *context)
 	const int saved_errno = errno;
 	const uintptr_t page_mask = ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
 	const uintptr_t addr = (uintptr_t)info->si_addr;
-	struct window *windows[] = { &src_window, &dst_window };
+	struct window *windows[] = {&src_window, &dst_window};
 
 	(void)context;
 	for (size_t i = 0; i < 2; i++) {
@@ -100,11 +106,11 @@ on_bus(int sig, siginfo_t *info, void *context)
 static int
 catch_signals(void)
 {
-	static const int stops[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	const struct sigaction bus = { .sa_sigaction = on_bus,
-		.sa_flags = SA_SIGINFO };
-	const struct sigaction stop = { .sa_handler = on_stop };
-	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	const struct sigaction bus = {
+		.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+	const struct sigaction stop = {.sa_handler = on_stop};
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 
 	/* Who started us may have turned them off: nohup, a script's "&". */
 	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
@@ -148,13 +154,13 @@ now(void)
 static const char *
 human(char buf[16], double bytes)
 {
-	const char *units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	const char *units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
 	size_t unit = 0;
 
 	for (; bytes >= 1024 && unit < 4; unit++)
 		bytes /= 1024;
-	snprintf(buf, 16, unit == 0 ? "%.0f %s" : "%.1f %s", bytes,
-		units[unit]);
+	snprintf(
+		buf, 16, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
 	return buf;
 }
 
@@ -367,33 +373,80 @@ copy_and_rename(int src, const struct stat *st, struct vdm *vdm,
 	return ret;
 }
 
-/* Makes the mover that was asked for, and copies with it. */
+static int
+copy_by_threads(int src, const struct stat *st, const struct options *opt)
+{
+	struct data_mover_threads *dmt = opt->threads == 0
+		? data_mover_threads_default()
+		: data_mover_threads_new(
+			  opt->threads, IN_FLIGHT, FUTURE_NOTIFIER_WAKER);
+
+	if (dmt == NULL)
+		return fail("mover with threads");
+
+	const int ret =
+		copy_and_rename(src, st, data_mover_threads_get_vdm(dmt), opt);
+
+	data_mover_threads_delete(dmt);
+	return ret;
+}
+
+static int
+copy_by_sync(int src, const struct stat *st, const struct options *opt)
+{
+	struct data_mover_sync *dms = data_mover_sync_new();
+
+	if (dms == NULL)
+		return fail("synchronous mover");
+
+	const int ret =
+		copy_and_rename(src, st, data_mover_sync_get_vdm(dms), opt);
+
+	data_mover_sync_delete(dms);
+	return ret;
+}
+
+#ifdef VDMCP_DML
+/* A device, or if there is none, DML's software. */
+static int
+copy_by_dml(int src, const struct stat *st, const struct options *opt)
+{
+	struct data_mover_dml *dmd =
+		data_mover_dml_new(DATA_MOVER_DML_HARDWARE);
+
+	if (dmd == NULL) {
+		if (opt->verbose)
+			fprintf(stderr,
+				"vdmcp: DSA: %s: DML's software copies\n",
+				strerror(errno));
+		dmd = data_mover_dml_new(DATA_MOVER_DML_SOFTWARE);
+	} else if (opt->verbose) {
+		fprintf(stderr, "vdmcp: a DSA device copies\n");
+	}
+	if (dmd == NULL)
+		return fail("mover over DML");
+
+	const int ret =
+		copy_and_rename(src, st, data_mover_dml_get_vdm(dmd), opt);
+
+	data_mover_dml_delete(dmd);
+	return ret;
+}
+#endif
+
 static int
 copy_by_mover(int src, const struct stat *st, const struct options *opt)
 {
-	int ret;
-
-	if (opt->sync) {
-		struct data_mover_sync *dms = data_mover_sync_new();
-
-		if (dms == NULL)
-			return fail("synchronous mover");
-		ret = copy_and_rename(
-			src, st, data_mover_sync_get_vdm(dms), opt);
-		data_mover_sync_delete(dms);
-	} else {
-		struct data_mover_threads *dmt = opt->threads == 0
-			? data_mover_threads_default()
-			: data_mover_threads_new(opt->threads, IN_FLIGHT,
-				  FUTURE_NOTIFIER_WAKER);
-
-		if (dmt == NULL)
-			return fail("mover with threads");
-		ret = copy_and_rename(
-			src, st, data_mover_threads_get_vdm(dmt), opt);
-		data_mover_threads_delete(dmt);
+	switch (opt->mover) {
+	case MOVER_SYNC:
+		return copy_by_sync(src, st, opt);
+#ifdef VDMCP_DML
+	case MOVER_DML:
+		return copy_by_dml(src, st, opt);
+#endif
+	default:
+		return copy_by_threads(src, st, opt);
 	}
-	return ret;
 }
 
 /* Opens the source and refuses what cannot be copied. Returns it, or -1. */
@@ -426,14 +479,16 @@ open_source(const struct options *opt, struct stat *st)
 }
 
 static const char usage_text[] =
-	"usage: vdmcp [--mover sync|threads] [--threads N] [--durable] "
-	"[--no-cache]\n"
-	"             [--verify] [--quiet] SOURCE DEST\n"
-	"  --mover     who copies: worker threads (default), or this thread\n"
+	"usage: vdmcp [--mover sync|threads|dml] [--threads N] [--durable]\n"
+	"             [--no-cache] [--verify] [--verbose] [--quiet] SOURCE "
+	"DEST\n"
+	"  --mover     who copies: worker threads (default), this thread, or "
+	"DML\n"
 	"  --threads   how many; default: one for each CPU\n"
 	"  --durable   written back and synced before it is done\n"
 	"  --no-cache  past the CPU caches\n"
 	"  --verify    compare afterwards\n"
+	"  --verbose   say whether --mover dml has a device\n"
 	"  --quiet     no progress bar and no summary\n";
 
 static int
@@ -448,14 +503,15 @@ static int
 parse(int argc, char *argv[], struct options *opt)
 {
 	static const struct option longs[] = {
-		{ "mover", required_argument, NULL, 'm' },
-		{ "threads", required_argument, NULL, 't' },
-		{ "durable", no_argument, NULL, 'd' },
-		{ "no-cache", no_argument, NULL, 'n' },
-		{ "verify", no_argument, NULL, 'v' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{"mover", required_argument, NULL, 'm'},
+		{"threads", required_argument, NULL, 't'},
+		{"durable", no_argument, NULL, 'd'},
+		{"no-cache", no_argument, NULL, 'n'},
+		{"verify", no_argument, NULL, 'v'},
+		{"verbose", no_argument, NULL, 'V'},
+		{"quiet", no_argument, NULL, 'q'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	char *end;
 	int c;
@@ -464,11 +520,15 @@ parse(int argc, char *argv[], struct options *opt)
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
 		switch (c) {
 		case 'm':
-			opt->sync = strcmp(optarg, "sync") == 0;
-			if (strcmp(optarg, "dml") == 0)
-				return usage("the DML mover is not there yet");
-			if (!opt->sync && strcmp(optarg, "threads") != 0)
-				return usage("--mover takes sync or threads");
+			if (strcmp(optarg, "threads") == 0)
+				opt->mover = MOVER_THREADS;
+			else if (strcmp(optarg, "sync") == 0)
+				opt->mover = MOVER_SYNC;
+			else if (strcmp(optarg, "dml") == 0)
+				opt->mover = MOVER_DML;
+			else
+				return usage("--mover takes sync, threads or "
+					     "dml");
 			break;
 		case 't':
 			opt->threads = strtoul(optarg, &end, 10);
@@ -486,6 +546,9 @@ parse(int argc, char *argv[], struct options *opt)
 		case 'v':
 			opt->verify = true;
 			break;
+		case 'V':
+			opt->verbose = true;
+			break;
 		case 'q':
 			opt->quiet = true;
 			break;
@@ -498,8 +561,12 @@ parse(int argc, char *argv[], struct options *opt)
 			return usage("unknown option");
 		}
 	}
-	if (opt->sync && opt->threads != 0)
+	if (opt->mover != MOVER_THREADS && opt->threads != 0)
 		return usage("--threads is for --mover threads");
+#ifndef VDMCP_DML
+	if (opt->mover == MOVER_DML)
+		return usage("this vdmcp was built without DML");
+#endif
 	if (argc - optind != 2)
 		return usage("a source and a destination are needed");
 
@@ -511,7 +578,7 @@ parse(int argc, char *argv[], struct options *opt)
 int
 main(int argc, char *argv[])
 {
-	struct options opt = { .flags = 0 };
+	struct options opt = {.flags = 0};
 	struct stat st;
 	const int status = parse(argc, argv, &opt);
 

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# vdmcp.sh VDMCP -- the program as its users meet it
+# vdmcp.sh VDMCP [dml] -- the program as its users meet it; dml: built with it
 
 set -u
 
 vdmcp=$1
+dml=${2:-}
 [ -x "$vdmcp" ] || { echo "$vdmcp is not there"; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -51,6 +52,13 @@ copies durable --durable --no-cache --verify
 copies sync --mover sync --verify
 copies "one thread" --mover threads --threads 1
 copies "nine threads" --threads 9 --verify
+if [ -n "$dml" ]; then
+	copies dml --mover dml --verify
+	copies "dml, durable" --mover dml --durable --no-cache --verify
+	"$vdmcp" --mover dml --verbose src dst >out 2>err || wrong "dml: $?"
+	[ "$(grep -c 'DSA' err)" -eq 1 ] || wrong "no word of the path: $(cat err)"
+	rm -f out err dst
+fi
 : >src
 copies empty --verify
 printf x >src
@@ -82,7 +90,8 @@ refuses 2 "negative threads" --threads -1 src dst
 refuses 2 "threads, not a number" --threads 2x src dst
 refuses 2 "threads of the synchronous mover" --mover sync --threads 2 src dst
 refuses 1 "too many threads" --threads 99999999999 src dst
-refuses 2 "dml, not yet" --mover dml src dst
+refuses 2 "threads of DML" --mover dml --threads 2 src dst
+[ -n "$dml" ] || refuses 2 "dml, without it" --mover dml src dst
 refuses 2 "unknown mover" --mover sledge src dst
 refuses 2 "unknown option" --fast src dst
 refuses 1 "same file" src src
