@@ -89,6 +89,9 @@ main(int argc, char *argv[])
 	bench_wait_cost();
 	bench_wake();
 	bench_cpu();
+#ifdef BENCH_DML
+	bench_dml();
+#endif
 	bench_bulk();
 	report_end();
 	return 0;

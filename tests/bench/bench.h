@@ -7,6 +7,7 @@
  *	operations.c   what one operation costs
  *	waits.c        what a wait, a wake-up and idleness cost
  *	bulk.c         big copies, and the sweep over sizes
+ *	dml.c          the mover over DML, where that is built
  *	contestants.c  the ways to copy that bulk.c compares
  *	crew.c         plain threads
  *	measure.c      clock, rounds, medians
@@ -203,6 +204,7 @@ void bench_pending(void);
 void bench_wait_cost(void);
 void bench_wake(void);
 void bench_cpu(void);
+void bench_dml(void); /* with BENCH_DML */
 void bench_bulk(void);
 
 #endif /* BENCH_H */
