@@ -529,6 +529,10 @@ data_mover_dml_new(enum data_mover_dml_type type)
 		errno = EINVAL;
 		return NULL;
 	}
+	if (mia_memory_capabilities() != VDM_F_VALID_FLAGS) {
+		errno = ENOTSUP;
+		return NULL;
+	}
 	if (dml_get_job_size(paths[type], &job_size) != DML_STATUS_OK) {
 		errno = type == DATA_MOVER_DML_HARDWARE ? ENODEV : ENOTSUP;
 		return NULL;

@@ -19,9 +19,16 @@
 #include <time.h>
 
 #ifndef MIA_PARKER_PORTABLE
-#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/*
+ * From futex(2), for threads of one process. Its header is the kernel's, which
+ * a C library need not come with.
+ */
+#define WAIT_BITSET_PRIVATE (9 | 128)
+#define WAKE_PRIVATE (1 | 128)
+#define BITSET_MATCH_ANY 0xffffffffu
 #endif
 
 enum { EMPTY, PARKED, NOTIFIED };
@@ -129,13 +136,12 @@ sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 	const int saved_errno = errno;
 	const struct timespec timespec = after(ns);
 	/* What the call takes has longs, whatever time_t the C library has. */
-	const long until[2] = { (long)timespec.tv_sec, timespec.tv_nsec };
+	const long until[2] = {(long)timespec.tv_sec, timespec.tv_nsec};
 	long result;
 
 	do {
-		result = syscall(SYS_futex, &parker->state,
-			FUTEX_WAIT_BITSET_PRIVATE, PARKED, until, NULL,
-			FUTEX_BITSET_MATCH_ANY);
+		result = syscall(SYS_futex, &parker->state, WAIT_BITSET_PRIVATE,
+			PARKED, until, NULL, BITSET_MATCH_ANY);
 	} while ((result == 0 || errno == EINTR) && is_parked(parker));
 	errno = saved_errno;
 }
@@ -145,8 +151,7 @@ wake_parked(struct mia_parker *parker)
 {
 	const int saved_errno = errno;
 
-	syscall(SYS_futex, &parker->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
-		0);
+	syscall(SYS_futex, &parker->state, WAKE_PRIVATE, 1, NULL, NULL, 0);
 	errno = saved_errno;
 }
 

@@ -99,7 +99,8 @@ struct waiter {
 	bool polled; /* in this pass */
 
 	/* Wakers write these. */
-	atomic_bool queued; /* from the push to the pop */
+	atomic_uint queued; /* 1 from the push to the pop; a word, because
+			       some CPUs cannot exchange a byte */
 	struct waiter *next_ready;
 };
 
@@ -228,8 +229,7 @@ wake(void *data)
 	 * the caller did before this wake is visible to the poll that follows
 	 * the pop, also if somebody else's push carries it.
 	 */
-	if (atomic_exchange_explicit(
-		    &waiter->queued, true, memory_order_acq_rel))
+	if (atomic_exchange_explicit(&waiter->queued, 1, memory_order_acq_rel))
 		return;
 
 	/*
@@ -279,7 +279,7 @@ take_ready(struct wait *wait, struct list *list)
 		 * did before is visible to the poll that follows.
 		 */
 		atomic_exchange_explicit(
-			&reversed->queued, false, memory_order_acq_rel);
+			&reversed->queued, 0, memory_order_acq_rel);
 		if (reversed->fut != NULL) {
 			reversed->linger = LINGER_POLLS;
 			list_append(list, reversed);
@@ -628,7 +628,7 @@ wait_reserve(struct wait *wait, size_t n)
 
 		memset(waiter, 0, sizeof(*waiter));
 		waiter->wait = wait;
-		atomic_init(&waiter->queued, false);
+		atomic_init(&waiter->queued, 0);
 	}
 	bigger->capacity = capacity;
 	bigger->table = (uint32_t *)(void *)(bigger->waiters + capacity);

@@ -47,16 +47,20 @@ post(void *data)
 static void
 finish_by_waker(struct future *fut)
 {
-	struct future_notifier n = { .waker = { &woken, post } };
+	struct future_notifier n = {.waker = {&woken, post}};
 	struct timespec deadline;
 
 	clock_gettime(CLOCK_REALTIME, &deadline);
 	deadline.tv_sec += 60;
 	while (future_poll(fut, &n) != FUTURE_STATE_COMPLETE) {
+		const int saved_errno = errno;
+
 		if (n.notifier_used != FUTURE_NOTIFIER_WAKER)
 			sched_yield();
 		else if (sem_timedwait(&woken, &deadline) != 0)
 			fail_msg("the waker was not called in a minute");
+		/* musl's waiting sets it also when it succeeds. */
+		errno = saved_errno;
 	}
 }
 
@@ -147,7 +151,8 @@ compare_to_libc(void **state, size_t max, size_t often, int steps)
 		assert_int_equal(out->type, type);
 		if (memcmp(ours, libcs, arena) != 0)
 			fail_msg("step %d: type %d, %zu bytes", i, type, n);
-	}	free(ours);
+	}
+	free(ours);
 	free(libcs);
 }
 
@@ -184,8 +189,8 @@ bad_input_is_refused_and_writes_nothing(void **state)
 {
 	struct vdm *vdm = vdm_of(state);
 	char a[64] = "a", b[64] = "b";
-	const uint64_t bad_flags[] = { 4, 1u << 31, UINT64_C(1) << 32,
-		UINT64_C(1) << 63, UINT64_MAX };
+	const uint64_t bad_flags[] = {
+		4, 1u << 31, UINT64_C(1) << 32, UINT64_C(1) << 63, UINT64_MAX};
 	struct vdm_operation_future f[32];
 	size_t n = 0;
 
@@ -280,8 +285,8 @@ notifier_used_is_written(void **state)
 {
 	char a[8] = "a", b[8] = "b";
 	struct vdm_operation_future f = vdm_memcpy(vdm_of(state), a, b, 8, 0);
-	struct future_notifier n = { .waker = { NULL, ignore_wake },
-		.notifier_used = (enum future_notifier_type)99 };
+	struct future_notifier n = {.waker = {NULL, ignore_wake},
+		.notifier_used = (enum future_notifier_type)99};
 
 	if (future_poll(FUTURE_AS_RUNNABLE(&f), &n) != FUTURE_STATE_COMPLETE)
 		assert_true(n.notifier_used <= FUTURE_NOTIFIER_POLLER);
@@ -418,9 +423,10 @@ created_on_one_thread_completed_on_another(void **state)
 	r.vdm = vdm_of(state);
 	pthread_barrier_init(&r.barrier, NULL, RELAY_THREADS);
 	for (size_t i = 0; i < RELAY_THREADS; i++) {
-		runners[i] = (struct relay_runner){ &r, i };
+		runners[i] = (struct relay_runner){&r, i};
 		assert_int_equal(pthread_create(&threads[i], NULL, relay_run,
-					 &runners[i]), 0);
+					 &runners[i]),
+			0);
 	}
 	for (size_t i = 0; i < RELAY_THREADS; i++) {
 		pthread_join(threads[i], NULL);
@@ -453,8 +459,8 @@ contract_run(const struct contract_mover *mover)
 	mover_kind = mover;
 	sem_init(&woken, 0, 0);
 	runtime = runtime_new();
-	const int failed = cmocka_run_group_tests_name(
-		mover->name, contract, NULL, NULL);
+	const int failed =
+		cmocka_run_group_tests_name(mover->name, contract, NULL, NULL);
 
 	runtime_delete(runtime);
 	sem_destroy(&woken);

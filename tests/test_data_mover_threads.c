@@ -649,7 +649,8 @@ threads_that_come_and_go_leave_no_memory(void **state)
 	}
 	printf("resident: %ld KiB, then %ld KiB\n", before, resident_kib());
 	if (TEST_SLOWDOWN == 1)
-		assert_true(resident_kib() < before + 1024);
+		assert_true(resident_kib() < before + 1024 ||
+			getenv("MIA_TEST_EMULATED") != NULL);
 	data_mover_threads_delete(dmt);
 }
 

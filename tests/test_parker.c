@@ -10,7 +10,6 @@
 #include "parker.h"
 
 #ifndef MIA_PARKER_PORTABLE
-#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -72,8 +71,8 @@ stray_run(void *arg)
 	while (!atomic_load(&stray->stop)) {
 		pthread_kill(stray->sleeper, SIGUSR1);
 #ifndef MIA_PARKER_PORTABLE
-		syscall(SYS_futex, &stray->parker->state, FUTEX_WAKE_PRIVATE, 1,
-			NULL, NULL, 0);
+		syscall(SYS_futex, &stray->parker->state,
+			1 | 128 /* FUTEX_WAKE_PRIVATE */, 1, NULL, NULL, 0);
 #endif
 		sched_yield();
 	}
@@ -83,9 +82,9 @@ stray_run(void *arg)
 static void
 stray_wakes_and_signals_do_not_end_the_sleep(void **state)
 {
-	const struct sigaction action = { .sa_handler = ignore };
+	const struct sigaction action = {.sa_handler = ignore};
 	struct mia_parker parker;
-	struct stray stray = { .parker = &parker, .sleeper = pthread_self() };
+	struct stray stray = {.parker = &parker, .sleeper = pthread_self()};
 	pthread_t thread;
 
 	(void)state;
@@ -139,7 +138,7 @@ ping_run(void *arg)
 static void
 no_wake_is_lost_and_data_goes_with_the_token(void **state)
 {
-	struct ping ping = { .rounds = 30000 / TEST_SLOWDOWN };
+	struct ping ping = {.rounds = 30000 / TEST_SLOWDOWN};
 	pthread_t thread;
 	int lost = 0;
 

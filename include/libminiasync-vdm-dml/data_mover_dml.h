@@ -45,7 +45,8 @@ enum data_mover_dml_type {
  *
  * Returns   the mover; or NULL with errno EINVAL (an unknown type), ENODEV
  *           (HARDWARE, and no device does that copy), ENOTSUP (a DML that this
- *           mover does not know how to use) or ENOMEM
+ *           mover does not know how to use, or a CPU that cannot write its
+ *           caches back) or ENOMEM
  * Owner     the caller; end with data_mover_dml_delete()
  * Threads   any number may create and poll its operations
  */
