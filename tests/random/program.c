@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * program.c -- see program.h
+ *
+ * Memory is a few regions, and the model is a second copy of each. A live
+ * operation has its destination region for itself, and shares its source
+ * region with other readers; so what it must leave behind is known when it is
+ * made. The model is written then, and compared when it is complete.
+ */
+
+#include "program.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../fake_dml/fake_dml.h"
+#include "libminiasync-vdm-dml.h"
+#include "libminiasync.h"
+
+#define REGIONS 16
+#define LIVE 24
+
+/* Movers */
+
+enum kind { SYNC, THREADS, DML, KINDS };
+
+/*
+ * A mover with its users counted: it is replaced by a new one now and then,
+ * and deleted when the last user has gone.
+ */
+struct mover {
+	enum kind kind;
+	void *object;
+	struct vdm *vdm;
+	size_t users; /* under the stage's lock; operations, and the stage */
+};
+
+struct stage {
+	pthread_mutex_t lock;
+	struct mover *movers[KINDS]; /* under the lock */
+	struct runtime *runtime;
+	size_t region_size;
+};
+
+static struct mover *
+mover_new(enum kind kind, uint64_t number)
+{
+	static const enum data_mover_dml_type types[] = {
+		DATA_MOVER_DML_SOFTWARE,
+		DATA_MOVER_DML_AUTO,
+	};
+	struct mover *mover = calloc(1, sizeof(*mover));
+
+	if (mover == NULL)
+		abort();
+	mover->kind = kind;
+	mover->users = 1;
+	switch (kind) {
+	case SYNC:
+		mover->object = data_mover_sync_new();
+		if (number % 2 != 0)
+			data_mover_sync_set_capabilities(
+				mover->object, VDM_F_VALID_FLAGS);
+		mover->vdm = data_mover_sync_get_vdm(mover->object);
+		break;
+	case THREADS:
+		mover->object = data_mover_threads_new(1 + number % 4,
+			1 + number / 4 % 40,
+			number / 160 % 4 == 0 ? FUTURE_NOTIFIER_POLLER
+					      : FUTURE_NOTIFIER_WAKER);
+		mover->vdm = data_mover_threads_get_vdm(mover->object);
+		break;
+	default:
+		mover->object = data_mover_dml_new(types[number % 2]);
+		mover->vdm = data_mover_dml_get_vdm(mover->object);
+		break;
+	}
+	if (mover->object == NULL)
+		abort();
+	return mover;
+}
+
+static void
+mover_delete(struct mover *mover)
+{
+	switch (mover->kind) {
+	case SYNC:
+		data_mover_sync_delete(mover->object);
+		break;
+	case THREADS:
+		data_mover_threads_delete(mover->object);
+		break;
+	default:
+		data_mover_dml_delete(mover->object);
+		break;
+	}
+	free(mover);
+}
+
+static struct mover *
+mover_take(struct stage *stage, enum kind kind)
+{
+	pthread_mutex_lock(&stage->lock);
+	struct mover *mover = stage->movers[kind];
+
+	mover->users++;
+	pthread_mutex_unlock(&stage->lock);
+	return mover;
+}
+
+static void
+mover_leave(struct stage *stage, struct mover *mover)
+{
+	pthread_mutex_lock(&stage->lock);
+	const size_t users = --mover->users;
+
+	pthread_mutex_unlock(&stage->lock);
+	if (users == 0)
+		mover_delete(mover);
+}
+
+struct stage *
+stage_new(size_t region_size)
+{
+	struct stage *stage = calloc(1, sizeof(*stage));
+
+	fake_dml_reset();
+	fake_dml_random(region_size, 5);
+	if (stage == NULL)
+		abort();
+	pthread_mutex_init(&stage->lock, NULL);
+	stage->runtime = runtime_new();
+	if (stage->runtime == NULL)
+		abort();
+	stage->region_size = region_size;
+	for (int kind = 0; kind < KINDS; kind++)
+		stage->movers[kind] = mover_new((enum kind)kind, 7);
+	return stage;
+}
+
+void
+stage_delete(struct stage *stage)
+{
+	for (int kind = 0; kind < KINDS; kind++)
+		mover_leave(stage, stage->movers[kind]);
+	runtime_delete(stage->runtime);
+	pthread_mutex_destroy(&stage->lock);
+	free(stage);
+}
+
+/* Programs */
+
+struct region {
+	unsigned char *memory;
+	unsigned char *model;
+	int readers; /* live operations; -1: one that writes */
+};
+
+/* A copy, and behind it a fill of the first half of what was copied. */
+struct pair_data {
+	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
+	FUTURE_CHAIN_ENTRY_LAST(struct vdm_operation_future, fill);
+};
+
+FUTURE(pair_future, struct pair_data, char);
+
+struct live {
+	struct mover *mover; /* NULL: not in use */
+	struct region *dst;
+	struct region *src; /* NULL: has none, or the same as dst */
+	bool is_pair;
+	bool is_bad;
+	size_t at, n; /* what it writes */
+	union {
+		struct vdm_operation_future one;
+		struct pair_future pair;
+	} future;
+	atomic_uint wakes[2]; /* its waker's, and its other waker's */
+	int waker;            /* which the last poll brought; -1: none */
+	unsigned seen;        /* of that one's wakes, by the last poll */
+};
+
+struct program {
+	struct stage *stage;
+	struct stream *stream;
+	struct tally *tally;
+	struct region regions[REGIONS];
+	struct live live[LIVE];
+	const char *wrong;
+};
+
+static uint64_t
+next(struct stream *stream)
+{
+	if (stream->data == NULL) {
+		uint64_t z = stream->seed += 0x9e3779b97f4a7c15u;
+
+		z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+		z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+		return z ^ (z >> 31);
+	}
+
+	/* Two bytes, so that a fuzzer's changes have small effects. */
+	uint64_t number = 0;
+
+	for (int i = 0; i < 2 && stream->size > 0; i++) {
+		number = number << 8 | *stream->data++;
+		stream->size--;
+	}
+	return number * 0x9e3779b97f4a7c15u >> 8 ^ number;
+}
+
+static void
+mover_replace(struct program *p, enum kind kind, uint64_t number)
+{
+	struct stage *stage = p->stage;
+	struct mover *fresh = mover_new(kind, number);
+
+	pthread_mutex_lock(&stage->lock);
+	struct mover *old = stage->movers[kind];
+
+	stage->movers[kind] = fresh;
+	pthread_mutex_unlock(&stage->lock);
+	mover_leave(stage, old);
+	p->tally->movers++;
+}
+
+static struct future *
+future_of(struct live *live)
+{
+	return live->is_pair ? FUTURE_AS_RUNNABLE(&live->future.pair)
+			     : FUTURE_AS_RUNNABLE(&live->future.one);
+}
+
+static void
+count_wake(void *data)
+{
+	atomic_fetch_add((atomic_uint *)data, 1);
+}
+
+/* The operation is over: the model and the memory agree. */
+static void
+finish(struct program *p, struct live *live)
+{
+	const struct vdm_operation_output *output = live->is_pair
+		? &FUTURE_DATA(&live->future.pair)->fill.fut.output
+		: FUTURE_OUTPUT(&live->future.one);
+	const enum vdm_operation_result want =
+		live->is_bad ? VDM_ERROR_JOB_CORRUPTED : VDM_SUCCESS;
+
+	if (output->result != want)
+		p->wrong = "result";
+	if (memcmp(live->dst->memory + live->at, live->dst->model + live->at,
+		    live->n) != 0)
+		p->wrong = "bytes";
+	/* What is beside it, too. */
+	for (size_t i = 1; i <= 64; i++)
+		if ((live->at >= i &&
+			    live->dst->memory[live->at - i] !=
+				    live->dst->model[live->at - i]) ||
+			(live->at + live->n + i <= p->stage->region_size &&
+				live->dst->memory[live->at + live->n + i - 1] !=
+					live->dst->model[live->at + live->n +
+						i - 1]))
+			p->wrong = "bytes beside";
+
+	p->tally->operations += live->is_pair ? 2 : 1;
+	p->tally->refused += live->is_bad;
+	p->tally->bytes += live->n + 128;
+	p->tally->wakes += live->wakes[0] + live->wakes[1];
+	live->dst->readers = 0;
+	if (live->src != NULL)
+		live->src->readers--;
+	mover_leave(p->stage, live->mover);
+	live->mover = NULL;
+}
+
+static size_t
+random_size(struct program *p, size_t max)
+{
+	const uint64_t r = next(p->stream);
+	size_t n = max;
+
+	switch (r % 8) {
+	case 0:
+		n = 16;
+		break;
+	case 1:
+	case 2:
+		n = 300;
+		break;
+	case 3:
+	case 4:
+		n = 20000;
+		break;
+	case 5:
+	case 6:
+		n = max / 8;
+		break;
+	}
+	return (size_t)(r >> 3) % ((n < max ? n : max) + 1);
+}
+
+static void
+copy_then_fill(struct live *live, struct vdm *vdm, void *to, const void *from,
+	size_t n, int c, uint64_t flags)
+{
+	struct pair_future *pair = &live->future.pair;
+
+	FUTURE_CHAIN_ENTRY_INIT(&pair->data.copy,
+		vdm_memcpy(vdm, to, from, n, flags), NULL, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(&pair->data.fill,
+		vdm_memset(vdm, to, c, n / 2, flags), NULL, NULL);
+	FUTURE_CHAIN_INIT(pair);
+}
+
+/* A place from here on that is in use, or one that is not; or NULL. */
+static struct live *
+find_live(struct program *p, uint64_t from, bool used)
+{
+	for (uint64_t i = 0; i < LIVE; i++) {
+		struct live *live = &p->live[(from + i) % LIVE];
+
+		if ((live->mover != NULL) == used)
+			return live;
+	}
+	return NULL;
+}
+
+static struct region *
+find_free_region(struct program *p, uint64_t from)
+{
+	for (uint64_t i = 0; i < REGIONS; i++) {
+		struct region *region = &p->regions[(from + i) % REGIONS];
+
+		if (region->readers == 0)
+			return region;
+	}
+	return NULL;
+}
+
+/* Makes an operation, if there is a place and a region for it. */
+static void
+create(struct program *p)
+{
+	const size_t size = p->stage->region_size;
+	struct live *live = find_live(p, next(p->stream), false);
+	struct region *dst = find_free_region(p, next(p->stream));
+	struct region *src = &p->regions[next(p->stream) % REGIONS];
+	const uint64_t r = next(p->stream);
+	const size_t n = random_size(p, size);
+	const size_t at = next(p->stream) % (size - n + 1);
+	const size_t from = next(p->stream) % (size - n + 1);
+	const int c = (int)(r >> 32);
+	const uint64_t flags = r >> 24 & VDM_F_VALID_FLAGS;
+	if (live == NULL || dst == NULL)
+		return;
+	if (src->readers < 0)
+		src = dst;
+
+	void *const to = dst->memory + at;
+	struct vdm_operation_future *one = &live->future.one;
+
+	live->mover = mover_take(p->stage, (enum kind)(r % KINDS));
+	live->dst = dst;
+	live->src = NULL;
+	live->at = at;
+	live->n = n;
+	live->is_pair = false;
+	live->is_bad = false;
+	live->wakes[0] = live->wakes[1] = 0;
+	live->waker = -1;
+	dst->readers = -1;
+
+	struct vdm *const vdm = live->mover->vdm;
+
+	switch (r >> 8 & 15) {
+	case 0: /* unknown flags */
+		live->is_bad = true;
+		*one = vdm_memset(vdm, to, c, n, flags | 1u << (2 + (c & 15)));
+		break;
+	case 1: /* no memory, and something to do */
+		live->is_bad = n > 0;
+		*one = vdm_memcpy(vdm, to, NULL, n, flags);
+		break;
+	case 2:
+	case 3:
+		memmove(dst->model + at, dst->model + from, n);
+		*one = vdm_memmove(vdm, to, dst->memory + from, n, flags);
+		break;
+	case 4:
+	case 5:
+		memset(dst->model + at, c, n);
+		*one = vdm_memset(vdm, to, c, n, flags);
+		break;
+	case 6:
+		*one = vdm_flush(vdm, to, n, flags);
+		break;
+	default:
+		if (src == dst) {
+			memset(dst->model + at, c, n);
+			*one = vdm_memset(vdm, to, c, n, flags);
+			break;
+		}
+		live->src = src;
+		src->readers++;
+		memcpy(dst->model + at, src->model + from, n);
+		live->is_pair = (r >> 12 & 3) == 0;
+		if (live->is_pair) {
+			memset(dst->model + at, c, n / 2);
+			copy_then_fill(
+				live, vdm, to, src->memory + from, n, c, flags);
+			p->tally->chains++;
+		} else {
+			*one = vdm_memcpy(
+				vdm, to, src->memory + from, n, flags);
+		}
+		break;
+	}
+}
+
+/* One poll, with one of the notifiers that there are. */
+static void
+poll(struct program *p, struct live *live)
+{
+	const uint64_t r = next(p->stream);
+	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_NONE};
+	const int waker = (int)(r & 1);
+
+	n.waker.data = &live->wakes[waker];
+	n.waker.wake = count_wake;
+	live->seen = live->wakes[waker];
+	if (future_poll(future_of(live), r % 3 == 0 ? NULL : &n) ==
+		FUTURE_STATE_COMPLETE) {
+		finish(p, live);
+		return;
+	}
+	if (r % 3 != 0)
+		live->waker =
+			n.notifier_used == FUTURE_NOTIFIER_WAKER ? waker : -1;
+}
+
+/* To the end by wakes alone, if the last poll said that there will be one. */
+static void
+follow_wakes(struct program *p, struct live *live)
+{
+	unsigned long turns = 0;
+
+	while (live->mover != NULL && p->wrong == NULL) {
+		if (live->waker < 0 || live->wakes[live->waker] != live->seen) {
+			struct future_notifier n = {
+				.notifier_used = FUTURE_NOTIFIER_NONE};
+
+			n.waker.data = &live->wakes[0];
+			n.waker.wake = count_wake;
+			live->seen = live->wakes[0];
+			if (future_poll(future_of(live), &n) ==
+				FUTURE_STATE_COMPLETE) {
+				finish(p, live);
+				return;
+			}
+			live->waker = n.notifier_used == FUTURE_NOTIFIER_WAKER
+				? 0
+				: -1;
+		}
+		sched_yield();
+		if (++turns > 200000000)
+			p->wrong = "no wake";
+	}
+}
+
+static void
+wait_for_several(struct program *p)
+{
+	struct future *futs[LIVE];
+	struct live *lives[LIVE];
+	const uint64_t which = next(p->stream) ^ next(p->stream) << 12;
+	size_t n = 0;
+
+	for (int i = 0; i < LIVE; i++)
+		if (p->live[i].mover != NULL && (which >> i & 1) != 0) {
+			lives[n] = &p->live[i];
+			futs[n++] = future_of(&p->live[i]);
+		}
+	runtime_wait_multiple(p->stage->runtime, futs, n);
+	p->tally->waits++;
+	for (size_t i = 0; i < n; i++) {
+		if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
+			p->wrong = "a wait that did not";
+		finish(p, lives[i]);
+	}
+}
+
+/* It was not started: nothing of it may ever be done. */
+static void
+drop(struct program *p, struct live *live)
+{
+	if (live->is_pair ||
+		future_of(live)->context.state != FUTURE_STATE_IDLE ||
+		live->waker >= 0)
+		return;
+	memcpy(live->dst->model + live->at, live->dst->memory + live->at,
+		live->n);
+	live->dst->readers = 0;
+	if (live->src != NULL)
+		live->src->readers--;
+	mover_leave(p->stage, live->mover);
+	live->mover = NULL;
+	p->tally->dropped++;
+}
+
+/* A future may move between polls. */
+static void
+move(struct program *p, struct live *from)
+{
+	for (int i = 0; i < LIVE; i++) {
+		struct live *to = &p->live[i];
+
+		if (to->mover != NULL || from->waker >= 0)
+			continue;
+		memcpy(&to->future, &from->future, sizeof(to->future));
+		to->mover = from->mover;
+		to->dst = from->dst;
+		to->src = from->src;
+		to->is_pair = from->is_pair;
+		to->is_bad = from->is_bad;
+		to->at = from->at;
+		to->n = from->n;
+		to->wakes[0] = to->wakes[1] = 0;
+		to->waker = -1;
+		from->mover = NULL;
+		memset(&from->future, 0xaa, sizeof(from->future));
+		return;
+	}
+}
+
+static void
+step(struct program *p)
+{
+	const uint64_t r = next(p->stream);
+	struct live *live = find_live(p, r >> 8, true);
+
+	switch (r % 16) {
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+	case 4:
+	case 5:
+		create(p);
+		return;
+	case 6:
+		if ((r >> 16) % 4 == 0)
+			wait_for_several(p);
+		return;
+	case 7:
+		if ((r >> 16) % 64 == 0)
+			mover_replace(
+				p, (enum kind)((r >> 24) % KINDS), r >> 32);
+		return;
+	}
+	if (live == NULL)
+		return;
+	switch (r % 16) {
+	case 8:
+		FUTURE_BUSY_POLL(&live->future.one);
+		finish(p, live);
+		break;
+	case 9:
+		follow_wakes(p, live);
+		break;
+	case 10:
+		drop(p, live);
+		break;
+	case 11:
+		move(p, live);
+		break;
+	default:
+		poll(p, live);
+		break;
+	}
+}
+
+const char *
+program_run(struct stage *stage, struct stream *stream, uint64_t max_steps,
+	struct tally *tally)
+{
+	struct program *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		abort();
+	p->stage = stage;
+	p->stream = stream;
+	p->tally = tally;
+	for (int i = 0; i < REGIONS; i++) {
+		struct region *region = &p->regions[i];
+
+		region->memory = malloc(stage->region_size);
+		region->model = malloc(stage->region_size);
+		if (region->memory == NULL || region->model == NULL)
+			abort();
+		for (size_t k = 0; k < stage->region_size; k++)
+			region->memory[k] = (unsigned char)(k * 31 + k / 251);
+		memcpy(region->model, region->memory, stage->region_size);
+	}
+
+	for (uint64_t i = 0; i < max_steps && p->wrong == NULL; i++) {
+		if (stream->data != NULL && stream->size == 0)
+			break;
+		step(p);
+		tally->steps++;
+	}
+
+	for (int i = 0; i < LIVE; i++)
+		if (p->live[i].mover != NULL) {
+			runtime_wait(stage->runtime, future_of(&p->live[i]));
+			finish(p, &p->live[i]);
+		}
+
+	const char *wrong = p->wrong;
+
+	for (int i = 0; i < REGIONS; i++) {
+		struct region *region = &p->regions[i];
+
+		if (wrong == NULL &&
+			memcmp(region->memory, region->model,
+				stage->region_size) != 0)
+			wrong = "bytes of a region";
+		tally->bytes += stage->region_size;
+		free(region->memory);
+		free(region->model);
+	}
+	free(p);
+	return wrong;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * program.h -- runs a random program against all movers, and compares memory
+ * with a model after each step
+ *
+ * A program is a stream of numbers: drawn from a seed, or a fuzzer's input.
+ */
+
+#ifndef PROGRAM_H
+#define PROGRAM_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where the numbers come from. */
+struct stream {
+	const uint8_t *data; /* NULL: from the seed, without end */
+	size_t size;
+	uint64_t seed;
+};
+
+/* What was done; added to, by program_run(). */
+struct tally {
+	uint64_t steps;
+	uint64_t operations; /* that were completed */
+	uint64_t bytes;      /* that were compared */
+	uint64_t refused;    /* operations with bad input */
+	uint64_t dropped;    /* futures */
+	uint64_t waits;      /* of a runtime */
+	uint64_t chains;
+	uint64_t wakes;
+	uint64_t movers; /* made */
+};
+
+/* What several programs share: movers, made anew by whoever wants to. */
+struct stage;
+
+/* Small regions are for a fuzzer, whose programs are short and many. */
+struct stage *stage_new(size_t region_size);
+void stage_delete(struct stage *stage);
+
+/*
+ * Runs a program of at most so many steps, or to the stream's end; from any
+ * number of threads at once on one stage. Returns NULL, or what was wrong.
+ */
+const char *program_run(struct stage *stage, struct stream *stream,
+	uint64_t max_steps, struct tally *tally);
+
+#endif /* PROGRAM_H */
