@@ -50,8 +50,10 @@ static struct mover *
 mover_new(enum kind kind, uint64_t number)
 {
 	static const enum data_mover_dml_type types[] = {
-		DATA_MOVER_DML_SOFTWARE,
+		DATA_MOVER_DML_HARDWARE,
 		DATA_MOVER_DML_AUTO,
+		DATA_MOVER_DML_AUTO,
+		DATA_MOVER_DML_SOFTWARE,
 	};
 	struct mover *mover = calloc(1, sizeof(*mover));
 
@@ -75,7 +77,9 @@ mover_new(enum kind kind, uint64_t number)
 		mover->vdm = data_mover_threads_get_vdm(mover->object);
 		break;
 	default:
-		mover->object = data_mover_dml_new(types[number % 2]);
+		mover->object = data_mover_dml_new(types[number % 4]);
+		if (mover->object == NULL) /* the device failed the probe */
+			mover->object = data_mover_dml_new(DATA_MOVER_DML_AUTO);
 		mover->vdm = data_mover_dml_get_vdm(mover->object);
 		break;
 	}
@@ -138,7 +142,7 @@ stage_new(size_t region_size)
 		abort();
 	stage->region_size = region_size;
 	for (int kind = 0; kind < KINDS; kind++)
-		stage->movers[kind] = mover_new((enum kind)kind, 7);
+		stage->movers[kind] = mover_new((enum kind)kind, 5);
 	return stage;
 }
 

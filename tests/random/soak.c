@@ -14,6 +14,7 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,13 @@ struct worker {
 	uint64_t wrong_seed;
 };
 
-static volatile sig_atomic_t nsignals;
+static atomic_long nsignals;
 
 static void
 on_signal(int sig)
 {
 	(void)sig;
-	nsignals++;
+	atomic_fetch_add_explicit(&nsignals, 1, memory_order_relaxed);
 }
 
 static double
@@ -198,7 +199,7 @@ main(int argc, char *argv[])
 		(unsigned long long)total.wakes,
 		(unsigned long long)total.refused,
 		(unsigned long long)total.dropped, faults,
-		(unsigned long long)total.movers, (long)nsignals,
+		(unsigned long long)total.movers, atomic_load(&nsignals),
 		usage.ru_maxrss / 1024);
 	return failed;
 }
