@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../fake_dml/fake_dml.h"
 #include "libminiasync-vdm-dml.h"
@@ -427,53 +428,45 @@ create(struct program *p)
 	}
 }
 
-/* One poll, with one of the notifiers that there are. */
+/*
+ * A poll with one of the two wakers, or with none, -1: this leaves the last one
+ * in place; but what a chain starts by it has no waker.
+ */
 static void
-poll(struct program *p, struct live *live)
+poll(struct program *p, struct live *live, int waker)
 {
-	const uint64_t r = next(p->stream);
 	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_NONE};
-	const int waker = (int)(r & 1);
 
-	n.waker.data = &live->wakes[waker];
-	n.waker.wake = count_wake;
-	live->seen = live->wakes[waker];
-	if (future_poll(future_of(live), r % 3 == 0 ? NULL : &n) ==
-		FUTURE_STATE_COMPLETE) {
-		finish(p, live);
-		return;
+	if (waker >= 0) {
+		n.waker.data = &live->wakes[waker];
+		n.waker.wake = count_wake;
+		live->waker = waker;
+	} else if (live->is_pair) {
+		live->waker = -1;
 	}
-	if (r % 3 != 0)
-		live->waker =
-			n.notifier_used == FUTURE_NOTIFIER_WAKER ? waker : -1;
+	if (live->waker >= 0)
+		live->seen = live->wakes[live->waker];
+
+	if (future_poll(future_of(live), waker >= 0 ? &n : NULL) ==
+		FUTURE_STATE_COMPLETE)
+		finish(p, live);
+	else if (waker >= 0 && n.notifier_used != FUTURE_NOTIFIER_WAKER)
+		live->waker = -1;
 }
 
-/* To the end by wakes alone, if the last poll said that there will be one. */
+/* To the end by wakes alone, where the last poll said that one will come. */
 static void
 follow_wakes(struct program *p, struct live *live)
 {
-	unsigned long turns = 0;
+	const time_t deadline = time(NULL) + 60;
 
 	while (live->mover != NULL && p->wrong == NULL) {
-		if (live->waker < 0 || live->wakes[live->waker] != live->seen) {
-			struct future_notifier n = {
-				.notifier_used = FUTURE_NOTIFIER_NONE};
-
-			n.waker.data = &live->wakes[0];
-			n.waker.wake = count_wake;
-			live->seen = live->wakes[0];
-			if (future_poll(future_of(live), &n) ==
-				FUTURE_STATE_COMPLETE) {
-				finish(p, live);
-				return;
-			}
-			live->waker = n.notifier_used == FUTURE_NOTIFIER_WAKER
-				? 0
-				: -1;
-		}
-		sched_yield();
-		if (++turns > 200000000)
-			p->wrong = "no wake";
+		if (live->waker < 0 || live->wakes[live->waker] != live->seen)
+			poll(p, live, 0);
+		else if (time(NULL) > deadline)
+			p->wrong = "no wake in a minute";
+		else
+			sched_yield();
 	}
 }
 
@@ -584,7 +577,7 @@ step(struct program *p)
 		move(p, live);
 		break;
 	default:
-		poll(p, live);
+		poll(p, live, (int)((r >> 16) % 3) - 1);
 		break;
 	}
 }
