@@ -51,10 +51,10 @@ static struct mover *
 mover_new(enum kind kind, uint64_t number)
 {
 	static const enum data_mover_dml_type types[] = {
-		DATA_MOVER_DML_HARDWARE,
-		DATA_MOVER_DML_AUTO,
-		DATA_MOVER_DML_AUTO,
 		DATA_MOVER_DML_SOFTWARE,
+		DATA_MOVER_DML_AUTO,
+		DATA_MOVER_DML_AUTO,
+		DATA_MOVER_DML_AUTO,
 	};
 	struct mover *mover = calloc(1, sizeof(*mover));
 
@@ -79,8 +79,6 @@ mover_new(enum kind kind, uint64_t number)
 		break;
 	default:
 		mover->object = data_mover_dml_new(types[number % 4]);
-		if (mover->object == NULL) /* the device failed the probe */
-			mover->object = data_mover_dml_new(DATA_MOVER_DML_AUTO);
 		mover->vdm = data_mover_dml_get_vdm(mover->object);
 		break;
 	}
