@@ -4,11 +4,15 @@
  * contract.h -- what every mover owes its users, as tests
  *
  * A mover joins by a struct contract_mover: how to make one, and how to end
- * it. Its test program passes that to contract_run().
+ * it. Its test program passes that to contract_run(). Movers of other projects
+ * join by contract.sh; see doc/writing_a_mover.md. Only public headers are
+ * used.
  */
 
 #ifndef LIBMINIASYNC_CONTRACT_H
 #define LIBMINIASYNC_CONTRACT_H 1
+
+#include <stdbool.h>
 
 #include "libminiasync/vdm.h"
 
@@ -17,6 +21,7 @@ struct contract_mover {
 	void *(*make)(void);
 	struct vdm *(*get_vdm)(void *mover);
 	void (*end)(void *mover);
+	bool cannot_flush; /* vdm_flush() ends with VDM_ERROR_JOB_CORRUPTED */
 };
 
 /* Returns the number of tests that failed. */

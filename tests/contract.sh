@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# contract.sh FILE... -- runs the contract suite on any mover
+#
+# The files are what is needed to build it, and one that defines
+#	const struct contract_mover contract_mover
+# (see contract.h); compiler options may be among them. CC and CFLAGS are used.
+# libminiasync is taken from MINIASYNC_BUILD, a build folder of this project, or
+# else from where pkg-config finds it. cmocka is needed.
+
+set -eu
+
+tests=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+[ $# -gt 0 ] || { echo "usage: contract.sh FILE..." >&2; exit 2; }
+if [ -n "${MINIASYNC_BUILD:-}" ]; then
+	flags="-I$tests/../include $MINIASYNC_BUILD/libminiasync.a -pthread"
+else
+	flags=$(pkg-config --cflags --libs libminiasync)
+fi
+${CC:-cc} ${CFLAGS:--O1 -g} -std=gnu11 -I"$tests" -I"$tests/../include" \
+	"$tests/contract_main.c" "$tests/contract.c" "$@" $flags \
+	$(pkg-config --cflags --libs cmocka) -o "$work/contract"
+"$work/contract"

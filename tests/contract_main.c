@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* contract_main.c -- runs the contract suite on a mover that contract.sh names
+ */
+
+#include "contract.h"
+
+extern const struct contract_mover contract_mover;
+
+int
+main(void)
+{
+	return contract_run(&contract_mover) != 0;
+}
