@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# man.cmake -- makes man pages of the Markdown in SOURCE, in OUTPUT, by TOOL
+# (go-md2man or pandoc); VERSION and DATE go into them
+#
+# NAME.SECTION.md becomes manSECTION/NAME.SECTION. Each other name that its
+# section NAME lists becomes a link page, so that man finds it.
+
+file(REMOVE_RECURSE ${OUTPUT})
+file(GLOB pages ${SOURCE}/*.md)
+foreach(page IN LISTS pages)
+  get_filename_component(file ${page} NAME_WLE)
+  string(REGEX REPLACE "\\.[0-9]$" "" name ${file})
+  string(REGEX REPLACE "^.*\\." "" section ${file})
+  set(folder ${OUTPUT}/man${section})
+
+  if(TOOL MATCHES "pandoc")
+    set(command ${TOOL} -f markdown-smart -t man --wrap=preserve ${page})
+  else()
+    set(command ${TOOL} -in ${page})
+  endif()
+  execute_process(COMMAND ${command}
+    OUTPUT_VARIABLE text ERROR_VARIABLE errors RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${page}: ${TOOL}: ${result}\n${errors}")
+  endif()
+
+  # A heading of our own, and what the tools do alike: code 2 columns further
+  # in, in the font of the text; no empty lines or paragraphs before macros.
+  string(REGEX REPLACE "^.*\n\\.TH [^\n]*\n" "" text "${text}")
+  string(REGEX REPLACE "\n\n+\\." "\n." text "${text}")
+  string(REGEX REPLACE "\\.IP\n\\.nf\n\\\\f\\[C\\]\n" ".RS\n.nf\n"
+    text "${text}")
+  string(REGEX REPLACE "\\\\f\\[R\\]\n\\.fi\n" ".fi\n.RE\n" text "${text}")
+  string(REGEX REPLACE "(\\.PP\n)?\\.RS\n\\.nf\n" ".PP\n.RS 2\n.nf\n"
+    text "${text}")
+  string(REGEX REPLACE "(\\.S[HS] [^\n]*\n)\\.PP\n" "\\1" text "${text}")
+  string(REPLACE "\t" "    " text "${text}")
+  if(NOT text MATCHES "^\n*\\.SH NAME\n([^-]*) - ")
+    message(FATAL_ERROR "${page} does not begin with: # NAME\n\nname - what")
+  endif()
+  string(REGEX REPLACE "[, \n]+" ";" links "${CMAKE_MATCH_1}")
+  string(REGEX REPLACE "^(\n*[^-]*) - " "\\1 \\\\- " text "${text}")
+
+  file(WRITE ${folder}/${file} ".\\\" Made from doc/man/${file}.md
+.TH ${name} ${section} ${DATE} \"libminiasync ${VERSION}\" \"libminiasync\"
+.nh
+.ad l
+.ss 12 0
+${text}")
+  list(REMOVE_ITEM links ${name})
+  foreach(link IN LISTS links)
+    if(EXISTS ${folder}/${link}.${section})
+      message(FATAL_ERROR "${page} names ${link}, as another page does")
+    endif()
+    file(WRITE ${folder}/${link}.${section} ".so man${section}/${file}\n")
+  endforeach()
+endforeach()
