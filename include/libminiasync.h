@@ -3,6 +3,9 @@
 /*
  * libminiasync.h -- the whole interface, except for the DML mover, which has
  * a header of its own
+ *
+ * Pointers to movers, runtimes and futures must not be NULL, except where a
+ * function says that NULL is fine.
  */
 
 #ifndef LIBMINIASYNC_H

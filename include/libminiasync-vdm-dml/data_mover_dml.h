@@ -42,6 +42,8 @@ enum data_mover_dml_type {
  * data_mover_dml_new -- makes a mover over DML
  *
  * HARDWARE tries the device with one small copy, and waits up to 100 ms for it.
+ * If a device takes the copy and does not answer, the memory of the mover that
+ * was to be, about 17 KiB, is left to it for ever: it may still write there.
  *
  * Returns   the mover; or NULL with errno EINVAL (an unknown type), ENODEV
  *           (HARDWARE, and no device does that copy), ENOTSUP (a DML that this
@@ -63,8 +65,10 @@ struct vdm *data_mover_dml_get_vdm(struct data_mover_dml *dmd);
 /*
  * data_mover_dml_delete -- ends a mover; NULL is fine
  *
- * Waits for the operations that were started: a device may still be writing.
- * Their futures must not be polled any more.
+ * Waits for the operations that were started, yielding the CPU: a device may
+ * still be writing. It waits for ever for a device that never answers. Futures
+ * of the mover must not be polled any more, and no other thread may be in a
+ * call with it.
  */
 void data_mover_dml_delete(struct data_mover_dml *dmd);
 

@@ -48,7 +48,8 @@ int data_mover_sync_set_capabilities(
 /*
  * data_mover_sync_delete -- ends a mover; NULL is fine
  *
- * Its futures that are not complete must not be polled any more.
+ * Its futures that are not complete must not be polled any more, and no other
+ * thread may be in a call with this mover.
  */
 void data_mover_sync_delete(struct data_mover_sync *dms);
 

@@ -55,7 +55,8 @@ typedef void *(*memset_fn)(void *str, int c, size_t n, unsigned flags);
  * data_mover_threads_new -- makes a mover with workers
  *
  * nthreads          workers, from 1
- * ringbuf_size      operations that can wait for a worker, from 1
+ * ringbuf_size      operations that can wait for a worker, from 1; rounded up
+ *                   to a power of two, 16 bytes each
  * desired_notifier  how futures announce their end: FUTURE_NOTIFIER_WAKER, by
  *                   the waker that the poll brought; FUTURE_NOTIFIER_POLLER,
  *                   by a word that changes; FUTURE_NOTIFIER_NONE, not at all
@@ -106,7 +107,8 @@ int data_mover_threads_set_capabilities(
  *
  * Waits, sleeping, until the operations that were started are done and their
  * wakers have returned. Its futures that are not complete must not be polled
- * any more. Not from inside of one of its own wakers.
+ * any more. No other thread may be in a call with this mover. Not from inside
+ * of one of its own wakers.
  */
 void data_mover_threads_delete(struct data_mover_threads *dmt);
 

@@ -194,7 +194,8 @@ future_poll(struct future *fut, struct future_notifier *notifier)
 /*
  * FUTURE(name, data_type, output_type) declares struct name, a future with
  * this data and this output. For use inside of a chain, neither type may need
- * more alignment than a pointer; outside, future_context_get_data() needs the
+ * more alignment than struct future_chain_entry, a pointer's and uint64_t's;
+ * outside, future_context_get_data() needs the
  * same of the data (use FUTURE_DATA otherwise).
  */
 #define FUTURE(_name, _data_type, _output_type) \
@@ -204,6 +205,7 @@ struct _name { \
 	_output_type output; \
 }
 
+/* Of a pointer to such a future: its struct future; and its parts. */
 #define FUTURE_AS_RUNNABLE(_futurep) (&(_futurep)->base)
 #define FUTURE_OUTPUT(_futurep) (&(_futurep)->output)
 #define FUTURE_DATA(_futurep) (&(_futurep)->data)
@@ -255,6 +257,7 @@ future_waker_wake_impl(const struct future_waker *waker)
 	waker->wake(waker->data);
 }
 
+/* Calls the waker, whose wake must not be NULL. */
 #define FUTURE_WAKER_WAKE(_wakerp) future_waker_wake_impl(_wakerp)
 
 /* Tells the CPU that this is a wait loop. */
@@ -415,6 +418,7 @@ do { \
 	future_chain_entry_init_impl((_entryp), (_init), (_init_arg), (_map), \
 		(_map_arg), sizeof((_entryp)->entry_kind))
 
+/* Of a pointer to an entry: non-zero if it is so. */
 #define FUTURE_CHAIN_ENTRY_HAS_FLAG(_entryp, _flag) \
 	(((_entryp)->flags & (_flag)) != 0)
 #define FUTURE_CHAIN_ENTRY_IS_LAST(_entryp) \
@@ -477,7 +481,7 @@ future_chain_entry_prepare_impl(struct future_chain_entry *entry,
 	}
 }
 
-/* The task of every chain. */
+/* The task of every chain: RUNNING until complete, also on an idle entry. */
 static inline enum future_state
 async_chain_impl(struct future_context *chain,
 	struct future_notifier *notifier)

@@ -137,7 +137,9 @@ FUTURE(vdm_operation_future, struct vdm_operation_data,
 
 /*
  * The four steps of an operation, for authors of movers. All may be called
- * from any thread, but for one operation only one at a time. None may block.
+ * from any thread, but for one operation only one at a time. op_start and
+ * op_check may take as long as the operation, if the mover does the work in
+ * them; none may wait for another thread or a device.
  */
 
 /* Returns memory for an operation, or NULL: too many are pending. */
@@ -170,13 +172,17 @@ struct vdm {
 	future_has_property_fn has_property; /* of its futures; may be NULL */
 };
 
-/* Once complete, the range is written back from the CPU caches to memory. */
+/*
+ * Once complete, the range is written back from the CPU caches to memory. A
+ * mover that does not advertise it may still do so, but only vdm_flush() tells
+ * of a CPU that cannot.
+ */
 #define VDM_F_MEM_DURABLE (1U << 0)
 /* Preferably do not fill the CPU caches with the destination. */
 #define VDM_F_NO_CACHE_HINT (1U << 1)
 #define VDM_F_VALID_FLAGS (VDM_F_MEM_DURABLE | VDM_F_NO_CACHE_HINT)
 
-/* Non-zero if the mover supports every flag in capability. */
+/* Non-zero if the mover supports every flag in capability; so for 0. */
 static inline int
 vdm_is_supported(struct vdm *vdm, unsigned capability)
 {
