@@ -42,12 +42,6 @@ device_move(void *dest, void *src, size_t n)
 }
 
 static bool
-overlap(const char *a, const char *b, size_t n)
-{
-	return (size_t)(a > b ? a - b : b - a) < n;
-}
-
-static bool
 is_valid(uint64_t flags, const void *a, const void *b, size_t n)
 {
 	return (flags & ~(uint64_t)VDM_F_VALID_FLAGS) == 0 &&
@@ -67,9 +61,9 @@ run(const struct vdm_operation *op)
 	case VDM_OPERATION_MEMCPY:
 	case VDM_OPERATION_MEMMOVE:
 		done = is_valid(move->flags, move->dest, move->src, move->n);
-		/* What the device cannot do, or failed to, the CPU does. */
+		/* A move may overlap, and a device may fail: then the CPU. */
 		if (done && move->n > 0 &&
-			(overlap(move->dest, move->src, move->n) ||
+			(op->type == VDM_OPERATION_MEMMOVE ||
 				!device_move(move->dest, move->src, move->n)))
 			memmove(move->dest, move->src, move->n);
 		break;
