@@ -6,7 +6,7 @@
  *	cc eventloop.c $(pkg-config --cflags --libs libminiasync libuv) \
  *		-o eventloop
  *	./eventloop
- *	on workers:         1024 MiB in 0.19 s, 180 ticks, 36 messages, worst
+ *	on workers:         1024 MiB in 0.10 s, 96 ticks, 21 messages, worst delay 0.9 ms
  *delay 0.9 ms memcpy in the loop: 1024 MiB in 0.18 s, 16 ticks, 33 messages,
  *worst delay 12.1 ms
  *
