@@ -15,15 +15,32 @@ failed=0
 seed=${MIA_TEST_SEED:-$(date +%s)}
 echo "kvstore: MIA_TEST_SEED=$seed"
 
+wrong() {
+	echo "WRONG: $*"
+	failed=1
+}
+
+# checksum N CHAR: what is shown of that character N times
+checksum() {
+	code=$(printf %d "'$2")
+	awk -v n="$1" -v code="$code" 'BEGIN {
+		for (i = 0; i < n; i++)
+			s = (s * 31 + code) % 4294967291
+		# 32 bits are too many for the %x of some
+		printf "%d bytes, checksum %04x%04x", n, s / 65536, s % 65536
+	}'
+}
+
 # answers WHAT [OPTION...] <commands, with the answer to each after "= "
+# Not behind a pipe: there it would be a subshell that fails.
 answers() {
 	what=$1
 	shift
 	tee both | grep -v '^= ' >in # an answer may be empty: "= "
 	sed -n 's/^= //p' both >want
-	"$kvstore" "$@" <in >got 2>err || { echo "WRONG: $what: status"; failed=1; }
-	cmp -s want got || { echo "WRONG: $what"; diff want got | head; failed=1; }
-	[ ! -s err ] || { echo "WRONG: $what:"; cat err; failed=1; }
+	"$kvstore" "$@" <in >got 2>err || wrong "$what: status $?"
+	cmp -s want got || wrong "$what: $(diff want got | cut -c1-200 | head)"
+	[ ! -s err ] || wrong "$what: $(cat err)"
 }
 
 answers basics <<END
@@ -58,6 +75,7 @@ put k c
 get k
 = c
 END
+head -c 16777217 /dev/zero >huge
 answers errors <<END
 get
 = error: a key is needed
@@ -68,6 +86,10 @@ get a b
 fill k
 = error: fill takes a key, a number and a character
 fill k -1 x
+= error: fill takes a key, a number and a character
+fill k 1 xy
+= error: fill takes a key, a number and a character
+fill k 1 x y
 = error: fill takes a key, a number and a character
 fill k 1x x
 = error: fill takes a key, a number and a character
@@ -81,6 +103,20 @@ put $(printf '%0200d' 0) v
 = ok
 get $(printf '%0200d' 0)
 = v
+load k
+= error: load takes a key and a file
+load k no/such
+= error: the file cannot be opened
+load k .
+= error: the file cannot be read
+load k huge
+= error: the value is over 16 MiB
+load k /dev/zero
+= error: the value is over 16 MiB
+get k
+= not found
+stats
+= keys 1, bytes 1, buckets 16, commands 3, batches 3
 END
 
 answers sizes <<END
@@ -95,11 +131,11 @@ get b
 fill b 201 x
 = ok
 get b
-= 201 bytes, checksum $(awk 'BEGIN { for (i = 0; i < 201; i++) s = (s * 31 + 120) % 4294967291; printf "%08x", s }')
+= $(checksum 201 x)
 fill m 16777216 y
 = ok
 get m
-= 16777216 bytes, checksum $(awk 'BEGIN { for (i = 0; i < 16777216; i++) s = (s * 31 + 121) % 4294967291; printf "%08x", s }')
+= $(checksum 16777216 y)
 stats
 = keys 3, bytes 16777417, buckets 16, commands 8, batches 6
 END
@@ -118,8 +154,233 @@ fill b 600 x
 fill b 500 x
 = error: out of memory
 get b
-= 600 bytes, checksum $(awk 'BEGIN { for (i = 0; i < 600; i++) s = (s * 31 + 120) % 4294967291; printf "%08x", s }')
+= $(checksum 600 x)
 END
+
+# These pairs have one hash, so that only the key tells them apart.
+answers "equal hashes" <<END
+put 37f69192-2 a
+= ok
+put afdcba8a-3 b
+= ok
+get 37f69192-2
+= a
+get afdcba8a-3
+= b
+put 37f69192-2 c
+= ok
+get afdcba8a-3
+= b
+del 37f69192-2
+= ok
+get 37f69192-2
+= not found
+del 37f69192-2
+= not found
+get afdcba8a-3
+= b
+put 13d9e4f5-0 d
+= ok
+get d53d45d-0
+= not found
+del d53d45d-0
+= not found
+get 13d9e4f5-0
+= d
+END
+
+# 64 commands run together, and no more; on one key, one at a time.
+awk 'BEGIN {
+	for (i = 0; i < 64; i++) print "put k" i " " i "\n= ok"
+	print "stats\n= keys 64, bytes 118, buckets 64, commands 64, batches 1"
+	for (i = 0; i < 65; i++) print "put k" i " x\n= ok"
+	print "stats\n= keys 65, bytes 65, buckets 128, commands 129, batches 3"
+	for (i = 0; i < 100; i++) print "put k7 v" i "\n= ok\nget k7\n= v" i
+	print "stats\n= keys 65, bytes 67, buckets 128, commands 329, batches 203"
+	for (i = 0; i < 64; i++) print "get k" i "\n= " (i == 7 ? "v99" : "x")
+	print "stats\n= keys 65, bytes 67, buckets 128, commands 393, batches 204"
+}' >given
+answers batches <given
+# At most 64 MiB together, those to be replaced or shown among them.
+awk 'BEGIN {
+	for (i = 0; i < 9; i++) print "fill k" i " 16777216 x\n= ok"
+	print "stats\n= keys 9, bytes 150994944, buckets 16, commands 9, batches 3"
+	for (i = 0; i < 4; i++) print "fill k" i " 16777216 y\n= ok"
+	print "stats\n= keys 9, bytes 150994944, buckets 16, commands 13, batches 5"
+	for (i = 0; i < 9; i++) print "del k" i "\n= ok"
+	print "stats\n= keys 0, bytes 0, buckets 16, commands 22, batches 8"
+}' >given
+answers "big batches" <given
+# An overwrite that has room alone, but not beside another of its batch, big
+# enough that the copies take longer than it takes to see that.
+answers "room after the others" --limit 20000000 <<END
+fill a 12000000 x
+= ok
+fill b 6000000 x
+= ok
+fill a 2000000 y
+= ok
+fill c 12000000 x
+= ok
+stats
+= keys 3, bytes 20000000, buckets 16, commands 4, batches 2
+put a
+= ok
+put d x
+= ok
+get b
+= $(checksum 6000000 x)
+stats
+= keys 4, bytes 18000001, buckets 16, commands 7, batches 3
+END
+
+# What a file holds, any bytes, arrives as it is.
+awk -v seed="$seed" 'BEGIN {
+	srand(seed)
+	for (i = 0; i < 300000; i++)
+		printf "%c", 1 + int(rand() * 126)
+}' >text
+: >empty
+printf 'a\0b' >zero
+head -c 16777216 huge >"a name"
+sum=$(od -An -v -tu1 text | awk '{
+	for (i = 1; i <= NF; i++) s = (s * 31 + $i) % 4294967291
+	n += NF
+} END { printf "%d bytes, checksum %04x%04x", n, s / 65536, s % 65536 }')
+answers files <<END
+load t text
+= ok
+get t
+= $sum
+load t empty
+= ok
+get t
+= 
+load m a name
+= ok
+get m
+= 16777216 bytes, checksum 00000000
+load e empty
+= ok
+get e
+= 
+load t text
+= ok
+get t
+= $sum
+END
+printf 'load z zero\nget z\n' | "$kvstore" >got || wrong "zero byte: status"
+printf 'ok\na\0b\n' | cmp -s - got || wrong "a file with a zero byte"
+
+# Lines as long as can be, longer, and with a zero byte; the last has no end.
+long=$(printf '%065529d' 0) # with "put k " 65535 bytes
+{
+	printf 'put k %s\nget k\nput k %s0\n' "$long" "$long"
+	head -c 200000 huge | tr '\0' x
+	printf '\nput k a\0b\nget k\nput k v\nget k'
+} >in
+toolong="error: a line of over 65535 bytes, or a zero byte; try load"
+shown=$(checksum 65529 0)
+"$kvstore" <in >got || wrong "lines: status $?"
+printf '%s\n' ok "$shown" "$toolong" "$toolong" "$toolong" "$shown" ok v |
+	cmp -s - got || wrong "lines: $(head -c 400 got)"
+"$kvstore" </dev/null >got || wrong "no input: status $?"
+[ ! -s got ] || wrong "no input: $(cat got)"
+"$kvstore" <. >got 2>err && wrong "a folder is fine input"
+[ -s err ] || wrong "no word about a folder as input"
+
+# A client that waits for each answer before it goes on gets it.
+mkfifo to from
+(
+	timeout 60 "$kvstore" <to >from &
+	exec 3>to 4<from
+	for i in 1 2 3; do
+		echo "put k v$i" >&3
+		read -r one <&4
+		echo "get k" >&3
+		read -r two <&4
+		[ "$one $two" = "ok v$i" ] || exit 1
+	done
+	exec 3>&- 4<&-
+	wait $! # with the status of the store
+) || wrong "dialogue: status $?"
+
+# A terminal gets a prompt.
+if command -v script >/dev/null; then
+	(
+		i=0
+		until grep -q '^> ' screen 2>/dev/null || [ $i -eq 100 ]; do
+			sleep 0.1
+			i=$((i + 1))
+		done
+		printf 'put k v\nget k\nquit\n'
+	) | timeout 60 script -qefc "$kvstore" screen >/dev/null ||
+		wrong "terminal: status $?"
+	tr -d '\r' <screen | grep -q '^> ' || wrong "no prompt"
+	tr -d '\r' <screen | grep -q '^v$' || wrong "no answer on a terminal"
+else
+	echo "no script(1): the prompt is not tested"
+fi
+
+# The system's memory comes to an end: 100 MB more than the start takes.
+# enough MEMORY: it starts with this many KiB
+enough() {
+	(ulimit -v "$1" && echo help | "$kvstore") >/dev/null 2>&1
+}
+if grep -q -e __asan_init -e __tsan_init "$kvstore"; then
+	echo "a sanitizer: the end of memory is not tested"
+else
+	memory=16384
+	until enough $memory || [ $memory -gt 100000000 ]; do
+		memory=$((memory + memory / 4))
+	done
+	memory=$((memory + 100000))
+	awk 'BEGIN {
+		print "put small value\nfill a 300 a"
+		for (i = 0; i < 20; i++) print "fill k" i " 16777216 x"
+		print "fill a 16777216 y\nget a\nget small"
+		for (i = 0; i < 20; i++) print "get k" i
+		for (i = 0; i < 20; i++) print "del k" i
+		print "fill a 16777216 y\nput small other\nget small\nstats"
+	}' >in
+	(ulimit -v $memory; "$kvstore" <in >got 2>err) || wrong "memory: status $?"
+	[ ! -s err ] || wrong "memory: $(cat err)"
+	# Values that were kept are there or, for want of memory, not shown.
+	paste -d '|' in got | awk -F '|' -v a="$(checksum 300 a)" \
+		-v x="$(checksum 16777216 x)" '
+	function bad() { print "WRONG: memory: " $0; n++ }
+	$1 ~ /^fill k/ {
+		split($1, w, " ")
+		if ($2 == "ok") have[w[2]] = ++kept
+		else if ($2 == "error: out of memory") refused++
+		else bad()
+		next
+	}
+	$1 ~ /^(get|del) k/ {
+		split($1, w, " ")
+		want = !(w[2] in have) ? "not found" : w[1] == "get" ? x : "ok"
+		if ($2 == x) shown++
+		if ($2 != want &&
+		    (want != x || $2 != "error: out of memory")) bad()
+		next
+	}
+	$1 == "get a" { if ($2 != a) bad(); next }
+	$1 == "fill a 16777216 y" {
+		if ($2 != (refused && !again++ ? "error: out of memory" : "ok"))
+			bad()
+		next
+	}
+	$1 == "get small" { if ($2 != (++looks == 1 ? "value" : "other")) bad() }
+	$1 == "stats" && $2 !~ /^keys 2, bytes 16777221, / { bad() }
+	END {
+		if (NR != 69 || !kept || !refused) {
+			print "WRONG: memory: " kept+0 " kept, " refused+0 \
+				" refused, " NR " answers"
+			n++
+		}
+		exit n > 0
+	}' || failed=1
+fi
 
 # Thousands of keys: the table grows, and collides, and all of it is found.
 awk 'BEGIN {
@@ -128,36 +389,62 @@ awk 'BEGIN {
 	for (i = 0; i < 5000; i++)
 		print "get key" i "\n= " (i % 2 ? "value " i : "not found")
 	print "stats\n= keys 2500, bytes 24445, buckets 8192, commands 12500, batches 196"
-}' | answers "many keys"
+}' >given
+answers "many keys" <given
 
 # Random commands on few keys, so that they meet in every order.
 awk -v seed="$seed" 'BEGIN {
 	srand(seed)
 	for (i = 0; i < 20000; i++) {
-		k = "k" int(rand() * 90)
-		r = int(rand() * 4)
+		k = "k" int(rand() * (i % 2000 < 1000 ? 90 : 5))
+		r = int(rand() * 5)
 		if (r == 0) {
-			v = "v" i
-			print "put " k " " v "\n= ok"
-			have[k] = v
+			have[k] = "v" i " and more"
+			print "put " k " " have[k] "\n= ok"
+			size[k] = length(have[k])
 		} else if (r == 1) {
-			n = int(rand() * 150)
-			c = substr("abcdef", 1 + int(rand() * 6), 1)
-			print "fill " k " " n " " c "\n= ok"
+			n = int(rand() * (rand() < 0.1 ? 9000 : 200))
+			c = 97 + int(rand() * 6)
+			printf "fill %s %d %c\n= ok\n", k, n, c
 			v = ""
-			for (j = 0; j < n; j++) v = v c
-			have[k] = v
+			s = 0
+			for (j = 0; j < n && n <= 200; j++) v = v sprintf("%c", c)
+			for (j = 0; j < n && n > 200; j++)
+				s = (s * 31 + c) % 4294967291
+			have[k] = n <= 200 ? v : n " bytes, checksum " \
+				sprintf("%04x%04x", s / 65536, s % 65536)
+			size[k] = n
 		} else if (r == 2) {
-			print "get " k "\n= " (k in have ? have[k] : "not found")
-		} else {
 			print "del " k "\n= " (k in have ? "ok" : "not found")
 			delete have[k]
+			delete size[k]
+		} else {
+			print "get " k "\n= " (k in have ? have[k] : "not found")
 		}
 	}
-}' | answers "random commands"
+	# What is counted is what is there: no more than that fits.
+	for (k in have) {
+		keys++
+		bytes += size[k]
+	}
+	print keys + 0, bytes + 0 >"sums"
+}' >random
+answers "random commands" <random
+{ grep -v '^= ' random; echo stats; } | "$kvstore" | tail -n 1 >got
+read -r keys bytes <sums
+grep -q "^keys $keys, bytes $bytes, " got || wrong "sums: $(cat got sums)"
 
-"$kvstore" --help | grep -q '^usage' || { echo "WRONG: --help"; failed=1; }
-"$kvstore" --nothing >out 2>&1
-[ $? -eq 2 ] || { echo "WRONG: unknown option"; failed=1; }
-printf 'get k\n' | "$kvstore" >/dev/full 2>err && { echo "WRONG: /dev/full"; failed=1; }
+"$kvstore" --help >out || wrong "--help: status $?"
+grep -q '^usage' out || wrong "--help: no usage"
+for option in --nothing --limit "--limit x" "--limit -1" "--limit 1 2"; do
+	# shellcheck disable=SC2086 # two words are two words
+	"$kvstore" $option >out 2>err </dev/null
+	[ $? -eq 2 ] || wrong "$option: not status 2"
+	grep -q '^usage' err || wrong "$option: no usage"
+done
+if [ -w /dev/full ]; then
+	printf 'get k\n' | "$kvstore" >/dev/full 2>err && wrong "/dev/full"
+	"$kvstore" --help >/dev/full 2>err && wrong "--help >/dev/full"
+fi
+[ $failed -eq 0 ] && echo "kvstore: all as it should be"
 exit $failed
