@@ -37,7 +37,7 @@
 #define MAX_POINTS 32
 
 struct row {
-	const char *section;
+	char section[64];
 	char what[64];
 	const char *base_name, *ours_name;
 	double base_ns, ours_ns;
@@ -63,7 +63,8 @@ struct cpu_time {
 static FILE *out, *json_out;
 static struct row rows[MAX_ROWS];
 static size_t nrows;
-static const char *section, *base_name, *ours_name;
+static char section[sizeof(rows->section)];
+static const char *base_name, *ours_name;
 static const char *columns[MAX_CONTESTANTS];
 static size_t ncolumns;
 static struct point points[MAX_POINTS];
@@ -187,7 +188,7 @@ print_time(double ns)
 void
 report_section(const char *title, const char *base, const char *ours)
 {
-	section = title;
+	snprintf(section, sizeof(section), "%s", title);
 	base_name = base;
 	ours_name = ours;
 	fprintf(out, "\n%s\n%-37s%10s%10s%11s target\n", title, "", base, ours,
@@ -220,8 +221,9 @@ report_row(const char *what, double base_ns, double ours_ns,
 
 	struct row *row = &rows[nrows++];
 
-	*row = (struct row){section, "", base_name, ours_name, base_ns, ours_ns,
+	*row = (struct row){"", "", base_name, ours_name, base_ns, ours_ns,
 		figure, unit, relation, target, NULL, false};
+	memcpy(row->section, section, sizeof(section));
 	snprintf(row->what, sizeof(row->what), "%s", what);
 	judge(row);
 
