@@ -85,6 +85,7 @@ main(int argc, char *argv[])
 	report_start(json_path);
 	bench_small();
 	bench_single();
+	bench_hand_over();
 	bench_pending();
 	bench_wait_cost();
 	bench_wake();

@@ -200,6 +200,7 @@ void ways_verify(struct ways *ways, enum way way);
 
 void bench_small(void);
 void bench_single(void);
+void bench_hand_over(void);
 void bench_pending(void);
 void bench_wait_cost(void);
 void bench_wake(void);

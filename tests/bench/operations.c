@@ -285,6 +285,57 @@ bench_single(void)
 	free(src);
 }
 
+/* What the calling thread pays to have a copy made by somebody else. */
+void
+bench_hand_over(void)
+{
+	enum { SAMPLES = 301 };
+	const size_t size = MIB;
+	const struct timespec nap = {0, 1000000}; /* workers sleep after it */
+	struct data_mover_threads *dmt = data_mover_threads_default();
+	char *dst = new_memory(size), *src = new_memory(size);
+	double memcpy_ns[SAMPLES], ns[SAMPLES];
+
+	if (dmt == NULL)
+		fail("no threads mover");
+
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+
+	report_section("the calling thread's part of one copy of 1 MiB",
+		"memcpy", "hand over");
+	for (int asleep = 0; asleep < 2; asleep++) {
+		for (int i = -1; i < SAMPLES; i++) {
+			const double begin = clock_ns(CLOCK_MONOTONIC);
+
+			memcpy(dst, src, hide(size));
+			use(dst);
+			if (i >= 0)
+				memcpy_ns[i] =
+					clock_ns(CLOCK_MONOTONIC) - begin;
+			if (asleep)
+				nanosleep(&nap, NULL);
+
+			const double start = clock_ns(CLOCK_MONOTONIC);
+			struct vdm_operation_future f =
+				vdm_memcpy(vdm, dst, src, size, 0);
+
+			future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+			if (i >= 0)
+				ns[i] = clock_ns(CLOCK_MONOTONIC) - start;
+			FUTURE_BUSY_POLL(&f);
+			check(&f);
+		}
+		report_row(asleep ? "workers asleep" : "workers awake",
+			quantile(memcpy_ns, SAMPLES, 0.5),
+			quantile(ns, SAMPLES, 0.5), figure_of(ns, SAMPLES),
+			"ns", NO_TARGET, 0);
+	}
+
+	data_mover_threads_delete(dmt);
+	free(dst);
+	free(src);
+}
+
 /* Futures that are created and dropped stay pending. */
 void
 bench_pending(void)
