@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+report.py [--check] -- what the benchmark has said, as tables and plots
+
+The runs are 1.json, 2.json, ... beside this file, each made by
+
+    build/tests/bench/bench --json doc/performance/1.json
+
+The tables go into doc/performance.md, between the lines that name them, and
+the plots into doc/figures, by Matplotlib (python3-matplotlib). Each figure is
+the median of the runs. --check only says whether the tables are up to date.
+"""
+
+import json
+import pathlib
+import re
+import statistics
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+PAGE = HERE.parent / "performance.md"
+FIGURES = HERE.parent / "figures"
+RUNS = [json.loads(f.read_text()) for f in sorted(HERE.glob("[0-9].json"))]
+
+# Columns of the sweep: what the benchmark calls them, what readers see.
+WAYS = {
+    "memcpy": "memcpy",
+    "N spin": "N spinning threads",
+    "threads": "threads mover",
+    "sync": "synchronous mover",
+    "N threads": "N threads",
+    "libuv": "libuv",
+    "GLib": "GLib",
+}
+
+
+def shown(v):
+    return f"{v:.3g}" if v < 1000 else f"{v:.0f}"
+
+
+def time(ns):
+    for unit in ("ns", "us", "ms"):
+        if ns < 1000 or unit == "ms":
+            return f"{shown(ns)} {unit}"
+        ns /= 1000
+
+
+def size(n):
+    for unit in ("B", "KiB", "MiB"):
+        if n < 1024 or unit == "MiB":
+            return f"{n:.0f} {unit}"
+        n /= 1024
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head)] + rows
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def machine():
+    m, b = RUNS[0]["machine"], RUNS[0]["build"]
+    noise = max(run["cpu_share_of_others"] or 0 for run in RUNS)
+    return (
+        f"{m['cpu']}, {m['cpus']} CPUs ({m['architecture']}), {m['system']}; "
+        f"{b['compiler']}, {b['build_type']}; libminiasync {b['library']}, "
+        f"libuv {b['libuv']}, GLib {b['glib']}. {len(RUNS)} runs; other "
+        f"programs had at most {noise * 100:.1f} % of the CPUs.\n"
+    )
+
+
+def rows():
+    """Every row of the runs, by section and name, in the order of the first.
+
+    The name of a worst case says which it was, so it may change: up to there.
+    """
+    found = {}
+    for run in RUNS:
+        for row in run["rows"]:
+            key = row["section"], row["what"].split(":")[0].split(" lost")[0]
+            if "threads:" in row["what"]:
+                key = row["section"], row["what"]
+            found.setdefault(key, []).append(row)
+    return found
+
+
+def figures_of(row_of_runs):
+    return [row["figure"] for row in row_of_runs]
+
+
+def meets(row, figure):
+    if row["relation"] == "<=":
+        return figure <= row["target"]
+    return figure >= row["target"]
+
+
+def targets():
+    """A line for each target, with the times behind the figure."""
+    lines = []
+    for (section, what), runs in rows().items():
+        row = runs[0]
+        if "target" not in row:
+            continue
+        figures = figures_of(runs)
+        unit = row["unit"]
+        met = [meets(row, f) for f in figures]
+        verdict = "met" if all(met) else f"missed in {met.count(False)}"
+        if not any(met):
+            verdict = "missed"
+        low, high = shown(min(figures)), shown(max(figures))
+        lines.append([
+            f"{section}: {what}",
+            f"{shown(statistics.median(figures))} {unit}",
+            low if low == high else f"{low} to {high}",
+            f"{'at most' if row['relation'] == '<=' else 'at least'} "
+            f"{row['target']:g} {unit}",
+            verdict,
+        ])
+    return table(["what", "median", "runs", "target", "verdict"], lines)
+
+
+def others():
+    """The rows without a target: both times, where there are two."""
+    lines = []
+    for (section, what), runs in rows().items():
+        row = runs[0]
+        if "target" in row:
+            continue
+        times = [
+            f"{name} {time(statistics.median(r[name]['ns'] for r in runs))}"
+            for name, value in row.items() if isinstance(value, dict)
+        ]
+        lines.append([
+            f"{section}: {what}",
+            ", ".join(times),
+            f"{shown(statistics.median(figures_of(runs)))} {row['unit']}",
+        ])
+    return table(["what", "times", "figure"], lines)
+
+
+def sweep():
+    """(copies in flight, bytes) -> way -> ns per copy, median of the runs."""
+    points = {}
+    for run in RUNS:
+        for point in run["sweep"]:
+            at = points.setdefault((point["in_flight"], point["bytes"]), {})
+            for way in WAYS:
+                if way in point:
+                    at.setdefault(way, []).append(point[way]["ns"])
+    return {
+        key: {way: statistics.median(ns) for way, ns in at.items()}
+        for key, at in points.items()
+    }
+
+
+def sweep_table():
+    lines = []
+    for (in_flight, n), at in sweep().items():
+        pools = [at[w] for w in ("threads", "N threads", "libuv", "GLib")]
+        cells = []
+        for way in WAYS:
+            cell = time(at[way])
+            if way in ("threads", "N threads", "libuv", "GLib"):
+                cell = f"**{cell}**" if at[way] == min(pools) else cell
+            cells.append(cell)
+        lines.append([f"{in_flight} x {size(n)}"] + cells)
+    return table(["in flight"] + list(WAYS.values()), lines)
+
+
+def break_even():
+    """From which size of the sweep on a way is never slower than memcpy."""
+    lines = []
+    for way in list(WAYS)[1:]:
+        line = [WAYS[way]]
+        for in_flight in (1, 16):
+            wins = None
+            for (count, n), at in sweep().items():
+                if count != in_flight:
+                    continue
+                if at[way] < at["memcpy"]:
+                    wins = wins or n
+                else:
+                    wins = None
+            line.append(size(wins) if wins else "never")
+        lines.append(line)
+    return table(["faster than memcpy", "1 in flight", "16 in flight"], lines)
+
+
+# Colours that tell apart also who sees few of them; as for the other figures,
+# the browser replaces text, paper and lines in the dark.
+TEXT, PAPER, LINE = "#1f2328", "#ffffff", "#d0d7de"
+LOOKS = {
+    "memcpy": dict(color=TEXT, linestyle="--", linewidth=1.4),
+    "N spin": dict(color="#7d8590", linestyle="--", linewidth=1.4),
+    "threads": dict(color="#d55e00", marker="o", linewidth=2.4),
+    "sync": dict(color="#cc79a7", marker="v", linewidth=1.4),
+    "N threads": dict(color="#2f86d1", marker="s", linewidth=1.4),
+    "libuv": dict(color="#009e73", marker="D", linewidth=1.4),
+    "GLib": dict(color="#b58900", marker="^", linewidth=1.4),
+}
+STYLE = "<style>@media (prefers-color-scheme: dark) {" + "".join(
+    f'[style*="{what}: {light}"] {{ {what}: {dark} !important }}'
+    for light, dark in ((TEXT, "#e6edf3"), (PAPER, "#0d1117"),
+                        (LINE, "#30363d"))
+    for what in ("fill", "stroke")
+) + "}</style>"
+
+
+def save(plt, figure, name):
+    path = FIGURES / f"{name}.svg"
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    plt.close(figure)
+    text = re.sub(r"[ \t]+$", "", path.read_text(), flags=re.M)
+    path.write_text(re.sub(r"(<svg[^>]*>)", r"\1\n " + STYLE, text, count=1))
+
+
+def plot_sweep(plt, in_flight, name):
+    figure, axes = plt.subplots(figsize=(7.6, 4.6), layout="constrained")
+    points = {n: at for (count, n), at in sweep().items()
+              if count == in_flight}
+    for way, look in LOOKS.items():
+        axes.plot(list(points), [n / at[way] for n, at in points.items()],
+                  label=WAYS[way], markersize=4, **look)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(list(points), [size(n) for n in points], rotation=40)
+    axes.set_yticks([0.001, 0.01, 0.1, 1, 10, 100],
+                    ["1 MB/s", "10 MB/s", "100 MB/s", "1 GB/s", "10 GB/s",
+                     "100 GB/s"])
+    axes.minorticks_off()
+    copies = "One copy at a time" if in_flight == 1 else (
+        f"{in_flight} copies in flight")
+    axes.set_title(f"{copies}: speed by size of a copy", loc="left")
+    axes.grid(True)
+    axes.legend(loc="lower right", fontsize=9)
+    save(plt, figure, name)
+
+
+def plot_targets(plt):
+    """How much of what its target allows each figure takes."""
+    bars = []
+    for (section, what), runs in rows().items():
+        row = runs[0]
+        if "target" not in row:
+            continue
+        part = [f / row["target"] if row["relation"] == "<="
+                else row["target"] / f for f in figures_of(runs)]
+        if section.startswith("time of other pools"):
+            what = f"against {what}, at its worst"
+        bars.append((what, part))
+    bars.reverse()
+    figure, axes = plt.subplots(
+        figsize=(7.6, 0.32 * len(bars) + 1), layout="constrained")
+    medians = [statistics.median(part) for _, part in bars]
+    axes.barh(range(len(bars)), medians, height=0.62,
+              color=["#009e73" if m <= 1 else "#d55e00" for m in medians])
+    for y, (_, part) in enumerate(bars):
+        axes.plot([min(part), max(part)], [y, y], color=TEXT, linewidth=1.2)
+    axes.axvline(1, color=TEXT, linewidth=1.2)
+    axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=8)
+    axes.set_xlim(0, max(2, max(max(part) for _, part in bars) + 0.1))
+    axes.set_title("Figures in proportion to their targets: "
+                   "below 1 is met; thin lines: all runs", fontsize=10,
+                   loc="left")
+    save(plt, figure, "targets")
+
+
+def plots():
+    import matplotlib
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({
+        "svg.fonttype": "none", "svg.hashsalt": "libminiasync",
+        "font.family": ["Helvetica", "Arial", "sans-serif"],
+        "text.color": TEXT, "axes.labelcolor": TEXT, "xtick.color": TEXT,
+        "ytick.color": TEXT, "axes.edgecolor": LINE, "grid.color": LINE,
+        "figure.facecolor": PAPER, "axes.facecolor": PAPER,
+        "legend.facecolor": PAPER, "legend.edgecolor": LINE,
+        "axes.spines.top": False, "axes.spines.right": False,
+        "axes.axisbelow": True,
+    })
+    import logging
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    plot_sweep(plt, 1, "one")
+    plot_sweep(plt, 16, "sixteen")
+    plot_targets(plt)
+
+
+def main():
+    text = new = PAGE.read_text()
+    for name, part in {"machine": machine, "targets": targets,
+                       "others": others, "sweep": sweep_table,
+                       "break-even": break_even}.items():
+        new, n = re.subn(
+            rf"(<!-- {name}: by report.py -->\n).*?(<!-- end -->)",
+            lambda m: m[1] + "\n" + part() + "\n" + m[2], new, flags=re.S)
+        if n != 1:
+            sys.exit(f"{PAGE}: {n} places for {name}")
+    if sys.argv[1:] == ["--check"]:
+        if new != text:
+            sys.exit(f"{PAGE} is not up to date: run {sys.argv[0]}")
+        return
+    if sys.argv[1:]:
+        sys.exit(__doc__)
+    PAGE.write_text(new)
+    plots()
+
+
+main()
