@@ -1,0 +1,143 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# doc.sh SOURCE CC LIBRARY -- the README and the documents of doc are true: the
+# programs in them compile and run, other code is that of an example, links
+# lead somewhere, figures and tables are made of what they say; and so is the
+# site, if there is pandoc. The man pages have man.sh.
+
+set -u
+
+cc=$2
+library=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$1" || exit 1
+documents="README.md examples/README.md $(echo doc/*.md)"
+failed=0
+code=0
+
+wrong() {
+	echo "WRONG: $*"
+	failed=$((failed + 1))
+}
+
+# bare FILE: the lines without what they are indented by
+bare() {
+	sed 's/^[ 	]*//' "$1"
+}
+
+for example in examples/*.c*; do
+	bare "$example" >"$work/$(basename "$example").bare"
+done
+
+# A block of C with a main is a program; any other stands in an example.
+for document in $documents; do
+	rm -f "$work"/*.block
+	awk -v folder="$work" '
+		/^```/ && file == "" { file = "text"; n++ }
+		/^```c$/ { file = sprintf("%s/%d.block", folder, n); next }
+		/^```$/ && file != "" { file = ""; next }
+		file ~ /block$/ { print >file }' "$document"
+	for block in "$work"/*.block; do
+		[ -e "$block" ] || continue
+		code=$((code + 1))
+		if ! grep -q '^main(' "$block"; then
+			bare "$block" >"$work/fragment"
+			awk 'BEGIN { RS = "\001" }
+				FNR == NR { fragment = $0; next }
+				index("\n" $0, "\n" fragment) { found = 1 }
+				END { exit !found }' \
+				"$work/fragment" "$work"/*.bare ||
+				wrong "$document: in no example: $(cat "$block")"
+			continue
+		fi
+		cp "$block" "$work/program.c"
+		if ! "$cc" -std=c11 -Wall -Wextra -Werror -Iinclude \
+			"$work/program.c" "$library" \
+			-Wl,-rpath,"$(dirname "$library")" -pthread \
+			-o "$work/program" >"$work/log" 2>&1; then
+			wrong "$document: $(cat "$work/log")"
+		elif ! "$work/program" >"$work/log" 2>&1; then
+			wrong "$document: its program failed: $(cat "$work/log")"
+		fi
+	done
+done
+[ $code -ge 8 ] || wrong "only $code blocks of code were found"
+
+# Links within the repository; to a heading by its words, as GitHub does it.
+for document in $documents; do
+	sed 's/`[^`]*`//g; /^```/,/^```/d' "$document" | tr '\n' ' ' |
+		grep -oE '\]\([^)]*\)' | sed 's/^](//; s/)$//' |
+		while read -r link _; do
+			path=${link%%#*}
+			case $link in
+			*://*) continue ;;
+			*\#*) anchor=${link#*#} ;;
+			*) anchor= ;;
+			esac
+			file=$document
+			[ -z "$path" ] || file=$(dirname "$document")/$path
+			if [ ! -e "$file" ]; then
+				echo "$document: there is no $link"
+			elif [ -n "$anchor" ] && ! grep '^#' "$file" |
+				sed 's/^#* //' | tr 'A-Z ' 'a-z-' |
+				tr -dc 'a-z0-9_\n-' | grep -qx "$anchor"; then
+				echo "$document: no heading for $link"
+			fi
+		done
+done >"$work/log"
+[ ! -s "$work/log" ] || wrong "$(cat "$work/log")"
+
+doc/figures/draw.sh --check >"$work/log" || wrong "$(cat "$work/log")"
+if command -v python3 >/dev/null; then
+	python3 doc/performance/report.py --check 2>"$work/log" ||
+		wrong "$(cat "$work/log")"
+else
+	echo "no python3: the tables of doc/performance.md are not compared"
+fi
+
+# The site: all that is linked to or loaded is there; nothing is from elsewhere.
+pages=no
+if command -v pandoc >/dev/null; then
+	cmake -DSOURCE="$PWD" -DOUTPUT="$work/html" -DPANDOC=pandoc \
+		-DVERSION=0 -P doc/html.cmake >"$work/log" 2>&1 ||
+		wrong "$(cat "$work/log")"
+	cd "$work/html" || exit 1
+	pages=$(ls ./*.html | wc -l)
+	[ "$pages" -ge 50 ] || wrong "only $pages pages"
+	grep -lE '<(img|script|iframe)[^>]*https?:|<link[^>]*https?:|url\([^#]|@import' \
+		./*.html ./*.css ./*.svg && wrong "these load from elsewhere"
+	for page in *.html; do
+		tr '\n' ' ' <"$page" |
+			grep -oE '(href|src)="[^"]*"' | sed 's/^[^"]*"//; s/"$//' |
+			sort -u >"$work/links"
+		while read -r link; do
+			file=${link%%#*}
+			case $link in
+			https://*) continue ;;
+			*:*) echo "$page: $link"; continue ;;
+			*\#*) anchor=${link#*#} ;;
+			*) anchor= ;;
+			esac
+			[ -n "$file" ] || file=$page
+			if [ ! -e "$file" ]; then
+				echo "$page: there is no $link"
+			elif [ -n "$anchor" ]; then
+				grep -qF "id=\"$anchor\"" "$file" ||
+					echo "$page: nothing at $link"
+			fi
+		done <"$work/links"
+		# A page that a man page names is a link, but for the system's.
+		grep -oE '<strong>[A-Za-z_-]+</strong>\([0-9]\)' "$page" |
+			grep -v -e fork -e pkg-config -e tmpfs |
+			sed "s/^/$page: not a link: /"
+	done >"$work/log"
+	[ ! -s "$work/log" ] || wrong "$(cat "$work/log")"
+else
+	echo "no pandoc: no site was made"
+fi
+
+echo "doc: $(echo $documents | wc -w) documents, $code blocks of code," \
+	"$pages pages, $failed wrong"
+[ $failed -eq 0 ]
