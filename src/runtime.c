@@ -9,9 +9,9 @@
  *           Waits are recycled, and freed only with the runtime.
  *   waiter  one future of that call, with the notifier that its polls bring
  *   ready   a lock-free list onto which wakers, from any thread, push waiters
- *   pass    polls some waiters: all of them at first, all that nothing else
- *           polls when the safety net strikes; else those that are ready,
- *           those that are hot, and a few of those that were refused
+ *   pass    polls some waiters: all of them at first, and all but the refused
+ *           when the safety net strikes; else those that are ready, those that
+ *           are hot, and a few of those that were refused
  *   hot     cannot wake us (NONE), or has a word to look at (POLLER), or was
  *           woken a moment ago and may be about to complete
  *   refused could not start (IDLE, NONE): its mover has no room now
@@ -402,11 +402,28 @@ poll_list(struct wait *wait, struct list *list)
 	return progress;
 }
 
-/* All that no other pass would poll: at first, all that there are. */
+/* Takes the first waiter off a list that is not empty. */
+static struct waiter *
+list_take(struct list *list)
+{
+	struct waiter *waiter = list->first;
+
+	list->first = waiter->next_listed;
+	if (list->first == NULL)
+		list_init(list);
+	waiter->listed = false;
+	return waiter;
+}
+
+/* All but the refused, whose turn comes: at first, all that there are. */
 static bool
-poll_unlisted(struct wait *wait)
+poll_all(struct wait *wait)
 {
 	struct list list;
+
+	/* A word that does not change would keep them there for ever. */
+	while (wait->hot.first != NULL)
+		list_take(&wait->hot);
 
 	list_init(&list);
 	for (size_t i = 0; i < wait->nfuts; i++)
@@ -423,19 +440,6 @@ is_unchanged(const struct waiter *waiter)
 	return waiter->linger == 0 && has_word(waiter) &&
 		monitored_word(waiter->notifier.poller.ptr_to_monitor) ==
 		waiter->word;
-}
-
-/* Takes the first waiter off a list that is not empty. */
-static struct waiter *
-list_take(struct list *list)
-{
-	struct waiter *waiter = list->first;
-
-	list->first = waiter->next_listed;
-	if (list->first == NULL)
-		list_init(list);
-	waiter->listed = false;
-	return waiter;
 }
 
 /* The hot ones that are worth a poll, a few refused, and those woken. */
@@ -528,7 +532,7 @@ wait_run(struct wait *wait)
 	struct backoff backoff;
 	uint64_t net_ns = NET_MIN_NS;
 
-	poll_unlisted(wait);
+	poll_all(wait);
 	if (wait->nleft == 0)
 		return;
 
@@ -541,7 +545,7 @@ wait_run(struct wait *wait)
 
 		if (now >= net_at) {
 			/* If it caught something, it stays tight. */
-			if (poll_unlisted(wait))
+			if (poll_all(wait))
 				net_ns = NET_MIN_NS;
 			else if (net_ns < NET_MAX_NS)
 				net_ns *= 2;

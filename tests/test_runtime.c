@@ -23,6 +23,8 @@ struct event {
 	pthread_mutex_t lock;
 	atomic_uint polls;
 	bool async;
+	bool stuck; /* its poller is a word that never changes */
+	uint64_t stuck_word;
 };
 
 struct event_data {
@@ -44,7 +46,8 @@ event_task(struct future_context *context, struct future_notifier *n)
 		pthread_mutex_unlock(&e->lock);
 		n->notifier_used = FUTURE_NOTIFIER_WAKER;
 	} else if (n != NULL && e->kind == FUTURE_NOTIFIER_POLLER) {
-		n->poller.ptr_to_monitor = (uint64_t *)&e->done;
+		n->poller.ptr_to_monitor =
+			e->stuck ? &e->stuck_word : (uint64_t *)&e->done;
 		n->notifier_used = FUTURE_NOTIFIER_POLLER;
 	}
 	return atomic_load(&e->done) ? FUTURE_STATE_COMPLETE
@@ -169,6 +172,27 @@ futures_that_never_wake_are_found(void **state)
 	/* It wakes too early. */
 	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 5 * MS, false, true, &cpu,
 			    &polls) < 1000 * MS);
+}
+
+static void
+a_word_that_never_changes_delays_and_no_more(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct event e;
+	struct event_future f = event_future(&e, FUTURE_NOTIFIER_POLLER);
+	struct finisher finisher = { &e, 20 * MS, false, false };
+	pthread_t thread;
+
+	(void)state;
+	e.stuck = true;
+	pthread_create(&thread, NULL, finisher_run, &finisher);
+	alarm(60);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	alarm(0);
+	pthread_join(thread, NULL);
+	assert_true(e.polls < 40);
+	runtime_delete(runtime);
+	pthread_mutex_destroy(&e.lock);
 }
 
 /* Order. */
@@ -803,6 +827,7 @@ main(void)
 		cmocka_unit_test(
 			waker_ends_the_sleep_and_sleeping_costs_no_cpu),
 		cmocka_unit_test(futures_that_never_wake_are_found),
+		cmocka_unit_test(a_word_that_never_changes_delays_and_no_more),
 		cmocka_unit_test(
 			asynchronous_futures_first_else_the_callers_order),
 		cmocka_unit_test(futures_that_need_more_polls_get_them_soon),
