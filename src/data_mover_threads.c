@@ -59,7 +59,8 @@
 #define DEFAULT_QUEUE 128
 
 struct threads_operation {
-	_Atomic uint64_t state; /* enum state; what a POLLER monitors */
+	_Atomic uint64_t state; /* enum state */
+	_Atomic uint64_t word;  /* what a POLLER monitors */
 	struct data_mover_threads *dmt;
 	struct future_waker waker; /* the last that a poll brought */
 	_Atomic int result;        /* enum vdm_operation_result */
@@ -91,6 +92,7 @@ struct data_mover_threads {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
 	struct mia_operation_pool pool;
 	enum future_notifier_type desired_notifier;
+	_Atomic uint64_t words; /* given to POLLERs so far */
 	atomic_size_t inline_max[VDM_OPERATION_FLUSH + 1]; /* by type */
 	_Atomic(memcpy_fn) memcpy_fn;                      /* NULL: built-in */
 	_Atomic(memmove_fn) memmove_fn;
@@ -822,13 +824,30 @@ threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 	return op;
 }
 
+/*
+ * The waker of all operations, if the mover is to announce them by a POLLER.
+ * No word comes twice: the next operation may get this one's slot, and who
+ * watches sees it end even if it is at its end by the next look. Relaxed: the
+ * poll that follows acquires.
+ */
+static void
+change_word(void *data)
+{
+	struct threads_operation *op = data;
+
+	atomic_store_explicit(&op->word,
+		atomic_fetch_add_explicit(
+			&op->dmt->words, 1, memory_order_relaxed),
+		memory_order_relaxed);
+}
+
 /* Says in the notifier what will announce the end. */
 static void
 answer_notifier(struct threads_operation *op, struct future_notifier *n)
 {
 	n->notifier_used = op->dmt->desired_notifier;
 	if (n->notifier_used == FUTURE_NOTIFIER_POLLER)
-		n->poller.ptr_to_monitor = (uint64_t *)(uintptr_t)&op->state;
+		n->poller.ptr_to_monitor = (uint64_t *)(uintptr_t)&op->word;
 	else if (n->waker.wake == NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 }
@@ -843,8 +862,13 @@ hand_over(struct threads_operation *op, const struct vdm_operation *operation,
 	op->operation = *operation;
 	op->waits = 0;
 	op->waker.wake = NULL;
-	if (n != NULL && dmt->desired_notifier == FUTURE_NOTIFIER_WAKER)
+	if (dmt->desired_notifier == FUTURE_NOTIFIER_POLLER) {
+		op->waker = (struct future_waker){op, change_word};
+		change_word(op);
+	} else if (n != NULL &&
+		dmt->desired_notifier == FUTURE_NOTIFIER_WAKER) {
 		op->waker = n->waker;
+	}
 
 	/* Relaxed, both: the push publishes it, or nobody has seen it. */
 	atomic_store_explicit(&op->state, PENDING, memory_order_relaxed);

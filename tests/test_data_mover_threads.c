@@ -283,6 +283,53 @@ notifiers_of_the_other_kinds(void **state)
 	assert_int_equal(waker.calls, 0);
 }
 
+/*
+ * Who watches a chain sees the word of each operation change, though all have
+ * it in the same slot, and also if one ends before the next look.
+ */
+static void
+no_word_comes_twice(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(1, 4, FUTURE_NOTIFIER_POLLER);
+	uint64_t seen[8];
+	size_t nseen = 0;
+	void *slot = NULL;
+
+	(void)state;
+	sem_init(&gate, 0, 0);
+	data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
+	for (int i = 0; i < 4; i++) {
+		struct future_notifier n = { .waker = { NULL, NULL } };
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+
+		assert_true(slot == NULL || slot == f.data.data);
+		slot = f.data.data;
+		/* Also one that began without a notifier. */
+		if (i % 2)
+			future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
+			FUTURE_STATE_RUNNING);
+
+		const uint64_t *word = n.poller.ptr_to_monitor;
+
+		seen[nseen++] = __atomic_load_n(word, __ATOMIC_RELAXED);
+		open_gate(1);
+		while (__atomic_load_n(word, __ATOMIC_RELAXED) ==
+			seen[nseen - 1])
+			sched_yield();
+		seen[nseen++] = __atomic_load_n(word, __ATOMIC_RELAXED);
+		FUTURE_BUSY_POLL(&f);
+	}
+	for (size_t i = 0; i < nseen; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_true(seen[i] != seen[k]);
+	data_mover_threads_delete(dmt);
+}
+
 /* The notifier of the last poll that brought one is the one that counts. */
 static void
 last_notifier_counts(void **state)
@@ -730,6 +777,7 @@ main(void)
 		cmocka_unit_test(properties_and_capabilities),
 		cmocka_unit_test(small_operations_are_done_by_the_poll),
 		cmocka_unit_test(notifiers_of_the_other_kinds),
+		cmocka_unit_test(no_word_comes_twice),
 		cmocka_unit_test(last_notifier_counts),
 		cmocka_unit_test(full_queue_says_not_now_and_loses_nothing),
 		cmocka_unit_test(runtime_over_100000_futures),
