@@ -448,19 +448,25 @@ poll_ready(struct wait *wait)
 {
 	struct list list;
 	struct list unchanged;
+	bool woken = false;
 
 	list_init(&list);
 	list_init(&unchanged);
 	while (wait->hot.first != NULL) {
 		struct waiter *waiter = list_take(&wait->hot);
 
-		list_append(is_unchanged(waiter) ? &unchanged : &list, waiter);
+		if (is_unchanged(waiter)) {
+			list_append(&unchanged, waiter);
+			continue;
+		}
+		if (waiter->linger == 0 && has_word(waiter))
+			woken = true;
+		list_append(&list, waiter);
 	}
 	for (int i = 0; i < REFUSED_POLLS && wait->refused.first != NULL; i++)
 		list_append(&list, list_take(&wait->refused));
 
-	const bool woken = take_ready(wait, &list);
-
+	woken |= take_ready(wait, &list);
 	list_sort(&list);
 	const bool progress = poll_list(wait, &list);
 

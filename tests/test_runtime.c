@@ -356,6 +356,36 @@ changes_of_a_monitored_word_are_seen(void **state)
 	runtime_delete(runtime);
 }
 
+FUTURE(self_future, struct tick_data, char);
+
+/* Changes the word that it has named, as if its work were done at once. */
+static enum future_state
+self_task(struct future_context *context, struct future_notifier *n)
+{
+	struct tick_data *data = future_context_get_data(context);
+
+	n->poller.ptr_to_monitor = (uint64_t *)(uintptr_t)&data->ticker->word;
+	n->notifier_used = FUTURE_NOTIFIER_POLLER;
+	atomic_fetch_add(&data->ticker->word, 1);
+	return data->left-- == 0 ? FUTURE_STATE_COMPLETE : FUTURE_STATE_RUNNING;
+}
+
+/* With pauses that grow up to their 1 ms it would take more than 3 s. */
+static void
+change_of_a_word_makes_the_pauses_short_again(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct ticker ticker = { 0 };
+	struct self_future f = { .data = { &ticker, 3000 } };
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+	(void)state;
+	FUTURE_INIT(&f, self_task);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	assert_true(test_clock_ns(CLOCK_MONOTONIC) - start < 2000 * MS);
+	runtime_delete(runtime);
+}
+
 struct fickle_data {
 	uint64_t words[2];
 	unsigned polls;
@@ -833,6 +863,7 @@ main(void)
 		cmocka_unit_test(futures_that_need_more_polls_get_them_soon),
 		cmocka_unit_test(a_noisy_future_starves_nobody),
 		cmocka_unit_test(changes_of_a_monitored_word_are_seen),
+		cmocka_unit_test(change_of_a_word_makes_the_pauses_short_again),
 		cmocka_unit_test(refused_futures_are_tried_a_few_at_a_time),
 		cmocka_unit_test(
 			future_with_changing_words_keeps_no_other_from_its_poll),
