@@ -310,11 +310,13 @@ monitored_word(const uint64_t *word)
 #endif
 }
 
+/* A future that another future's task has completed may have none any more. */
 static bool
 has_word(const struct waiter *waiter)
 {
 	return waiter->notifier.notifier_used == FUTURE_NOTIFIER_POLLER &&
-		waiter->notifier.poller.ptr_to_monitor != NULL;
+		waiter->notifier.poller.ptr_to_monitor != NULL &&
+		waiter->fut->context.state != FUTURE_STATE_COMPLETE;
 }
 
 /* Returns true if the future got further: it started, or is complete. */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "libminiasync/runtime.h"
@@ -383,6 +384,78 @@ change_of_a_word_makes_the_pauses_short_again(void **state)
 	FUTURE_INIT(&f, self_task);
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
 	assert_true(test_clock_ns(CLOCK_MONOTONIC) - start < 2000 * MS);
+	runtime_delete(runtime);
+}
+
+struct mapped {
+	uint64_t *word;
+	atomic_bool done;
+};
+
+FUTURE(mapped_future, struct mapped *, char);
+
+/* Its word is gone when it is complete. */
+static enum future_state
+mapped_task(struct future_context *context, struct future_notifier *n)
+{
+	struct mapped *mapped =
+		*(struct mapped **)future_context_get_data(context);
+
+	if (n != NULL) {
+		n->poller.ptr_to_monitor = mapped->word;
+		n->notifier_used = FUTURE_NOTIFIER_POLLER;
+	}
+	if (!atomic_load(&mapped->done))
+		return FUTURE_STATE_RUNNING;
+	munmap(mapped->word, 4096);
+	return FUTURE_STATE_COMPLETE;
+}
+
+struct outer_data {
+	struct future *inner;
+	struct mapped *mapped;
+	int left; /* polls until the inner one can be complete */
+};
+
+FUTURE(outer_future, struct outer_data, char);
+
+static enum future_state
+outer_task(struct future_context *context, struct future_notifier *n)
+{
+	struct outer_data *data = future_context_get_data(context);
+
+	(void)n;
+	if (data->left-- == 0)
+		atomic_store(&data->mapped->done, true);
+	return future_poll(data->inner, NULL);
+}
+
+/* A task may poll a future that is waited for, too. */
+static void
+word_of_a_future_that_another_completes_is_not_read(void **state)
+{
+	struct runtime *runtime = runtime_new();
+
+	(void)state;
+	/* The one that completes it is behind it, then in front of it. */
+	for (int i = 0; i < 6; i++) {
+		struct mapped mapped = { mmap(NULL, 4096,
+						 PROT_READ | PROT_WRITE,
+						 MAP_PRIVATE | MAP_ANONYMOUS,
+						 -1, 0),
+			false };
+		struct mapped_future f = { .data = &mapped };
+		struct outer_future outer = { .data = {
+						      FUTURE_AS_RUNNABLE(&f),
+						      &mapped, i / 2 } };
+		struct future *futs[] = { FUTURE_AS_RUNNABLE(&f),
+			FUTURE_AS_RUNNABLE(&outer) };
+		struct future *turned[] = { futs[1], futs[0] };
+
+		FUTURE_INIT(&f, mapped_task);
+		FUTURE_INIT(&outer, outer_task);
+		runtime_wait_multiple(runtime, i % 2 ? turned : futs, 2);
+	}
 	runtime_delete(runtime);
 }
 
@@ -865,6 +938,8 @@ main(void)
 		cmocka_unit_test(changes_of_a_monitored_word_are_seen),
 		cmocka_unit_test(change_of_a_word_makes_the_pauses_short_again),
 		cmocka_unit_test(refused_futures_are_tried_a_few_at_a_time),
+		cmocka_unit_test(
+			word_of_a_future_that_another_completes_is_not_read),
 		cmocka_unit_test(
 			future_with_changing_words_keeps_no_other_from_its_poll),
 		cmocka_unit_test(late_wakes_touch_no_freed_memory),
