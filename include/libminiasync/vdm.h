@@ -219,10 +219,14 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 	const enum future_state state =
 		vdm->op_check(data->data, &data->operation);
 
-	if (state == FUTURE_STATE_COMPLETE)
+	if (state == FUTURE_STATE_COMPLETE) {
 		vdm->op_delete(data->data, &data->operation,
 			FUTURE_CAST_(struct vdm_operation_output *,
 				future_context_get_output(context)));
+		/* For a task that polls this future and is not complete. */
+		if (n != NULL)
+			n->notifier_used = FUTURE_NOTIFIER_NONE;
+	}
 
 	return state;
 }
