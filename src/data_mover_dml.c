@@ -393,10 +393,13 @@ dml_operation_start(void *data, const struct vdm_operation *operation,
 	struct future_notifier *n)
 {
 	struct dml_operation *op = data;
-	const int saved_errno = errno;
 
 	if (n != NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
+	if (op->stage != IDLE)
+		return 0; /* asked again, to say just that */
+
+	const int saved_errno = errno;
 
 	take_operation(op, operation);
 	op->done = 0;
@@ -442,7 +445,9 @@ static int
 dml_has_property(void *future, enum future_property property)
 {
 	(void)future;
-	return property == FUTURE_PROPERTY_ASYNC;
+	return property == FUTURE_PROPERTY_RENOTIFY
+		? FUTURE_PROPERTY_RENOTIFY
+		: property == FUTURE_PROPERTY_ASYNC;
 }
 
 /*
