@@ -734,10 +734,11 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 			for (size_t i = 0; i < nfuts; i++) {
 				struct future *fut = futs[i];
 
-				if (future_has_property(fut,
-					    FUTURE_PROPERTY_ASYNC) != async)
-					continue;
-				future_poll(fut, NULL);
+				if (fut->context.state !=
+						FUTURE_STATE_COMPLETE &&
+					future_has_property(fut,
+						FUTURE_PROPERTY_ASYNC) == async)
+					future_poll(fut, NULL);
 			}
 		}
 

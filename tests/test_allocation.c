@@ -273,6 +273,38 @@ polling_without_memory_forgets_nobody(void **state)
 	runtime_delete(runtime);
 }
 
+static int
+never_asked(void *future, enum future_property property)
+{
+	(void)future;
+	(void)property;
+	fail_msg("a complete future was asked for a property");
+	return 0;
+}
+
+/* It may hold anything but its state and its output. */
+static void
+polling_without_memory_asks_no_complete_future(void **state)
+{
+	enum { N = 50 };
+	struct runtime *runtime = runtime_new();
+	struct turning_future f[N];
+	struct future *futs[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		FUTURE_INIT_COMPLETE(&f[i]);
+		f[i].base.has_property = never_asked;
+		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+	}
+	allowed = 0;
+	all_after = true;
+	runtime_wait_multiple(runtime, futs, N);
+	allowed = -1;
+	all_after = false;
+	runtime_delete(runtime);
+}
+
 int
 main(void)
 {
@@ -283,6 +315,8 @@ main(void)
 			operation_without_memory_is_out_of_memory_then_recovers),
 		cmocka_unit_test(runtime_without_memory_finishes_by_polling),
 		cmocka_unit_test(polling_without_memory_forgets_nobody),
+		cmocka_unit_test(
+			polling_without_memory_asks_no_complete_future),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
