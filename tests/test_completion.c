@@ -362,6 +362,77 @@ poll_that_meets_a_slow_waker_is_woken_again(void **state)
 	sem_destroy(&woken);
 }
 
+/* A waker that returns some time after it is told to. */
+struct held {
+	sem_t begun, go;
+	atomic_bool has_returned;
+};
+
+static void
+held_wake(void *data)
+{
+	const struct timespec a_little = { 0, 5000000 };
+	struct held *held = data;
+
+	if (atomic_load(&held->has_returned))
+		return;
+	sem_post(&held->begun);
+	await(&held->go);
+	nanosleep(&a_little, NULL);
+	atomic_store(&held->has_returned, true);
+}
+
+static void
+post(void *data)
+{
+	sem_post(data);
+}
+
+/* Also if a poll before has said RUNNING because it took too long. */
+static void
+poll_that_replaces_a_waker_waits_for_it(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = mover_new(1, 8);
+	sem_t woken;
+
+	(void)state;
+	sem_init(&woken, 0, 0);
+	for (int i = 0; i < 10; i++) {
+		struct held held = { .has_returned = false };
+		struct future_notifier old = { .waker = { &held, held_wake } };
+		struct future_notifier n = { .waker = { &woken, post } };
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+		struct future *fut = FUTURE_AS_RUNNABLE(&f);
+
+		sem_init(&held.begun, 0, 0);
+		sem_init(&held.go, 0, 0);
+		assert_int_equal(future_poll(fut, &old), FUTURE_STATE_RUNNING);
+		assert_true(await(&held.begun));
+		/* Says so after 20 ms. */
+		assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
+		sem_post(&held.go);
+		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+		enum future_state s = future_poll(fut, &n);
+
+		/* It may give up if this machine is that busy. */
+		assert_true(atomic_load(&held.has_returned) ||
+			test_clock_ns(CLOCK_MONOTONIC) - start >= 20 * MS);
+		while (s != FUTURE_STATE_COMPLETE) {
+			assert_true(await(&woken));
+			s = future_poll(fut, NULL);
+		}
+		while (sem_trywait(&woken) == 0)
+			continue;
+		sem_destroy(&held.begun);
+		sem_destroy(&held.go);
+	}
+	data_mover_threads_delete(dmt);
+	sem_destroy(&woken);
+}
+
 /* A waker that polls its own future, on the heap, and frees it. */
 struct own {
 	struct vdm_operation_future f;
@@ -592,6 +663,7 @@ main(void)
 			no_wake_is_lost_or_late_when_wakers_are_replaced),
 		cmocka_unit_test(waker_may_take_a_lock_that_the_poll_holds),
 		cmocka_unit_test(poll_that_meets_a_slow_waker_is_woken_again),
+		cmocka_unit_test(poll_that_replaces_a_waker_waits_for_it),
 		cmocka_unit_test(every_worker_gets_work),
 		cmocka_unit_test(waker_may_poll_its_own_future_and_free_it),
 		cmocka_unit_test(waker_may_start_further_operations),
