@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -584,6 +585,72 @@ late_wakes_touch_no_freed_memory(void **state)
 	pthread_mutex_destroy(&e.lock);
 }
 
+/* Gives its waker away once, to a thread that then wakes as it likes. */
+struct storm {
+	struct future_waker waker;
+	atomic_bool has_waker;
+	atomic_bool done;
+	sem_t start;
+};
+
+FUTURE(storm_future, struct storm *, char);
+
+static enum future_state
+storm_task(struct future_context *context, struct future_notifier *n)
+{
+	struct storm *storm = *(struct storm **)future_context_get_data(context);
+
+	n->notifier_used = FUTURE_NOTIFIER_WAKER;
+	if (!atomic_load(&storm->has_waker)) {
+		storm->waker = n->waker;
+		atomic_store(&storm->has_waker, true);
+		sem_post(&storm->start);
+		sem_post(&storm->start);
+	}
+	/* Relaxed: nothing but the wake itself brings the threads together. */
+	return atomic_load_explicit(&storm->done, memory_order_relaxed)
+		? FUTURE_STATE_COMPLETE
+		: FUTURE_STATE_RUNNING;
+}
+
+static void *
+storm_run(void *arg)
+{
+	struct storm *storm = arg;
+
+	while (sem_wait(&storm->start) != 0)
+		continue;
+	for (int i = 0; i < 100000 / TEST_SLOWDOWN; i++)
+		FUTURE_WAKER_WAKE(&storm->waker);
+	atomic_store_explicit(&storm->done, true, memory_order_relaxed);
+	FUTURE_WAKER_WAKE(&storm->waker);
+	return NULL;
+}
+
+/* The sanitizer for threads sees whether a waiter is handed over and back. */
+static void
+wakes_need_nothing_of_their_callers(void **state)
+{
+	struct runtime *runtime = runtime_new();
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct storm storm = { .done = false };
+		struct storm_future f = { .data = &storm };
+		pthread_t threads[2];
+
+		sem_init(&storm.start, 0, 0);
+		for (int k = 0; k < 2; k++)
+			pthread_create(&threads[k], NULL, storm_run, &storm);
+		FUTURE_INIT(&f, storm_task);
+		runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+		for (int k = 0; k < 2; k++)
+			pthread_join(threads[k], NULL);
+		sem_destroy(&storm.start);
+	}
+	runtime_delete(runtime);
+}
+
 /* Wakes itself in every poll, until another future is complete. */
 struct noisy_data {
 	struct future *other;
@@ -934,6 +1001,7 @@ main(void)
 		cmocka_unit_test(
 			asynchronous_futures_first_else_the_callers_order),
 		cmocka_unit_test(futures_that_need_more_polls_get_them_soon),
+		cmocka_unit_test(wakes_need_nothing_of_their_callers),
 		cmocka_unit_test(a_noisy_future_starves_nobody),
 		cmocka_unit_test(changes_of_a_monitored_word_are_seen),
 		cmocka_unit_test(change_of_a_word_makes_the_pauses_short_again),
