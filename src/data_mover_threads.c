@@ -827,18 +827,21 @@ threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 /*
  * The waker of all operations, if the mover is to announce them by a POLLER.
  * No word comes twice: the next operation may get this one's slot, and who
- * watches sees it end even if it is at its end by the next look. Relaxed: the
- * poll that follows acquires.
+ * watches sees it end even if it is at its end by the next look.
  */
 static void
 change_word(void *data)
 {
 	struct threads_operation *op = data;
+	/* Relaxed: a number that nobody else gets. */
+	const uint64_t word = atomic_fetch_add_explicit(
+		&op->dmt->words, 1, memory_order_relaxed);
 
-	atomic_store_explicit(&op->word,
-		atomic_fetch_add_explicit(
-			&op->dmt->words, 1, memory_order_relaxed),
-		memory_order_relaxed);
+	/*
+	 * Release: WAKING comes first, so that a poll finds it; pairs with the
+	 * acquire of who watches, monitored_word() in the runtime.
+	 */
+	atomic_store_explicit(&op->word, word, memory_order_release);
 }
 
 /* Says in the notifier what will announce the end. */

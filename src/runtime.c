@@ -292,21 +292,22 @@ take_ready(struct wait *wait, struct list *list)
 
 /*
  * The word that a POLLER future named. It is written by a thread or a device
- * that knows nothing of C11, so the load is the plain atomic one; relaxed,
- * since the poll that follows does its own acquiring. Where 64 bits are not
- * loaded at once, halves of different values are a change too.
+ * that knows nothing of C11, so the load is the plain atomic one. Acquire:
+ * pairs with the release of who changes it, as the threads mover does; a poll
+ * that follows a change finds what the change announces. Where 64 bits are
+ * not loaded at once, halves of different values are a change too.
  */
 static uint64_t
 monitored_word(const uint64_t *word)
 {
 #if UINTPTR_MAX >= UINT64_MAX
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 #else
 	typedef uint32_t __attribute__((may_alias)) half;
 	const half *halves = (const half *)word;
 
-	return (uint64_t)__atomic_load_n(halves, __ATOMIC_RELAXED) << 32 |
-		__atomic_load_n(halves + 1, __ATOMIC_RELAXED);
+	return (uint64_t)__atomic_load_n(halves, __ATOMIC_ACQUIRE) << 32 |
+		__atomic_load_n(halves + 1, __ATOMIC_ACQUIRE);
 #endif
 }
 
