@@ -390,12 +390,64 @@ post(void *data)
 	sem_post(data);
 }
 
+/* A waker that polls its future when another thread has given up waiting. */
+struct given_up {
+	sem_t begun, go, done;
+	struct future *fut;
+	atomic_int state;
+};
+
+static void
+given_up_wake(void *data)
+{
+	struct given_up *g = data;
+
+	sem_post(&g->begun);
+	await(&g->go);
+	atomic_store(&g->state, (int)future_poll(g->fut, NULL));
+	sem_post(&g->done);
+}
+
+static void
+waker_that_another_poll_gave_up_may_poll_its_own_future(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = mover_new(1, 8);
+	struct given_up g = { .state = FUTURE_STATE_IDLE };
+	struct future_notifier n = { .waker = { &g, given_up_wake } };
+
+	(void)state;
+	sem_init(&g.begun, 0, 0);
+	sem_init(&g.go, 0, 0);
+	sem_init(&g.done, 0, 0);
+	for (int i = 0; i < 3; i++) {
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+
+		g.fut = FUTURE_AS_RUNNABLE(&f);
+		assert_int_equal(future_poll(g.fut, &n), FUTURE_STATE_RUNNING);
+		assert_true(await(&g.begun));
+		assert_int_equal(
+			future_poll(g.fut, NULL), FUTURE_STATE_RUNNING);
+		sem_post(&g.go);
+		assert_true(await(&g.done));
+		assert_int_equal(g.state, FUTURE_STATE_COMPLETE);
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	}
+	data_mover_threads_delete(dmt);
+	sem_destroy(&g.begun);
+	sem_destroy(&g.go);
+	sem_destroy(&g.done);
+}
+
 /* Also if a poll before has said RUNNING because it took too long. */
 static void
 poll_that_replaces_a_waker_waits_for_it(void **state)
 {
 	static char src[HANDED_OVER], dst[HANDED_OVER];
 	struct data_mover_threads *dmt = mover_new(1, 8);
+	uint64_t shortest = UINT64_MAX;
 	sem_t woken;
 
 	(void)state;
@@ -411,12 +463,20 @@ poll_that_replaces_a_waker_waits_for_it(void **state)
 
 		sem_init(&held.begun, 0, 0);
 		sem_init(&held.go, 0, 0);
+		uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
 		assert_int_equal(future_poll(fut, &old), FUTURE_STATE_RUNNING);
 		assert_true(await(&held.begun));
-		/* Says so after 20 ms. */
+		/* One of the two says so after 20 ms. */
 		assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
+
+		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
+
+		/* The last operations may find what the first have left. */
+		if (i >= 6 && ns < shortest)
+			shortest = ns;
 		sem_post(&held.go);
-		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+		start = test_clock_ns(CLOCK_MONOTONIC);
 		enum future_state s = future_poll(fut, &n);
 
 		/* It may give up if this machine is that busy. */
@@ -431,6 +491,7 @@ poll_that_replaces_a_waker_waits_for_it(void **state)
 		sem_destroy(&held.begun);
 		sem_destroy(&held.go);
 	}
+	assert_in_range(shortest, 20 * MS, 320 * MS);
 	data_mover_threads_delete(dmt);
 	sem_destroy(&woken);
 }
@@ -666,6 +727,8 @@ main(void)
 		cmocka_unit_test(waker_may_take_a_lock_that_the_poll_holds),
 		cmocka_unit_test(poll_that_meets_a_slow_waker_is_woken_again),
 		cmocka_unit_test(poll_that_replaces_a_waker_waits_for_it),
+		cmocka_unit_test(
+			waker_that_another_poll_gave_up_may_poll_its_own_future),
 		cmocka_unit_test(every_worker_gets_work),
 		cmocka_unit_test(waker_may_poll_its_own_future_and_free_it),
 		cmocka_unit_test(waker_may_start_further_operations),
