@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# abidiff.sh [--update] [CC] -- the shared library's interface is the one that
+# abi/libminiasync.abi describes: symbols, their versions, functions, types
+#
+# --update writes the description anew, after a deliberate change. Additions are
+# differences too: what is exported once stays, so it has to be meant. What only
+# the headers have (chains, an operation's future) is in abi/layout-0.2.1.csv.
+
+set -eu
+
+source=$(cd "$(dirname "$0")/.." && pwd)
+described=$source/tests/abi/libminiasync.abi
+update=
+if [ "${1:-}" = --update ]; then
+	update=yes
+	shift
+fi
+cc=${1:-cc}
+
+for tool in abidiff abidw; do
+	command -v $tool >/dev/null || { echo "no $tool (abigail-tools)"; exit 77; }
+done
+case $($cc -dumpmachine) in
+x86_64-*linux*) ;;
+*) echo "the description is of Linux on x86-64"; exit 77 ;;
+esac
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Paths do not depend on the place. DWARF 4, because abidw 2.2 does not find in
+# clang's DWARF 5 that a struct is private.
+cmake -S "$source" -B "$work" -DCMAKE_C_COMPILER="$cc" -DBUILD_SHARED_LIBS=ON \
+	-DCMAKE_BUILD_TYPE=None -DMINIASYNC_DML=OFF -DMINIASYNC_BUILD_DOC=OFF \
+	-DMINIASYNC_BUILD_TESTS=OFF -DMINIASYNC_BUILD_EXAMPLES=OFF \
+	-DCMAKE_C_FLAGS="-gdwarf-4 -ffile-prefix-map=$source/=" \
+	>"$work/log" 2>&1 && cmake --build "$work" >>"$work/log" 2>&1 ||
+	{ cat "$work/log"; exit 1; }
+
+# What users cannot see, where it is written, and parameters' names are left
+# out.
+abidw --drop-private-types --headers-dir "$source/include" \
+	--exported-interfaces-only --drop-undefined-syms --no-elf-needed \
+	--no-corpus-path --no-comp-dir-path --no-show-locs \
+	--no-parameter-names --type-id-style hash \
+	--out-file "$work/abi" "$work/libminiasync.so"
+if [ -n "$update" ]; then
+	cp "$work/abi" "$described"
+	exit
+fi
+
+status=0
+abidiff --harmless --no-show-locs "$described" "$work/abi" || status=$?
+if [ $status -ne 0 ]; then
+	echo "The interface has changed. If that is meant:" \
+		"sh tests/abidiff.sh --update"
+	exit 1
+fi
+echo "$(grep -c '<elf-symbol ' "$work/abi") symbols as described"
