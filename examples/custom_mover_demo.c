@@ -32,7 +32,7 @@ main(void)
 
 	if (mover == NULL || runtime == NULL || src == NULL || dst == NULL) {
 		perror("custom_mover_demo");
-		return EXIT_FAILURE;
+		exit(EXIT_FAILURE);
 	}
 	for (size_t i = 0; i < COPIES * SIZE; i++)
 		src[i] = (char)(i * 31);

@@ -313,7 +313,7 @@ main(int argc, char *argv[])
 		(errno = pthread_create(
 			 &sender.thread, NULL, send_messages, &sender)) != 0) {
 		fail("cannot begin");
-		return EXIT_FAILURE;
+		exit(EXIT_FAILURE);
 	}
 	for (size_t i = 0; i < IN_FLIGHT * COPY_SIZE; i++)
 		src[i] = (char)(i * 31 + i / 4096);

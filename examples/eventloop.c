@@ -165,7 +165,7 @@ on_tick(uv_timer_t *timer)
 	struct server *server = timer->data;
 
 	/* libuv counts from the last tick, in whole milliseconds. */
-	note_delay(server, server->last_tick + TICK_MS * 1000000);
+	note_delay(server, server->last_tick + UINT64_C(1000000) * TICK_MS);
 	server->last_tick = uv_hrtime();
 	server->nticks++;
 	serve_copies(server);

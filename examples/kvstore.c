@@ -401,7 +401,7 @@ parse_arguments(struct command *c, char *rest)
 		return "error: a key is needed";
 	if (strlen(key) > KEY_MAX)
 		return "error: the key is too long";
-	strcpy(c->key, key);
+	memcpy(c->key, key, strlen(key) + 1);
 
 	if (c->verb == PUT) {
 		c->size = strlen(rest);

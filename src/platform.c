@@ -71,7 +71,8 @@ mia_thread_name(size_t number)
 #if defined(__linux__)
 	char name[16]; /* the kernel's limit */
 
-	snprintf(name, sizeof(name), "miniasync/%zu", number);
+	/* Cut off from number 100,000 on. */
+	(void)snprintf(name, sizeof(name), "miniasync/%zu", number);
 	pthread_setname_np(pthread_self(), name);
 #else
 	(void)number;
