@@ -401,12 +401,16 @@ dml_operation_start(void *data, const struct vdm_operation *operation,
 
 	const int saved_errno = errno;
 
-	take_operation(op, operation);
+	/* An operation of a type that nobody knows may have no members set. */
+	const bool is_valid = mia_operation_is_valid(operation);
+
+	if (is_valid)
+		take_operation(op, operation);
 	op->done = 0;
 	op->result = VDM_SUCCESS;
 	op->stage = READY;
 
-	if (!mia_operation_is_valid(operation) || is_for_the_cpu(op)) {
+	if (!is_valid || is_for_the_cpu(op)) {
 		op->result = mia_operation_run(operation);
 		op->stage = DONE;
 	} else if (!submit_next(op) && op->done == 0) {
