@@ -242,7 +242,7 @@ complete(struct threads_operation *op)
 static enum future_state
 await_waker(struct threads_operation *op)
 {
-	uint64_t until = 0;
+	uint64_t start = 0;
 	unsigned spins = 0;
 
 	for (;;) {
@@ -256,9 +256,9 @@ await_waker(struct threads_operation *op)
 		pause_or_yield(&spins);
 		if (spins < SPINS)
 			continue;
-		if (until == 0)
-			until = mia_clock_ns() + (WAKER_WAIT_NS << op->waits);
-		if (mia_clock_ns() < until)
+		if (start == 0)
+			start = mia_clock_ns();
+		if (mia_clock_ns() - start < WAKER_WAIT_NS << op->waits)
 			continue;
 
 		/* Relaxed: the worker only has to see it. */
@@ -740,9 +740,10 @@ search(struct data_mover_threads *dmt, bool *helps)
 	if (op != NULL)
 		return op;
 
-	const uint64_t until = mia_clock_ns() + SEARCH_NS;
+	const uint64_t start = mia_clock_ns();
 
-	while (op == NULL && is_only_searcher(dmt) && mia_clock_ns() < until) {
+	while (op == NULL && is_only_searcher(dmt) &&
+		mia_clock_ns() - start < SEARCH_NS) {
 		sched_yield();
 		op = take_work(dmt, helps);
 	}

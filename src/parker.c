@@ -18,6 +18,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "platform.h"
+
 #ifndef MIA_PARKER_PORTABLE
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,27 +28,13 @@
  * From futex(2), for threads of one process. Its header is the kernel's, which
  * a C library need not come with.
  */
-#define WAIT_BITSET_PRIVATE (9 | 128)
+#define WAIT_PRIVATE (0 | 128)
 #define WAKE_PRIVATE (1 | 128)
-#define BITSET_MATCH_ANY 0xffffffffu
 #endif
 
 enum { EMPTY, PARKED, NOTIFIED };
 
 #define NS_PER_S 1000000000u
-
-/* When the sleep ends, on the monotonic clock. */
-static struct timespec
-after(uint64_t ns)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	ns += (uint64_t)until.tv_nsec;
-	until.tv_sec += (time_t)(ns / NS_PER_S);
-	until.tv_nsec = (long)(ns % NS_PER_S);
-	return until;
-}
 
 /* Relaxed: the exchange in mia_parker_park() acquires. */
 static bool
@@ -91,13 +79,17 @@ mia_parker_fini(struct mia_parker *parker)
 static void
 sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 {
-	const struct timespec until = after(ns);
-	int error = 0;
+	const uint64_t start = mia_clock_ns();
+	const uint64_t end = start + ns;
+	const struct timespec until = {.tv_sec = (time_t)(end / NS_PER_S),
+		.tv_nsec = (long)(end % NS_PER_S)};
 
 	pthread_mutex_lock(&parker->mutex);
-	while (error == 0 && is_parked(parker))
-		error = pthread_cond_timedwait(
-			&parker->cond, &parker->mutex, &until);
+	while (is_parked(parker) &&
+		pthread_cond_timedwait(
+			&parker->cond, &parker->mutex, &until) == 0 &&
+		mia_clock_ns() - start < ns)
+		continue;
 	pthread_mutex_unlock(&parker->mutex);
 }
 
@@ -126,23 +118,28 @@ mia_parker_fini(struct mia_parker *parker)
 }
 
 /*
- * futex(2): the time-out of FUTEX_WAIT_BITSET is absolute and monotonic. It
- * may return early for a signal, or for the FUTEX_WAKE that belongs to an
- * earlier token and was late.
+ * futex(2). It may return early for a signal, or for the FUTEX_WAKE that
+ * belongs to an earlier token and was late; under a filter of system calls it
+ * may do so every time. So the clock ends the sleep too. The call is told how
+ * long and not until when, for the kernel's clock may not be the program's.
  */
 static void
 sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 {
 	const int saved_errno = errno;
-	const struct timespec timespec = after(ns);
-	/* What the call takes has longs, whatever time_t the C library has. */
-	const long until[2] = {(long)timespec.tv_sec, timespec.tv_nsec};
+	const uint64_t start = mia_clock_ns();
+	uint64_t slept = 0;
 	long result;
 
 	do {
-		result = syscall(SYS_futex, &parker->state, WAIT_BITSET_PRIVATE,
-			PARKED, until, NULL, BITSET_MATCH_ANY);
-	} while ((result == 0 || errno == EINTR) && is_parked(parker));
+		/* Longs, whatever time_t the C library has. */
+		const long left[2] = {(long)((ns - slept) / NS_PER_S),
+			(long)((ns - slept) % NS_PER_S)};
+
+		result = syscall(SYS_futex, &parker->state, WAIT_PRIVATE,
+			PARKED, left, NULL, 0);
+	} while ((result == 0 || errno == EINTR) && is_parked(parker) &&
+		(slept = mia_clock_ns() - start) < ns);
 	errno = saved_errno;
 }
 

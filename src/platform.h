@@ -40,7 +40,10 @@ mia_restore_errno(int saved_errno)
 	errno = saved_errno;
 }
 
-/* Nanoseconds of the monotonic clock. */
+/*
+ * Nanoseconds of the monotonic clock; keeps errno. Who waits compares what has passed, as
+ * an unsigned number: then also a clock that goes backwards ends the wait.
+ */
 uint64_t mia_clock_ns(void);
 
 /* CPUs that the calling thread may run on, from 1. Does not keep errno. */

@@ -525,12 +525,12 @@ backoff_pause(struct backoff *backoff)
 static void
 yield_for_wake(struct wait *wait)
 {
-	const uint64_t until = mia_clock_ns() + AWAKE_NS;
+	const uint64_t start = mia_clock_ns();
 
 	/* Relaxed: just a look; take_ready() acquires. */
 	while (atomic_load_explicit(&wait->ready, memory_order_relaxed) ==
 			NULL &&
-		mia_clock_ns() < until)
+		mia_clock_ns() - start < AWAKE_NS)
 		sched_yield();
 }
 
@@ -545,24 +545,24 @@ wait_run(struct wait *wait)
 	if (wait->nleft == 0)
 		return;
 
-	/* Whatever happens meanwhile, the safety net strikes at this time. */
-	uint64_t net_at = mia_clock_ns() + net_ns;
+	/* Whatever happens meanwhile, the net strikes net_ns after this. */
+	uint64_t net_start = mia_clock_ns();
 
 	backoff_reset(&backoff);
 	while (wait->nleft > 0) {
-		const uint64_t now = mia_clock_ns();
+		const uint64_t passed = mia_clock_ns() - net_start;
 
-		if (now >= net_at) {
+		if (passed >= net_ns) {
 			/* If it caught something, it stays tight. */
 			if (poll_all(wait))
 				net_ns = NET_MIN_NS;
 			else if (net_ns < NET_MAX_NS)
 				net_ns *= 2;
-			net_at = mia_clock_ns() + net_ns;
+			net_start = mia_clock_ns();
 			continue;
 		}
 
-		uint64_t sleep_ns = net_at - now;
+		uint64_t sleep_ns = net_ns - passed;
 
 		if (wait->hot.first != NULL || wait->refused.first != NULL) {
 			const uint64_t nap_ns = backoff_pause(&backoff);
