@@ -264,9 +264,9 @@ thread_exit(void *arg)
 static void
 init_once(void)
 {
-	have_thread_key = pthread_key_create(&thread_key, thread_exit) == 0 &&
-		pthread_atfork(before_fork, after_fork, after_fork_in_child) ==
-			0;
+	/* Each for itself: without caches forks need the lock all the more. */
+	(void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+	have_thread_key = pthread_key_create(&thread_key, thread_exit) == 0;
 }
 
 /*
