@@ -41,8 +41,8 @@ mia_restore_errno(int saved_errno)
 }
 
 /*
- * Nanoseconds of the monotonic clock; keeps errno. Who waits compares what has passed, as
- * an unsigned number: then also a clock that goes backwards ends the wait.
+ * Nanoseconds of the monotonic clock; keeps errno. Who waits compares what has
+ * passed, as an unsigned number: then also a clock that goes back ends it.
  */
 uint64_t mia_clock_ns(void);
 
