@@ -51,6 +51,7 @@ struct loop {
 	char *src, *dst; /* IN_FLIGHT buffers each */
 	size_t left;     /* copies to start */
 	size_t nlive;
+	bool has_failed;    /* a copy has */
 	uint64_t next_tick; /* when it is due, in ns */
 	uint64_t worst;     /* delay of a tick or a message, in ns */
 	size_t nticks, nmessages;
@@ -91,8 +92,8 @@ wake_loop(void *data)
 		return;
 }
 
-/* Polls a copy; true if that ended it. A wake, or a tick, brings us here. */
-static bool
+/* Polls a copy, when it is made, and after a wake or a tick. */
+static void
 poll_copy(struct loop *loop, struct copy *copy)
 {
 	struct future_notifier n = {.waker = {loop, wake_loop}};
@@ -103,15 +104,16 @@ poll_copy(struct loop *loop, struct copy *copy)
 	 */
 	if (future_poll(FUTURE_AS_RUNNABLE(&copy->future), &n) !=
 		FUTURE_STATE_COMPLETE)
-		return false;
+		return;
 
 	copy->is_live = false;
 	loop->nlive--;
-	return true;
+	if (FUTURE_OUTPUT(&copy->future)->result != VDM_SUCCESS)
+		loop->has_failed = true;
 }
 
 /* Polls what is in flight, and starts copies where there is room. */
-static int
+static void
 serve_copies(struct loop *loop)
 {
 	for (size_t i = 0; i < IN_FLIGHT; i++) {
@@ -119,11 +121,8 @@ serve_copies(struct loop *loop)
 		char *dst = loop->dst + i * COPY_SIZE;
 		const char *src = loop->src + i * COPY_SIZE;
 
-		if (copy->is_live && poll_copy(loop, copy) &&
-			FUTURE_OUTPUT(&copy->future)->result != VDM_SUCCESS) {
-			fprintf(stderr, "epoll: a copy failed\n");
-			return -1;
-		}
+		if (copy->is_live)
+			poll_copy(loop, copy);
 		if (copy->is_live || loop->left == 0)
 			continue;
 		loop->left--;
@@ -136,7 +135,6 @@ serve_copies(struct loop *loop)
 		loop->nlive++;
 		poll_copy(loop, copy);
 	}
-	return 0;
 }
 
 static void
@@ -191,8 +189,11 @@ run(struct loop *loop)
 			else if (read(loop->wakes, &count, sizeof(count)) < 0)
 				return fail("eventfd");
 		}
-		if (serve_copies(loop) != 0)
+		serve_copies(loop);
+		if (loop->has_failed) {
+			fprintf(stderr, "epoll: a copy failed\n");
 			return -1;
+		}
 	}
 	return 0;
 }
@@ -254,6 +255,10 @@ copy_and_report(const char *title, struct vdm *vdm, int pipe, size_t ncopies,
 
 	if (ret == 0)
 		ret = run(&loop);
+	/* No copy is in flight any more, and no waker will come, after this. */
+	for (size_t i = 0; i < IN_FLIGHT; i++)
+		if (loop.copies[i].is_live)
+			FUTURE_BUSY_POLL(&loop.copies[i].future);
 
 	const uint64_t took = now() - start;
 

@@ -87,8 +87,8 @@ wake_loop(void *data)
 	uv_async_send(&server->wakes);
 }
 
-/* Polls a copy; true if that ended it. A wake, or a tick, brings us here. */
-static bool
+/* Polls a copy, when it is made, and after a wake or a tick. */
+static void
 poll_copy(struct server *server, struct copy *copy)
 {
 	struct future_notifier n = {.waker = {server, wake_loop}};
@@ -99,11 +99,12 @@ poll_copy(struct server *server, struct copy *copy)
 	 */
 	if (future_poll(FUTURE_AS_RUNNABLE(&copy->future), &n) !=
 		FUTURE_STATE_COMPLETE)
-		return false;
+		return;
 
 	copy->is_live = false;
 	server->nlive--;
-	return true;
+	if (FUTURE_OUTPUT(&copy->future)->result != VDM_SUCCESS)
+		server->has_failed = true;
 }
 
 static void
@@ -123,9 +124,8 @@ serve_copies(struct server *server)
 		char *dst = server->dst + i * COPY_SIZE;
 		const char *src = server->src + i * COPY_SIZE;
 
-		if (copy->is_live && poll_copy(server, copy) &&
-			FUTURE_OUTPUT(&copy->future)->result != VDM_SUCCESS)
-			server->has_failed = true;
+		if (copy->is_live)
+			poll_copy(server, copy);
 		if (copy->is_live || server->left == 0)
 			continue;
 		server->left--;
