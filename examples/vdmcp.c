@@ -611,8 +611,10 @@ main(int argc, char *argv[])
 		const double seconds = now() - start;
 		char size[16], rate[16];
 
-		printf("%s -> %s: %s in %.2f s, %s/s%s\n", opt.source, opt.dest,
-			human(size, (double)st.st_size), seconds,
+		printf("%s -> %s: %s in %.4g %s, %s/s%s\n", opt.source,
+			opt.dest, human(size, (double)st.st_size),
+			seconds < 1 ? seconds * 1e3 : seconds,
+			seconds < 1 ? "ms" : "s",
 			human(rate, (double)st.st_size / seconds),
 			opt.verify ? ", verified" : "");
 		if (fflush(stdout) != 0) {
