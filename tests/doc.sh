@@ -106,6 +106,8 @@ if command -v pandoc >/dev/null; then
 	cd "$work/html" || exit 1
 	pages=$(ls ./*.html | wc -l)
 	[ "$pages" -ge 50 ] || wrong "only $pages pages"
+	tr '\n' ' ' <pages.html | grep -q '>miniasync</a>: move memory async' ||
+		wrong "the list of man pages does not say what they are about"
 	grep -lE '<(img|script|iframe)[^>]*https?:|<link[^>]*https?:|url\([^#]|@import' \
 		./*.html ./*.css ./*.svg && wrong "these load from elsewhere"
 	for page in *.html; do
