@@ -61,7 +61,7 @@
  */
 #define REFUSALS_MAX 1024
 
-/* How long a new mover waits for the device to prove itself. */
+/* How long a new mover waits for the device to take a copy, and to do it. */
 #define PROBE_NS UINT64_C(100000000)
 
 /*
@@ -486,7 +486,6 @@ static const struct vdm dml_vdm = {
 static int
 probe(struct data_mover_dml *dmd)
 {
-	const uint64_t until = mia_clock_ns() + PROBE_NS;
 	const struct vdm_operation copy = {
 		.type = VDM_OPERATION_MEMCPY,
 		.data.memcpy = {.dest = dmd->probe_dst,
@@ -504,14 +503,25 @@ probe(struct data_mover_dml *dmd)
 	take_operation(op, &copy);
 	op->done = 0;
 	op->length = sizeof(dmd->probe_dst);
-	while (is_queue_full(status = submit_piece(op)) &&
-		mia_clock_ns() < until)
+
+	/* Looks once more when it is late: not the device may have stood still. */
+	uint64_t start = mia_clock_ns();
+	bool is_late = false;
+
+	while (is_queue_full(status = submit_piece(op)) && !is_late) {
 		sched_yield();
+		is_late = mia_clock_ns() - start >= PROBE_NS;
+	}
+
+	start = mia_clock_ns();
+	is_late = false;
 	if (status == DML_STATUS_OK)
 		while ((status = dml_check_job(job_of(op))) ==
 				DML_STATUS_BEING_PROCESSED &&
-			mia_clock_ns() < until)
+			!is_late) {
 			sched_yield();
+			is_late = mia_clock_ns() - start >= PROBE_NS;
+		}
 	if (status == DML_STATUS_BEING_PROCESSED)
 		return EINPROGRESS;
 

@@ -59,6 +59,22 @@ __wrap_mia_memory_move(void *dst, const void *src, size_t n, unsigned flags)
 	__real_mia_memory_move(dst, src, n, flags);
 }
 
+/* The thread stands still at this look at the clock, from 1; 0: it does not. */
+static _Thread_local int stop_at_look;
+
+uint64_t __real_mia_clock_ns(void);
+uint64_t __wrap_mia_clock_ns(void);
+
+uint64_t
+__wrap_mia_clock_ns(void)
+{
+	const struct timespec pause = {.tv_nsec = 300000000};
+
+	if (stop_at_look > 0 && --stop_at_look == 0)
+		nanosleep(&pause, NULL);
+	return __real_mia_clock_ns();
+}
+
 static int
 setup(void **state)
 {
@@ -194,6 +210,24 @@ device_that_never_answers_is_enodev(void **state)
 	fake_dml_reset(); /* the job is never finalized */
 }
 
+/* It was not the device that needed so long. */
+static void
+stop_while_a_mover_is_made_is_not_the_devices_fault(void **state)
+{
+	const enum fake_dml_outcome outcomes[] = {
+		FAKE_DML_QUEUE_FULL, FAKE_DML_DONE_LATE};
+
+	(void)state;
+	for (int look = 1; look <= 4; look++)
+		for (size_t i = 0; i < 2; i++) {
+			fake_dml_script(&outcomes[i], 1);
+			stop_at_look = look;
+			data_mover_dml_delete(
+				mover_new(DATA_MOVER_DML_HARDWARE));
+			stop_at_look = 0;
+		}
+}
+
 /* Each outcome, for each type of mover, each operation and each flag. */
 static void
 every_outcome_ends_with_the_right_bytes(void **state)
@@ -249,6 +283,102 @@ every_outcome_ends_with_the_right_bytes(void **state)
 	}
 	for (int o = 0; o < ALL_OUTCOMES; o++)
 		assert_true(fake_dml_seen().outcomes[o] > 10);
+}
+
+/*
+ * Whatever DML answers, and whenever: from 0 to 255 are all that DML 0.1 to 1.1
+ * have names for, and others. With each, each operation with each flag.
+ */
+#define ANSWER_SIZE 10000
+
+static void
+run_after_answer(struct data_mover_dml *dmd, int type, uint64_t flags,
+	enum fake_dml_outcome outcome, dml_status_t status)
+{
+	static unsigned char src[ANSWER_SIZE], dst[ANSWER_SIZE];
+	static unsigned char want[ANSWER_SIZE];
+	struct vdm *vdm = data_mover_dml_get_vdm(dmd);
+	const size_t before = fake_dml_seen().outcomes[outcome];
+	const size_t n = ANSWER_SIZE - 9;
+	struct vdm_operation_future f;
+
+	memset(src, (int)status | 1, sizeof(src));
+	memset(dst, 0, sizeof(dst));
+	memset(want, 0, sizeof(want));
+	fake_dml_set_status(status);
+	fake_dml_script(&outcome, 1);
+	switch (type) {
+	case VDM_OPERATION_MEMCPY:
+		f = vdm_memcpy(vdm, dst + 3, src, n, flags);
+		memcpy(want + 3, src, n);
+		break;
+	case VDM_OPERATION_MEMMOVE:
+		f = vdm_memmove(vdm, dst + 3, src, n, flags);
+		memcpy(want + 3, src, n);
+		break;
+	case VDM_OPERATION_MEMSET:
+		f = vdm_memset(vdm, dst + 3, 7, n, flags);
+		memset(want + 3, 7, n);
+		break;
+	default:
+		f = vdm_flush(vdm, dst + 3, n, flags);
+		break;
+	}
+	assert_int_equal(run(&f), VDM_SUCCESS);
+	assert_memory_equal(dst, want, sizeof(dst));
+	assert_in_range(fake_dml_seen().outcomes[outcome] - before,
+		type != VDM_OPERATION_FLUSH, 1);
+	fake_dml_script(NULL, 0);
+}
+
+static void
+every_status_ends_with_the_right_bytes(void **state)
+{
+	static const dml_status_t beyond[] = {(dml_status_t)256,
+		(dml_status_t)65536, (dml_status_t)INT32_MAX,
+		(dml_status_t)UINT32_MAX};
+	const unsigned step = TEST_SLOWDOWN > 1 ? 5 : 1;
+
+	(void)state;
+	for (unsigned i = 2; i < 2 * 260; i++) {
+		const dml_status_t status = i / 2 < 256 ? (dml_status_t)(i / 2)
+							: beyond[i / 2 - 256];
+		/* A new one for each status, for a mover learns from some. */
+		struct data_mover_dml *dmd =
+			mover_new(i % 2 == 0 ? DATA_MOVER_DML_HARDWARE
+					     : DATA_MOVER_DML_AUTO);
+
+		for (unsigned k = 0; k < 3 * 16; k += step)
+			/* BEING_PROCESSED is no answer yet. */
+			if (k % 3 == 0 || status != DML_STATUS_BEING_PROCESSED)
+				run_after_answer(dmd, (int)(k / 3 % 4), k / 12,
+					(enum fake_dml_outcome)(
+						FAKE_DML_REFUSED + k % 3),
+					status);
+		data_mover_dml_delete(dmd);
+	}
+}
+
+static void
+every_status_of_a_new_job_leaves_it_to_the_cpu(void **state)
+{
+	char a[64], b[64] = "no job";
+
+	(void)state;
+	for (unsigned s = 1; s < 256; s++) {
+		struct data_mover_dml *dmd = mover_new(DATA_MOVER_DML_AUTO);
+
+		memset(a, 0, sizeof(a));
+		fake_dml_set_init_status((dml_status_t)s);
+		struct vdm_operation_future f = vdm_memcpy(
+			data_mover_dml_get_vdm(dmd), a, b, sizeof(a), 0);
+
+		assert_int_equal(run(&f), VDM_SUCCESS);
+		assert_string_equal(a, "no job");
+		fake_dml_set_init_status(DML_STATUS_OK);
+		data_mover_dml_delete(dmd);
+	}
+	assert_int_equal(fake_dml_seen().inits, 0);
 }
 
 /* Not now: the future stays idle, says so, and loses nothing. */
@@ -790,7 +920,10 @@ main(void)
 		TEST(constructor_says_what_is_wrong),
 		TEST(hardware_without_a_usable_device_is_enodev),
 		TEST(device_that_never_answers_is_enodev),
+		TEST(stop_while_a_mover_is_made_is_not_the_devices_fault),
 		TEST(every_outcome_ends_with_the_right_bytes),
+		TEST(every_status_ends_with_the_right_bytes),
+		TEST(every_status_of_a_new_job_leaves_it_to_the_cpu),
 		TEST(full_queue_means_not_now),
 		TEST(queue_that_stays_full_is_done_without),
 		TEST(more_operations_than_the_queue_holds),

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define QUEUE_SIZE 16
+#define UNKNOWN_STATUS ((dml_status_t)9999)
 #define MAGIC 0x6c6d642d656b6166u
 
 /* Behind the dml_job_t. */
@@ -18,6 +19,7 @@ struct internal {
 	bool was_submitted;
 	bool is_in_flight;   /* under the lock */
 	dml_status_t status; /* under the lock; when it is not in flight */
+	dml_status_t other;  /* what it is to be, of FAKE_DML_FAILED */
 	enum fake_dml_outcome outcome;
 };
 
@@ -32,6 +34,7 @@ static bool has_device;
 static uint32_t max_transfer;
 static uint32_t job_size = JOB_SIZE;
 static dml_status_t init_status;
+static dml_status_t other_status = UNKNOWN_STATUS;
 static enum fake_dml_outcome *script;
 static size_t script_length;
 static size_t script_at;
@@ -137,6 +140,7 @@ static dml_status_t
 device_does(const dml_job_t *job, enum fake_dml_outcome outcome, uint32_t max)
 {
 	const struct timespec late = {.tv_nsec = 3000000};
+	const struct timespec soon = {.tv_nsec = 50000};
 	const uint32_t n = length_of(job);
 
 	if (n > max)
@@ -156,6 +160,10 @@ device_does(const dml_job_t *job, enum fake_dml_outcome outcome, uint32_t max)
 		return DML_STATUS_JOB_CORRUPTED;
 	case FAKE_DML_FALSE_PREDICATE:
 		return DML_STATUS_FALSE_PREDICATE_OK;
+	case FAKE_DML_FAILED_LATE:
+		nanosleep(&soon, NULL);
+		perform(job, n / 2);
+		return internal_of(job)->other;
 	case FAKE_DML_DONE_LATE:
 		nanosleep(&late, NULL);
 		/* fall through */
@@ -215,6 +223,7 @@ fake_dml_reset(void)
 	max_transfer = UINT32_C(1) << 31;
 	job_size = JOB_SIZE;
 	init_status = DML_STATUS_OK;
+	other_status = UNKNOWN_STATUS;
 	free(script);
 	script = NULL;
 	script_at = script_length = 0;
@@ -254,6 +263,14 @@ fake_dml_set_init_status(dml_status_t status)
 {
 	pthread_mutex_lock(&lock);
 	init_status = status;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+fake_dml_set_status(dml_status_t status)
+{
+	pthread_mutex_lock(&lock);
+	other_status = status;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -385,10 +402,17 @@ enqueue(dml_job_t *job)
 		return DML_STATUS_LIBACCEL_NOT_FOUND;
 	case FAKE_DML_CORRUPT:
 		return DML_STATUS_JOB_CORRUPTED;
+	case FAKE_DML_REFUSED:
+		return other_status;
+	case FAKE_DML_FAILED:
+		perform(job, length_of(job) / 2);
+		internal_of(job)->status = other_status;
+		return DML_STATUS_OK;
 	default:
 		break;
 	}
 
+	internal_of(job)->other = other_status;
 	internal_of(job)->is_in_flight = true;
 	seen.in_flight++;
 	queue[queue_length++] = job;

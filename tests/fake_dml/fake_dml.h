@@ -30,7 +30,10 @@ enum fake_dml_outcome {
 	FAKE_DML_CORRUPT_LATE, /* accepted, then found damaged; nothing done */
 	FAKE_DML_FALSE_PREDICATE, /* a success that is none; nothing done */
 	FAKE_DML_INTERNAL,        /* a part is done, then an internal error */
-	FAKE_DML_SILENT,          /* no answer until fake_dml_answer() */
+	FAKE_DML_REFUSED,         /* with the status that was set */
+	FAKE_DML_FAILED,      /* a part is done, then that status, at once */
+	FAKE_DML_FAILED_LATE, /* the same, after a moment */
+	FAKE_DML_SILENT,      /* no answer until fake_dml_answer() */
 	FAKE_DML_OUTCOMES
 };
 
@@ -41,6 +44,9 @@ void fake_dml_set_device(bool present);
 void fake_dml_set_max_transfer(uint32_t bytes);
 void fake_dml_set_job_size(uint32_t bytes); /* 0: there is no such path */
 void fake_dml_set_init_status(dml_status_t status);
+
+/* What DML says in the outcomes that name none; a number it has not got. */
+void fake_dml_set_status(dml_status_t status);
 
 /* The outcomes of the next n jobs, which are then done; copied. */
 void fake_dml_script(const enum fake_dml_outcome *outcomes, size_t n);
