@@ -621,31 +621,48 @@ waker_may_poll_its_own_future_and_free_it(void **state)
 }
 
 /* A waker that starts the next operation, which has the same waker. */
+struct step {
+	struct starter *starter;
+	atomic_uint wakes;
+	struct vdm_operation_future f;
+};
+
 struct starter {
 	struct vdm *vdm;
 	sem_t done;
 	size_t left;
 	atomic_uint idle;
 	uint64_t src, dst;
-	struct vdm_operation_future *futures; /* one for each left */
+	struct step *steps; /* one for each left */
 };
 
-static void
-start_next(void *data)
-{
-	struct starter *s = data;
-	struct future_notifier n = { .waker = { s, start_next } };
+static void start_next(struct starter *s);
 
+/* Is called once more if the poll in start_next() waits long for its return. */
+static void
+step_wake(void *data)
+{
+	struct step *step = data;
+
+	if (atomic_fetch_add(&step->wakes, 1) == 0)
+		start_next(step->starter);
+}
+
+static void
+start_next(struct starter *s)
+{
 	if (s->left == 0) {
 		sem_post(&s->done);
 		return;
 	}
-	struct vdm_operation_future *f = &s->futures[--s->left];
+	struct step *step = &s->steps[--s->left];
+	struct future_notifier n = { .waker = { step, step_wake } };
 
+	step->starter = s;
 	s->src++;
-	*f = vdm_memcpy(s->vdm, &s->dst, &s->src, 8, 0);
+	step->f = vdm_memcpy(s->vdm, &s->dst, &s->src, 8, 0);
 	/* From here on the next waker may be at work. */
-	if (future_poll(FUTURE_AS_RUNNABLE(f), &n) == FUTURE_STATE_IDLE)
+	if (future_poll(FUTURE_AS_RUNNABLE(&step->f), &n) == FUTURE_STATE_IDLE)
 		atomic_fetch_add(&s->idle, 1);
 }
 
@@ -660,8 +677,8 @@ waker_may_start_further_operations(void **state)
 		struct starter s = { .vdm = data_mover_threads_get_vdm(dmt),
 			.left = n };
 
-		s.futures = malloc(n * sizeof(*s.futures));
-		assert_non_null(s.futures);
+		s.steps = calloc(n, sizeof(*s.steps));
+		assert_non_null(s.steps);
 		sem_init(&s.done, 0, 0);
 		start_next(&s);
 		assert_true(await(&s.done));
@@ -670,7 +687,7 @@ waker_may_start_further_operations(void **state)
 		assert_int_equal(s.idle, 0);
 		assert_int_equal(s.dst, n);
 		sem_destroy(&s.done);
-		free(s.futures);
+		free(s.steps);
 	}
 }
 
