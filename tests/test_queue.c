@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "queue.h"
 
@@ -170,6 +172,88 @@ every_item_arrives_once(void **state)
 	}
 }
 
+/*
+ * What sleeping rests on: one pushes and looks for a sleeper, the other says
+ * that it sleeps and looks for an item. A few instructions that may overlap,
+ * again and again; with one CPU they never do.
+ */
+#define LAST_ROUND 300000u
+
+struct duel {
+	struct mia_queue queue;
+	atomic_uint round, answered; /* the last is LAST_ROUND */
+	atomic_bool sleeps;
+	bool is_empty; /* published by answered */
+};
+
+/* Yields when it takes long: the other may need this CPU. */
+static void
+await_round(atomic_uint *round, unsigned number)
+{
+	for (unsigned i = 0; atomic_load(round) < number; i++)
+		if (i > 300)
+			sched_yield();
+}
+
+static void
+jitter(uint64_t *seed)
+{
+	for (volatile uint64_t i = test_random(seed) % 32; i > 0; i--)
+		continue;
+}
+
+static void *
+fall_asleep(void *arg)
+{
+	struct duel *d = arg;
+	uint64_t seed = 1;
+
+	for (unsigned round = 0; round < LAST_ROUND;) {
+		await_round(&d->round, round + 1);
+		round = atomic_load(&d->round);
+		jitter(&seed);
+		atomic_store(&d->sleeps, true);
+		d->is_empty = mia_queue_is_empty(&d->queue);
+		atomic_store(&d->answered, round);
+	}
+	return NULL;
+}
+
+static void
+pusher_or_sleeper_sees_the_other(void **state)
+{
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+	struct duel d = { .sleeps = false };
+	uint64_t seed = 2;
+	unsigned missed = 0, overlaps = 0, rounds = 0;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(mia_queue_init(&d.queue, 4), 0);
+	pthread_create(&thread, NULL, fall_asleep, &d);
+	while (rounds < LAST_ROUND) {
+		/* An emulated CPU does not get through all of them. */
+		if (++rounds % 64 == 0 &&
+			test_clock_ns(CLOCK_MONOTONIC) - start > 3000000000u)
+			rounds = LAST_ROUND;
+		atomic_store(&d.sleeps, false);
+		atomic_store(&d.round, rounds);
+		jitter(&seed);
+		mia_queue_push(&d.queue, &d);
+		/* As notify() of the threads mover does. */
+		const bool sleeps = atomic_load(&d.sleeps);
+
+		await_round(&d.answered, rounds);
+		missed += !sleeps && d.is_empty;
+		overlaps += sleeps && !d.is_empty;
+		assert_ptr_equal(mia_queue_pop(&d.queue), &d);
+	}
+	pthread_join(thread, NULL);
+	mia_queue_fini(&d.queue);
+	printf("%u rounds overlapped\n", overlaps);
+	assert_int_equal(missed, 0);
+}
+
 int
 main(void)
 {
@@ -178,6 +262,7 @@ main(void)
 		cmocka_unit_test(absurd_capacities_are_refused),
 		cmocka_unit_test(positions_may_wrap),
 		cmocka_unit_test(every_item_arrives_once),
+		cmocka_unit_test(pusher_or_sleeper_sees_the_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
