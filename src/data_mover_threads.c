@@ -52,6 +52,13 @@
 #define WAKER_WAIT_NS UINT64_C(20000000)
 #define MAX_DOUBLINGS 5
 
+/*
+ * How long a poll waits that replaces a waker which is being called. Its owner
+ * may free it afterwards, so this has to last also while the worker has lost
+ * its CPU to others.
+ */
+#define REPLACED_WAIT_NS UINT64_C(200000000)
+
 /* CPU pauses before a loop that waits for another thread yields to it. */
 #define SPINS 128
 
@@ -240,7 +247,7 @@ complete(struct threads_operation *op)
  * returned; RUNNING if that takes long, and then there will be one more call.
  */
 static enum future_state
-await_waker(struct threads_operation *op)
+await_waker(struct threads_operation *op, uint64_t ns)
 {
 	uint64_t start = 0;
 	unsigned spins = 0;
@@ -258,7 +265,7 @@ await_waker(struct threads_operation *op)
 			continue;
 		if (start == 0)
 			start = mia_clock_ns();
-		if (mia_clock_ns() - start < WAKER_WAIT_NS << op->waits)
+		if (mia_clock_ns() - start < ns)
 			continue;
 
 		/* Relaxed: the worker only has to see it. */
@@ -276,8 +283,8 @@ await_waker(struct threads_operation *op)
 
 /*
  * On the polling thread: the waker of a started operation is now this. If the
- * old one is being called, the poll waits for that, here or in op_check; it
- * may be gone when the poll returns.
+ * old one is being called, the poll waits for that; it may be gone when the
+ * poll returns.
  */
 static void
 replace_waker(struct threads_operation *op, const struct future_waker *waker)
@@ -296,8 +303,8 @@ replace_waker(struct threads_operation *op, const struct future_waker *waker)
 
 	op->waker = *waker;
 	unlock_waker(op, state);
-	if (state == POLLED && !same)
-		await_waker(op);
+	if ((state == WAKING || state == POLLED) && !same)
+		await_waker(op, REPLACED_WAIT_NS);
 }
 
 static enum future_state
@@ -311,8 +318,9 @@ threads_operation_check(void *data, const struct vdm_operation *operation)
 	case DONE:
 		return FUTURE_STATE_COMPLETE;
 	case WAKING:
-		return op == this_wake ? FUTURE_STATE_COMPLETE
-				       : await_waker(op);
+		if (op == this_wake)
+			return FUTURE_STATE_COMPLETE;
+		return await_waker(op, WAKER_WAIT_NS << op->waits);
 	case POLLED:
 		return op == this_wake ? FUTURE_STATE_COMPLETE
 				       : FUTURE_STATE_RUNNING;

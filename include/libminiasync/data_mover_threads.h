@@ -15,8 +15,8 @@
  * future that it announces, start other operations, and take locks, also one
  * that the polling thread holds: a poll that finds a waker at work waits 20 ms
  * at most for it, longer only if that was in vain before. A waker that is at
- * work when a poll replaces it gets the same time. What a waker must not do is
- * delete its mover, or wait on its worker for other operations of the mover.
+ * work when a poll replaces it gets 200 ms to return. What a waker must not do
+ * is delete its mover, or wait on its worker for other operations of the mover.
  *
  * Workers block all signals but SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP,
  * are named miniasync/0, miniasync/1, ... and sleep while there is nothing to
