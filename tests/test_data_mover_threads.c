@@ -14,6 +14,7 @@
 
 #include "contract.h"
 #include "libminiasync.h"
+#include "memory.h"
 
 #define MS UINT64_C(1000000)
 #define KIB ((size_t)1024)
@@ -726,6 +727,115 @@ delete_ends_what_was_started(void **state)
 	}
 }
 
+/* Long ones and short ones, so that some end before those that began first. */
+static void
+several_shared_operations_are_right(void **state)
+{
+	enum { FLIGHTS = 6, N = 300 / TEST_SLOWDOWN };
+	static unsigned char dst[FLIGHTS][2 * SHARED];
+	struct data_mover_threads *dmt = mover_new(3, FLIGHTS);
+	struct vdm_operation_future f[FLIGHTS];
+	size_t size[FLIGHTS] = {0}; /* 0: not in flight */
+	int value[FLIGHTS];
+
+	(void)state;
+	for (int i = 0, begun = 0, ended = 0; ended < N;
+		i = (i + 1) % FLIGHTS) {
+		if (size[i] != 0) {
+			if (future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL) !=
+				FUTURE_STATE_COMPLETE)
+				continue;
+			for (size_t at = 0; at < size[i]; at++)
+				if (dst[i][at] != value[i])
+					fail_msg("%d, not %d, at %zu of %zu",
+						dst[i][at], value[i], at,
+						size[i]);
+			size[i] = 0;
+			ended++;
+		}
+		if (begun == N)
+			continue;
+		value[i] = ++begun % 256;
+		size[i] = begun % 4 == 0 ? 2 * SHARED : SHARED / 2;
+		f[i] = vdm_memset(data_mover_threads_get_vdm(dmt), dst[i],
+			value[i], size[i], 0);
+		future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL);
+	}
+	data_mover_threads_delete(dmt);
+}
+
+/* Where workers take the longest chunks, and leave the caches out of it. */
+static void
+operations_that_outgrow_the_cache_are_right(void **state)
+{
+	const size_t stream_min = mia_memory_stream_min();
+	size_t n = 40 * 1024 * KIB + 12345; /* two workers, longest chunks */
+
+	(void)state;
+	if (stream_min > n && stream_min < 512 * 1024 * KIB &&
+		TEST_SLOWDOWN == 1)
+		n = stream_min + 12345;
+
+	unsigned char *src = malloc(n + 2), *dst = malloc(n + 2);
+	struct data_mover_threads *dmt = mover_new(2, 1);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+
+	assert_true(src != NULL && dst != NULL);
+	printf("%zu MiB, of the cache: %zu\n", n >> 20, stream_min >> 20);
+	memset(dst, 1, n + 2);
+	for (size_t i = 0; i < n + 2; i++)
+		src[i] = (unsigned char)(i ^ i >> 8 ^ i >> 16);
+
+	struct vdm_operation_future f = vdm_memcpy(vdm, dst + 1, src + 1, n, 0);
+
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(dst[0], 1);
+	assert_memory_equal(dst + 1, src + 1, n);
+	assert_int_equal(dst[n + 1], 1);
+
+	f = vdm_memset(vdm, dst + 1, 7, n, 0);
+	FUTURE_BUSY_POLL(&f);
+	memset(src, 7, n + 2);
+	assert_int_equal(dst[0], 1);
+	assert_memory_equal(dst + 1, src + 1, n);
+	assert_int_equal(dst[n + 1], 1);
+
+	f = vdm_flush(vdm, dst, n, 0);
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result,
+		mia_memory_capabilities() != 0 ? VDM_SUCCESS
+					       : VDM_ERROR_JOB_CORRUPTED);
+	data_mover_threads_delete(dmt);
+	free(src);
+	free(dst);
+}
+
+/* As a mover's user that does not know of notifiers may do. */
+static void
+start_once_more_without_a_notifier_leaves_the_last(void **state)
+{
+	struct data_mover_threads *dmt = gated_mover(1, 1);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+	struct signal_waker w;
+	struct future_notifier n = {.waker = {&w, signal_wake}};
+	char a = 0, b = 'b';
+	struct vdm_operation_future f = vdm_memcpy(vdm, &a, &b, 1, 0);
+
+	(void)state;
+	signal_waker_init(&w);
+	assert_int_equal(
+		future_poll(FUTURE_AS_RUNNABLE(&f), &n), FUTURE_STATE_RUNNING);
+	assert_int_equal(
+		vdm->op_start(f.data.data, &f.data.operation, NULL), 0);
+	open_gate(1);
+	assert_true(await(&w.sem));
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(a, 'b');
+	assert_int_equal(w.calls, 1);
+	data_mover_threads_delete(dmt);
+	sem_destroy(&w.sem);
+}
+
 static void
 fork_does_not_break_the_parent(void **state)
 {
@@ -786,6 +896,10 @@ main(void)
 		cmocka_unit_test(idle_mover_uses_no_cpu),
 		cmocka_unit_test(threads_that_come_and_go_leave_no_memory),
 		cmocka_unit_test(delete_ends_what_was_started),
+		cmocka_unit_test(several_shared_operations_are_right),
+		cmocka_unit_test(operations_that_outgrow_the_cache_are_right),
+		cmocka_unit_test(
+			start_once_more_without_a_notifier_leaves_the_last),
 		cmocka_unit_test(fork_does_not_break_the_parent),
 	};
 

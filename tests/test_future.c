@@ -359,6 +359,21 @@ chain_of_odd_sizes_ends_with_its_data(void **state)
 	ODD_CHAIN_TEST(odd_wide_chain);
 }
 
+/* Entries are what the data begins with, if it has room for one. */
+static void
+chain_without_entries_is_complete_at_once(void **state)
+{
+	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_NONE};
+	struct count_future f;
+
+	(void)state;
+	memset(&f, 0xee, sizeof(f));
+	FUTURE_CHAIN_INIT(&f);
+	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	assert_int_equal(
+		future_poll(FUTURE_AS_RUNNABLE(&f), &n), FUTURE_STATE_COMPLETE);
+}
+
 struct outer_data {
 	FUTURE_CHAIN_ENTRY(struct three_chain, inner);
 	FUTURE_CHAIN_ENTRY(struct count_future, after);
@@ -434,6 +449,7 @@ main(void)
 		cmocka_unit_test(macros_evaluate_their_arguments_once),
 		cmocka_unit_test(chain_runs_entries_in_order_and_maps_results),
 		cmocka_unit_test(chain_of_odd_sizes_ends_with_its_data),
+		cmocka_unit_test(chain_without_entries_is_complete_at_once),
 		cmocka_unit_test(chains_nest),
 		cmocka_unit_test(
 			chain_forgets_the_notifier_of_a_finished_entry),

@@ -254,6 +254,43 @@ pusher_or_sleeper_sees_the_other(void **state)
 	assert_int_equal(missed, 0);
 }
 
+/* Of two items, one is there always: a single thread moves them on. */
+struct juggle {
+	struct mia_queue queue;
+	atomic_bool stop;
+};
+
+static void *
+juggle_run(void *arg)
+{
+	struct juggle *j = arg;
+
+	while (!atomic_load(&j->stop))
+		mia_queue_push(&j->queue, mia_queue_pop(&j->queue));
+	return NULL;
+}
+
+static void
+queue_with_items_is_never_said_to_be_empty(void **state)
+{
+	struct juggle j = {.stop = false};
+	pthread_t thread;
+	char items[2];
+	int empty = 0;
+
+	(void)state;
+	assert_int_equal(mia_queue_init(&j.queue, 2), 0);
+	assert_true(mia_queue_push(&j.queue, &items[0]));
+	assert_true(mia_queue_push(&j.queue, &items[1]));
+	pthread_create(&thread, NULL, juggle_run, &j);
+	for (int i = 0; i < 3000000 / TEST_SLOWDOWN; i++)
+		empty += mia_queue_is_empty(&j.queue);
+	atomic_store(&j.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(empty, 0);
+	mia_queue_fini(&j.queue);
+}
+
 int
 main(void)
 {
@@ -262,6 +299,7 @@ main(void)
 		cmocka_unit_test(absurd_capacities_are_refused),
 		cmocka_unit_test(positions_may_wrap),
 		cmocka_unit_test(every_item_arrives_once),
+		cmocka_unit_test(queue_with_items_is_never_said_to_be_empty),
 		cmocka_unit_test(pusher_or_sleeper_sees_the_other),
 	};
 

@@ -197,6 +197,37 @@ a_word_that_never_changes_delays_and_no_more(void **state)
 	pthread_mutex_destroy(&e.lock);
 }
 
+/* It promises a word, and names none: nothing tells, so it is polled. */
+static enum future_state
+wordless_task(struct future_context *context, struct future_notifier *n)
+{
+	int *left = future_context_get_data(context);
+
+	if (n != NULL) {
+		n->notifier_used = FUTURE_NOTIFIER_POLLER;
+		n->poller.ptr_to_monitor = NULL;
+	}
+	return --*left > 0 ? FUTURE_STATE_RUNNING : FUTURE_STATE_COMPLETE;
+}
+
+FUTURE(wordless_future, int, char);
+
+static void
+poller_without_a_word_is_polled(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct wordless_future f = {.data = 200};
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+	(void)state;
+	FUTURE_INIT(&f, wordless_task);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+	/* By the safety net alone, it would be ten seconds. */
+	assert_true(test_clock_ns(CLOCK_MONOTONIC) - start < 5000 * MS);
+	runtime_delete(runtime);
+}
+
 /* Order. */
 
 static char order[64];
@@ -998,6 +1029,7 @@ main(void)
 			waker_ends_the_sleep_and_sleeping_costs_no_cpu),
 		cmocka_unit_test(futures_that_never_wake_are_found),
 		cmocka_unit_test(a_word_that_never_changes_delays_and_no_more),
+		cmocka_unit_test(poller_without_a_word_is_polled),
 		cmocka_unit_test(
 			asynchronous_futures_first_else_the_callers_order),
 		cmocka_unit_test(futures_that_need_more_polls_get_them_soon),
