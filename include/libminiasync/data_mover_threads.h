@@ -11,12 +11,13 @@
  * Queue full: the future stays idle, and its next poll tries again.
  *
  * Wakers are called on a worker, after the result can be seen by a poll, and
- * never once a poll has returned FUTURE_STATE_COMPLETE. A waker may poll the
- * future that it announces, start other operations, and take locks, also one
- * that the polling thread holds: a poll that finds a waker at work waits 20 ms
- * at most for it, longer only if that was in vain before. A waker that is at
- * work when a poll replaces it gets 200 ms to return. What a waker must not do
- * is delete its mover, or wait on its worker for other operations of the mover.
+ * never once a poll has returned FUTURE_STATE_COMPLETE. A waker may start other
+ * operations, poll the future that it announces if no other thread can be in a
+ * poll of it then, and take locks, also one that the polling thread holds: a
+ * poll that finds a waker at work waits 20 ms at most for it, longer only if
+ * that was in vain before. A waker that is at work when a poll replaces it gets
+ * 200 ms to return. What a waker must not do is delete its mover, or wait on
+ * its worker for other operations of the mover.
  *
  * Workers block all signals but SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP,
  * are named miniasync/0, miniasync/1, ... and sleep while there is nothing to

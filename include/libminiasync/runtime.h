@@ -9,7 +9,7 @@
  * late (by 64 ms at most) and not lost.
  *
  * Threads: any number may wait on one runtime at once, each for its own
- * futures. runtime_delete() is exclusive.
+ * futures. No other thread may use it while it is deleted, or later.
  */
 
 #ifndef LIBMINIASYNC_RUNTIME_H

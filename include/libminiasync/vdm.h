@@ -19,13 +19,15 @@
  *    is written back from the CPU caches too.
  *  - Unknown flags, an unknown operation type, or a NULL pointer with n > 0:
  *    COMPLETE with VDM_ERROR_JOB_CORRUPTED, and nothing was written.
- *  - n == 0 succeeds and touches no memory; pointers may be NULL.
+ *  - n == 0 with known flags succeeds and touches no memory; pointers may be
+ *    NULL.
  *  - A flag that the mover does not support is ignored.
  *
  * Threads: any number may create and poll operations of one mover. A future
  * that is dropped before it is complete costs its memory in the mover until
  * the mover is deleted, no more. Dropping one that is RUNNING does not stop
- * it: its memory ranges must stay until the mover is deleted.
+ * it: its memory ranges, and what its waker points to, must stay until the
+ * mover is deleted.
  */
 
 #ifndef LIBMINIASYNC_VDM_H
