@@ -548,7 +548,8 @@ own_wake(void *data)
 {
 	struct own *own = data;
 	struct own_test *test = own->test;
-	struct future_notifier n = { .waker = { own, own_wake } };
+	/* Another one: nobody must wait for that which is being called. */
+	struct future_notifier n = { .waker = { own, own_last_wake } };
 
 	if (future_poll(FUTURE_AS_RUNNABLE(&own->f),
 		    own->renotifies ? &n : NULL) != FUTURE_STATE_COMPLETE)
