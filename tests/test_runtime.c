@@ -801,6 +801,7 @@ complete_none_twice_and_null_property_are_fine(void **state)
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&complete));
 	runtime_delete(runtime);
 	runtime_delete(NULL);
+	pthread_mutex_destroy(&e.lock);
 }
 
 /* The same sleeping future more than once: it is polled as if it were one. */
