@@ -338,7 +338,7 @@ dropped_futures_block_nobody(void **state)
 static void
 many_pending_operations_all_complete(void **state)
 {
-	const size_t n = 200000;
+	const size_t n = 200000 / TEST_SLOWDOWN;
 	unsigned char *dst = calloc(n, 1);
 	struct vdm_operation_future *f = malloc(n * sizeof(*f));
 
