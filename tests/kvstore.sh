@@ -327,8 +327,8 @@ fi
 enough() {
 	(ulimit -v "$1" && echo help | "$kvstore") >/dev/null 2>&1
 }
-if grep -q -e __asan_init -e __tsan_init "$kvstore"; then
-	echo "a sanitizer: the end of memory is not tested"
+if grep -q -e __asan_init -e __tsan_init -e MIA_TEST_EMULATED "$kvstore"; then
+	echo "a sanitizer or valgrind: the end of memory is not tested"
 else
 	memory=16384
 	until enough $memory || [ $memory -gt 100000000 ]; do

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * valgrind_atomics.h -- tells helgrind and drd what C11 atomics do
+ *
+ * Both know locks, condition variables and semaphores, and take an atomic
+ * operation for a plain load or store: without help they report each one as a
+ * race, and everything that it publishes too. tests/run includes this before
+ * every C file that it builds for them (gcc's -include). It says
+ *
+ *   - that what came before a release happens before what follows an acquire
+ *     of the same variable, as the orders in the code say, so that an order
+ *     that is too weak is reported as the race that it makes;
+ *   - that the variable itself is not to be looked at.
+ *
+ * What the tools cannot see is thus: an access to an atomic variable that is
+ * not atomic; a release by a store that another thread's store has replaced,
+ * or by a compare-exchange that failed, which are taken for real ones; and
+ * more order between seq_cst operations on different variables. TSan sees the
+ * first two, and the models in tests/model are about the third.
+ */
+
+#ifndef VALGRIND_ATOMICS_H
+#define VALGRIND_ATOMICS_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <valgrind/helgrind.h>
+
+/* Has its own names for helgrind's requests, with the same numbers. */
+#include <valgrind/drd.h>
+
+/*
+ * What the order is told by: no object's address, for drd would take a mutex
+ * that is at the same place of the stack later for this.
+ */
+static inline const volatile char *
+valgrind_tag(const volatile void *object)
+{
+	return (const volatile char *)object + 1;
+}
+
+static inline void
+valgrind_before(const volatile void *object, size_t size, memory_order order)
+{
+	VALGRIND_HG_DISABLE_CHECKING(object, size);
+	ANNOTATE_BENIGN_RACE_SIZED(object, size, "");
+	if (order == memory_order_release || order == memory_order_acq_rel ||
+		order == memory_order_seq_cst)
+		ANNOTATE_HAPPENS_BEFORE(valgrind_tag(object));
+}
+
+static inline void
+valgrind_after(const volatile void *object, memory_order order)
+{
+	if (order == memory_order_acquire || order == memory_order_acq_rel ||
+		order == memory_order_seq_cst)
+		ANNOTATE_HAPPENS_AFTER(valgrind_tag(object));
+}
+
+/*
+ * Does something with *vg_object, and is its value. A load releases nothing,
+ * and a store acquires nothing, whatever their orders are.
+ */
+#define VALGRIND_ATOMIC(object, before, value, after) \
+	__extension__({ \
+		__auto_type vg_object = (object); \
+		valgrind_before(vg_object, sizeof(*vg_object), before); \
+		__auto_type vg_value = (value); \
+		valgrind_after(vg_object, after); \
+		vg_value; \
+	})
+
+#define VALGRIND_COMPARE_EXCHANGE( \
+	object, expected, desired, is_weak, order, failed_order) \
+	__extension__({ \
+		__auto_type vg_object = (object); \
+		valgrind_before(vg_object, sizeof(*vg_object), order); \
+		const bool vg_done = __atomic_compare_exchange_n(vg_object, \
+			expected, desired, is_weak, order, failed_order); \
+		valgrind_after(vg_object, vg_done ? order : failed_order); \
+		vg_done; \
+	})
+
+#undef atomic_load_explicit
+#define atomic_load_explicit(object, order) \
+	VALGRIND_ATOMIC(object, memory_order_relaxed, \
+		__atomic_load_n(vg_object, order), order)
+#undef atomic_store_explicit
+#define atomic_store_explicit(object, value, order) \
+	VALGRIND_ATOMIC(object, order, \
+		(__atomic_store_n(vg_object, value, order), 0), \
+		memory_order_relaxed)
+#undef atomic_exchange_explicit
+#define atomic_exchange_explicit(object, value, order) \
+	VALGRIND_ATOMIC(object, order, \
+		__atomic_exchange_n(vg_object, value, order), order)
+#undef atomic_fetch_add_explicit
+#define atomic_fetch_add_explicit(object, value, order) \
+	VALGRIND_ATOMIC(object, order, \
+		__atomic_fetch_add(vg_object, value, order), order)
+#undef atomic_fetch_sub_explicit
+#define atomic_fetch_sub_explicit(object, value, order) \
+	VALGRIND_ATOMIC(object, order, \
+		__atomic_fetch_sub(vg_object, value, order), order)
+#undef atomic_fetch_add
+#define atomic_fetch_add(object, value) \
+	atomic_fetch_add_explicit(object, value, memory_order_seq_cst)
+#undef atomic_fetch_sub
+#define atomic_fetch_sub(object, value) \
+	atomic_fetch_sub_explicit(object, value, memory_order_seq_cst)
+#undef atomic_compare_exchange_strong_explicit
+#define atomic_compare_exchange_strong_explicit( \
+	object, expected, desired, order, failed_order) \
+	VALGRIND_COMPARE_EXCHANGE( \
+		object, expected, desired, false, order, failed_order)
+#undef atomic_compare_exchange_weak_explicit
+#define atomic_compare_exchange_weak_explicit( \
+	object, expected, desired, order, failed_order) \
+	VALGRIND_COMPARE_EXCHANGE( \
+		object, expected, desired, true, order, failed_order)
+
+#endif /* VALGRIND_ATOMICS_H */
