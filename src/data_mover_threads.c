@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -107,12 +106,12 @@ struct data_mover_threads {
 
 	struct mia_queue queue;
 
-	pthread_mutex_t share_lock;
+	mia_mutex share_lock;
 	struct threads_operation *shared; /* under share_lock */
 	atomic_size_t nshared;
 
 	_Alignas(MIA_CACHE_LINE) atomic_size_t awake;
-	sem_t tokens;
+	mia_sem tokens;
 	atomic_bool stop;
 	bool spins;        /* CPU pauses make sense: there are two CPUs */
 	size_t stream_min; /* mia_memory_stream_min() */
@@ -162,7 +161,13 @@ pause_or_yield(unsigned *spins)
 enum state { NEW, PENDING, LOCKED, WAKING, POLLED, DONE };
 
 /* The operation whose waker this thread is inside of, or NULL. */
-static MIA_THREAD_LOCAL struct threads_operation *this_wake;
+static MIA_THREAD_POINTER(struct threads_operation, this_wake, NULL);
+
+static struct threads_operation *
+get_this_wake(void)
+{
+	return MIA_THREAD_GET(this_wake, NULL);
+}
 
 /*
  * Takes the waker, to read or write. Returns the state before; DONE is not
@@ -233,11 +238,11 @@ complete(struct threads_operation *op)
 
 		unlock_waker(op, WAKING);
 		if (waker.wake != NULL) {
-			this_wake = op;
+			(void)MIA_THREAD_SET(this_wake, op);
 			FUTURE_WAKER_WAKE(&waker);
-			if (this_wake != op)
+			if (get_this_wake() != op)
 				return; /* completed by its own waker */
-			this_wake = NULL;
+			(void)MIA_THREAD_SET(this_wake, NULL);
 		}
 	} while (!finish_waking(op));
 }
@@ -290,7 +295,7 @@ static void
 replace_waker(struct threads_operation *op, const struct future_waker *waker)
 {
 	/* A waker that polls its own future: op_check will say COMPLETE. */
-	if (op == this_wake)
+	if (op == get_this_wake())
 		return;
 
 	const enum state state = (enum state)lock_waker(op);
@@ -318,12 +323,12 @@ threads_operation_check(void *data, const struct vdm_operation *operation)
 	case DONE:
 		return FUTURE_STATE_COMPLETE;
 	case WAKING:
-		if (op == this_wake)
+		if (op == get_this_wake())
 			return FUTURE_STATE_COMPLETE;
 		return await_waker(op, WAKER_WAIT_NS << op->waits);
 	case POLLED:
-		return op == this_wake ? FUTURE_STATE_COMPLETE
-				       : FUTURE_STATE_RUNNING;
+		return op == get_this_wake() ? FUTURE_STATE_COMPLETE
+					     : FUTURE_STATE_RUNNING;
 	default:
 		return FUTURE_STATE_RUNNING;
 	}
@@ -338,7 +343,7 @@ threads_operation_delete(void *data, const struct vdm_operation *operation,
 	/* Relaxed, both: op_check has acquired. Not DONE: by its own waker. */
 	if (MIA_UNLIKELY(atomic_load_explicit(&op->state,
 				 memory_order_relaxed) != DONE))
-		this_wake = NULL;
+		(void)MIA_THREAD_SET(this_wake, NULL);
 
 	mia_operation_output(operation,
 		(enum vdm_operation_result)atomic_load_explicit(
@@ -382,10 +387,7 @@ notify(struct data_mover_threads *dmt)
 		if (atomic_compare_exchange_weak_explicit(&dmt->awake, &awake,
 			    awake - SLEEPING + SEARCHING, memory_order_seq_cst,
 			    memory_order_seq_cst)) {
-			const int saved_errno = errno;
-
-			sem_post(&dmt->tokens);
-			errno = saved_errno;
+			mia_sem_post(&dmt->tokens);
 			return;
 		}
 	}
@@ -421,8 +423,7 @@ sleep_until_notified(struct data_mover_threads *dmt)
 		/* All sleepers have a token, so this one too. */
 	}
 
-	while (sem_wait(&dmt->tokens) != 0)
-		continue; /* EINTR */
+	mia_sem_wait(&dmt->tokens);
 }
 
 /* Kinds of operations */
@@ -559,7 +560,7 @@ take_off(struct data_mover_threads *dmt, struct threads_operation *op)
 {
 	struct threads_operation **link = &dmt->shared;
 
-	pthread_mutex_lock(&dmt->share_lock);
+	mia_mutex_lock(&dmt->share_lock);
 	while (*link != NULL && *link != op)
 		link = &(*link)->next_shared;
 	if (*link == op) {
@@ -567,7 +568,7 @@ take_off(struct data_mover_threads *dmt, struct threads_operation *op)
 		atomic_fetch_sub_explicit(
 			&dmt->nshared, 1, memory_order_seq_cst);
 	}
-	pthread_mutex_unlock(&dmt->share_lock);
+	mia_mutex_unlock(&dmt->share_lock);
 }
 
 /*
@@ -633,7 +634,7 @@ share(struct data_mover_threads *dmt, struct threads_operation *op)
 	atomic_store_explicit(&op->claimed, 0, memory_order_relaxed);
 	atomic_store_explicit(&op->sharers, 1, memory_order_relaxed);
 
-	pthread_mutex_lock(&dmt->share_lock);
+	mia_mutex_lock(&dmt->share_lock);
 	struct threads_operation **link = &dmt->shared;
 
 	while (*link != NULL)
@@ -641,7 +642,7 @@ share(struct data_mover_threads *dmt, struct threads_operation *op)
 	op->next_shared = NULL;
 	*link = op;
 	atomic_fetch_add_explicit(&dmt->nshared, 1, memory_order_seq_cst);
-	pthread_mutex_unlock(&dmt->share_lock);
+	mia_mutex_unlock(&dmt->share_lock);
 	notify(dmt);
 
 	do_share(dmt, op, false);
@@ -655,14 +656,14 @@ join_shared(struct data_mover_threads *dmt)
 	if (atomic_load_explicit(&dmt->nshared, memory_order_relaxed) == 0)
 		return NULL;
 
-	pthread_mutex_lock(&dmt->share_lock);
+	mia_mutex_lock(&dmt->share_lock);
 	struct threads_operation *op = dmt->shared;
 
 	/* Relaxed: under the lock the worker that shares it is still at it. */
 	if (op != NULL)
 		atomic_fetch_add_explicit(
 			&op->sharers, 1, memory_order_relaxed);
-	pthread_mutex_unlock(&dmt->share_lock);
+	mia_mutex_unlock(&dmt->share_lock);
 	return op;
 }
 
@@ -767,6 +768,10 @@ worker_run(void *arg)
 
 	mia_thread_name(worker->number);
 
+	/* It must not fail when a waker is to be called: see platform.h. */
+	while (!MIA_THREAD_SET(this_wake, NULL))
+		sched_yield();
+
 	/* A worker begins as a searcher. */
 	for (;;) {
 		/* Before the search: what was pushed before stop is found. */
@@ -807,7 +812,7 @@ stop_workers(struct data_mover_threads *dmt, size_t n)
 		if (atomic_compare_exchange_weak_explicit(&dmt->awake, &awake,
 			    awake - SLEEPING + SEARCHING, memory_order_seq_cst,
 			    memory_order_seq_cst))
-			sem_post(&dmt->tokens);
+			mia_sem_post(&dmt->tokens);
 	}
 
 	for (size_t i = 0; i < n; i++)
@@ -973,14 +978,13 @@ init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
 	if (error != 0)
 		return error;
 
-	error = pthread_mutex_init(&dmt->share_lock, NULL);
+	error = mia_mutex_init(&dmt->share_lock);
 	if (error != 0)
 		goto fini_queue;
 
-	if (sem_init(&dmt->tokens, 0, 0) != 0) {
-		error = errno;
+	error = mia_sem_init(&dmt->tokens);
+	if (error != 0)
 		goto destroy_lock;
-	}
 
 	dmt->workers = calloc(nthreads, sizeof(*dmt->workers));
 	if (dmt->workers == NULL) {
@@ -996,9 +1000,9 @@ init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
 	return 0;
 
 destroy_tokens:
-	sem_destroy(&dmt->tokens);
+	mia_sem_fini(&dmt->tokens);
 destroy_lock:
-	pthread_mutex_destroy(&dmt->share_lock);
+	mia_mutex_fini(&dmt->share_lock);
 fini_queue:
 	mia_queue_fini(&dmt->queue);
 	return error;
@@ -1010,10 +1014,10 @@ fini(struct data_mover_threads *dmt)
 {
 	mia_operation_pool_fini(&dmt->pool);
 	free(dmt->workers);
-	sem_destroy(&dmt->tokens);
-	pthread_mutex_destroy(&dmt->share_lock);
+	mia_sem_fini(&dmt->tokens);
+	mia_mutex_fini(&dmt->share_lock);
 	mia_queue_fini(&dmt->queue);
-	free(dmt);
+	mia_aligned_free(dmt);
 }
 
 /*
@@ -1040,7 +1044,7 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 		return NULL;
 	}
 
-	struct data_mover_threads *dmt = aligned_alloc(
+	struct data_mover_threads *dmt = mia_aligned_alloc(
 		_Alignof(struct data_mover_threads), sizeof(*dmt));
 
 	if (dmt == NULL)
@@ -1055,7 +1059,7 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 	int error = init(dmt, nthreads, ringbuf_size);
 
 	if (error != 0) {
-		free(dmt);
+		mia_aligned_free(dmt);
 		errno = error;
 		return NULL;
 	}

@@ -56,29 +56,29 @@ struct slot {
 	struct slot *next;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static mia_mutex lock = MIA_MUTEX_INITIALIZER;
 static struct mia_operation_thread *threads; /* under the lock */
 static size_t npools[MIA_OPERATION_CACHES];  /* by place; under the lock */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t thread_key; /* for its destructor only */
+static mia_exit_key thread_key;
 static bool have_thread_key;
 
-/* The caches of a thread that has none: no pool ever has them. */
-static struct mia_operation_thread no_caches;
+struct mia_operation_thread mia_operation_no_caches;
 
-MIA_THREAD_LOCAL struct mia_operation_thread *mia_operation_thread = &no_caches;
+MIA_THREAD_POINTER(struct mia_operation_thread, mia_operation_thread,
+	&mia_operation_no_caches);
 
 static void
 before_fork(void)
 {
-	pthread_mutex_lock(&lock);
+	mia_mutex_lock(&lock);
 }
 
 static void
 after_fork(void)
 {
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 }
 
 /*
@@ -89,11 +89,11 @@ static void
 after_fork_in_child(void)
 {
 	threads = NULL;
-	if (mia_operation_thread != &no_caches) {
-		threads = mia_operation_thread;
+	if (mia_operation_thread_get() != &mia_operation_no_caches) {
+		threads = mia_operation_thread_get();
 		threads->prev = threads->next = NULL;
 	}
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 }
 
 static void
@@ -128,7 +128,7 @@ list_free(struct mia_operation_slab *list)
 			for (char *slot = (char *)list + SLAB_HEADER;
 				slot < list->fresh; slot += list->slot_size)
 				list->end(slot);
-		free(list);
+		mia_aligned_free(list);
 		list = next;
 	}
 }
@@ -141,8 +141,8 @@ static struct mia_operation_slab *
 slab_new(struct mia_operation_pool *pool)
 {
 	const int saved_errno = errno;
-	struct mia_operation_slab *slab =
-		aligned_alloc(MIA_OPERATION_SLAB_SIZE, MIA_OPERATION_SLAB_SIZE);
+	struct mia_operation_slab *slab = mia_aligned_alloc(
+		MIA_OPERATION_SLAB_SIZE, MIA_OPERATION_SLAB_SIZE);
 
 	mia_restore_errno(saved_errno);
 	if (slab == NULL)
@@ -244,7 +244,7 @@ thread_exit(void *arg)
 	struct mia_operation_thread *thread = arg;
 	struct mia_operation_slab *garbage = NULL;
 
-	pthread_mutex_lock(&lock);
+	mia_mutex_lock(&lock);
 	for (size_t i = 0; i < MIA_OPERATION_CACHES; i++)
 		cache_assign(&thread->caches[i], NULL, &garbage);
 	if (thread->prev != NULL)
@@ -253,10 +253,10 @@ thread_exit(void *arg)
 		threads = thread->next;
 	if (thread->next != NULL)
 		thread->next->prev = thread->prev;
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 
 	/* Later destructors of this thread may use movers: they start anew. */
-	mia_operation_thread = &no_caches;
+	(void)MIA_THREAD_SET(mia_operation_thread, &mia_operation_no_caches);
 	list_free(garbage);
 	free(thread);
 }
@@ -265,8 +265,8 @@ static void
 init_once(void)
 {
 	/* Each for itself: without caches forks need the lock all the more. */
-	(void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
-	have_thread_key = pthread_key_create(&thread_key, thread_exit) == 0;
+	(void)mia_at_fork(before_fork, after_fork, after_fork_in_child);
+	have_thread_key = mia_exit_key_init(&thread_key, thread_exit) == 0;
 }
 
 /*
@@ -286,7 +286,7 @@ fini_late(void)
 {
 	if (have_thread_key) {
 		have_thread_key = false;
-		pthread_key_delete(thread_key);
+		mia_exit_key_fini(thread_key);
 	}
 }
 
@@ -294,15 +294,18 @@ fini_late(void)
 static struct mia_operation_thread *
 thread_get(void)
 {
-	if (mia_operation_thread != &no_caches)
-		return mia_operation_thread;
+	if (mia_operation_thread_get() != &mia_operation_no_caches)
+		return mia_operation_thread_get();
 	if (!have_thread_key)
 		return NULL;
 
 	const int saved_errno = errno;
 	struct mia_operation_thread *thread = calloc(1, sizeof(*thread));
 
-	if (thread != NULL && pthread_setspecific(thread_key, thread) != 0) {
+	if (thread != NULL &&
+		(!MIA_THREAD_SET(
+			 mia_operation_thread, &mia_operation_no_caches) ||
+			mia_exit_key_set(thread_key, thread) != 0)) {
 		free(thread);
 		thread = NULL;
 	}
@@ -310,14 +313,14 @@ thread_get(void)
 	if (thread == NULL)
 		return NULL;
 
-	pthread_mutex_lock(&lock);
+	mia_mutex_lock(&lock);
 	thread->next = threads;
 	if (threads != NULL)
 		threads->prev = thread;
 	threads = thread;
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 
-	mia_operation_thread = thread;
+	(void)MIA_THREAD_SET(mia_operation_thread, thread); /* not the first */
 	return thread;
 }
 
@@ -352,11 +355,11 @@ mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 	struct mia_operation_slab *garbage = NULL;
 	struct slot *slot = NULL;
 
-	pthread_mutex_lock(&lock);
+	mia_mutex_lock(&lock);
 	if (room(pool) > 0 && pool->partial == NULL) {
-		pthread_mutex_unlock(&lock);
+		mia_mutex_unlock(&lock);
 		struct mia_operation_slab *fresh = slab_new(pool);
-		pthread_mutex_lock(&lock);
+		mia_mutex_lock(&lock);
 		if (fresh != NULL) {
 			list_push(&pool->partial, fresh);
 			pool->nslabs++;
@@ -383,7 +386,7 @@ mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 			cache->slots[count++] = take_slot(pool);
 		mia_operation_cache_set_count(cache, count);
 	}
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 
 	list_free(garbage);
 	return slot;
@@ -397,7 +400,7 @@ mia_operation_pool_put_slow(void *slot)
 	const struct mia_operation_slab *slab = mia_operation_slab_of(slot);
 	struct mia_operation_slab *garbage = NULL;
 
-	pthread_mutex_lock(&lock);
+	mia_mutex_lock(&lock);
 	if (thread == NULL) {
 		return_slot(slot, &garbage);
 	} else {
@@ -415,7 +418,7 @@ mia_operation_pool_put_slow(void *slot)
 		cache->slots[count] = slot;
 		mia_operation_cache_set_count(cache, count + 1);
 	}
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 
 	list_free(garbage);
 }
@@ -440,19 +443,19 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	 */
 	size_t place = 0;
 
-	pthread_mutex_lock(&lock);
+	mia_mutex_lock(&lock);
 	for (size_t i = 1; i < MIA_OPERATION_CACHES; i++)
 		if (npools[i] < npools[place])
 			place = i;
 	npools[place]++;
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 	pool->place = place * sizeof(struct mia_operation_cache);
 }
 
 void
 mia_operation_pool_fini(struct mia_operation_pool *pool)
 {
-	pthread_mutex_lock(&lock);
+	mia_mutex_lock(&lock);
 	npools[pool->place / sizeof(struct mia_operation_cache)]--;
 	for (struct mia_operation_thread *t = threads; t != NULL; t = t->next) {
 		struct mia_operation_cache *cache =
@@ -462,7 +465,7 @@ mia_operation_pool_fini(struct mia_operation_pool *pool)
 			atomic_store_explicit(
 				&cache->pool, NULL, memory_order_relaxed);
 	}
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 
 	list_free(pool->partial);
 	list_free(pool->full);
@@ -471,9 +474,9 @@ mia_operation_pool_fini(struct mia_operation_pool *pool)
 size_t
 mia_operation_pool_bytes(struct mia_operation_pool *pool)
 {
-	pthread_mutex_lock(&lock);
+	mia_mutex_lock(&lock);
 	const size_t bytes = pool->nslabs * MIA_OPERATION_SLAB_SIZE;
-	pthread_mutex_unlock(&lock);
+	mia_mutex_unlock(&lock);
 
 	return bytes;
 }

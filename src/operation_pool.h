@@ -83,8 +83,17 @@ struct mia_operation_thread {
 	struct mia_operation_thread *next;
 };
 
-/* Never NULL: a thread without caches has some that are no pool's. */
-extern MIA_THREAD_LOCAL struct mia_operation_thread *mia_operation_thread;
+/* The caches of a thread that has none: no pool ever has them. */
+extern struct mia_operation_thread mia_operation_no_caches;
+
+MIA_THREAD_POINTER_EXTERN(struct mia_operation_thread, mia_operation_thread);
+
+/* The caches of this thread; never NULL. */
+static inline struct mia_operation_thread *
+mia_operation_thread_get(void)
+{
+	return MIA_THREAD_GET(mia_operation_thread, &mia_operation_no_caches);
+}
 
 /* A slot finds its slab by masking its address. */
 #define MIA_OPERATION_SLAB_SIZE ((size_t)16384)
@@ -149,7 +158,7 @@ static inline void *
 mia_operation_pool_get(struct mia_operation_pool *pool)
 {
 	struct mia_operation_cache *cache =
-		mia_operation_cache_at(mia_operation_thread, pool->place);
+		mia_operation_cache_at(mia_operation_thread_get(), pool->place);
 	const size_t count = mia_operation_cache_count(cache);
 
 	if (MIA_UNLIKELY(mia_operation_cache_pool(cache) != pool || count == 0))
@@ -165,7 +174,7 @@ mia_operation_pool_put(void *slot)
 {
 	const struct mia_operation_slab *slab = mia_operation_slab_of(slot);
 	struct mia_operation_cache *cache =
-		mia_operation_cache_at(mia_operation_thread, slab->place);
+		mia_operation_cache_at(mia_operation_thread_get(), slab->place);
 	const size_t count = mia_operation_cache_count(cache);
 
 	if (MIA_UNLIKELY(mia_operation_cache_pool(cache) != slab->pool ||

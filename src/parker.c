@@ -16,7 +16,6 @@
 #include "parker.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "platform.h"
 
@@ -30,11 +29,11 @@
  */
 #define WAIT_PRIVATE (0 | 128)
 #define WAKE_PRIVATE (1 | 128)
+
+#define NS_PER_S 1000000000u
 #endif
 
 enum { EMPTY, PARKED, NOTIFIED };
-
-#define NS_PER_S 1000000000u
 
 /* Relaxed: the exchange in mia_parker_park() acquires. */
 static bool
@@ -49,57 +48,47 @@ is_parked(struct mia_parker *parker)
 int
 mia_parker_init(struct mia_parker *parker)
 {
-	pthread_condattr_t attr;
-	int error = pthread_condattr_init(&attr);
+	int error = mia_mutex_init(&parker->mutex);
 
 	if (error != 0)
 		return -error;
 
-	atomic_init(&parker->state, EMPTY);
-	error = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	if (error == 0)
-		error = pthread_mutex_init(&parker->mutex, NULL);
-	if (error == 0) {
-		error = pthread_cond_init(&parker->cond, &attr);
-		if (error != 0)
-			pthread_mutex_destroy(&parker->mutex);
-	}
+	error = mia_cond_init(&parker->cond);
+	if (error != 0)
+		mia_mutex_fini(&parker->mutex);
 
-	pthread_condattr_destroy(&attr);
+	atomic_init(&parker->state, EMPTY);
 	return -error;
 }
 
 void
 mia_parker_fini(struct mia_parker *parker)
 {
-	pthread_cond_destroy(&parker->cond);
-	pthread_mutex_destroy(&parker->mutex);
+	mia_cond_fini(&parker->cond);
+	mia_mutex_fini(&parker->mutex);
 }
 
 static void
 sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 {
 	const uint64_t start = mia_clock_ns();
-	const uint64_t end = start + ns;
-	const struct timespec until = {.tv_sec = (time_t)(end / NS_PER_S),
-		.tv_nsec = (long)(end % NS_PER_S)};
 
-	pthread_mutex_lock(&parker->mutex);
+	mia_mutex_lock(&parker->mutex);
 	while (is_parked(parker) &&
-		pthread_cond_timedwait(
-			&parker->cond, &parker->mutex, &until) == 0 &&
+		mia_cond_wait_until(
+			&parker->cond, &parker->mutex, start + ns) &&
 		mia_clock_ns() - start < ns)
 		continue;
-	pthread_mutex_unlock(&parker->mutex);
+	mia_mutex_unlock(&parker->mutex);
 }
 
 static void
 wake_parked(struct mia_parker *parker)
 {
 	/* The lock waits out a sleeper between its look and its sleep. */
-	pthread_mutex_lock(&parker->mutex);
-	pthread_cond_signal(&parker->cond);
-	pthread_mutex_unlock(&parker->mutex);
+	mia_mutex_lock(&parker->mutex);
+	mia_cond_signal(&parker->cond);
+	mia_mutex_unlock(&parker->mutex);
 }
 
 #else

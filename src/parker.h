@@ -18,20 +18,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform.h"
+
 /* MIA_PARKER_PORTABLE forces the variant for systems without futex. */
 #if !defined(__linux__) && !defined(MIA_PARKER_PORTABLE)
 #define MIA_PARKER_PORTABLE 1
 #endif
 
-#ifdef MIA_PARKER_PORTABLE
-#include <pthread.h>
-#endif
-
 struct mia_parker {
 	_Atomic uint32_t state;
 #ifdef MIA_PARKER_PORTABLE
-	pthread_mutex_t mutex;
-	pthread_cond_t cond;
+	mia_mutex mutex;
+	mia_cond cond;
 #endif
 };
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -90,4 +91,43 @@ mia_thread_name(size_t number)
 #else
 	(void)number;
 #endif
+}
+
+void *
+mia_aligned_alloc(size_t alignment, size_t size)
+{
+	return aligned_alloc(alignment, size);
+}
+
+void
+mia_aligned_free(void *memory)
+{
+	free(memory);
+}
+
+int
+mia_cond_init(mia_cond *cond)
+{
+	pthread_condattr_t attr;
+	int error = pthread_condattr_init(&attr);
+
+	if (error != 0)
+		return error;
+
+	error = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	if (error == 0)
+		error = pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return error;
+}
+
+bool
+mia_cond_wait_until(mia_cond *cond, mia_mutex *mutex, uint64_t until_ns)
+{
+	const struct timespec until = {
+		.tv_sec = (time_t)(until_ns / 1000000000u),
+		.tv_nsec = (long)(until_ns % 1000000000u),
+	};
+
+	return pthread_cond_timedwait(cond, mutex, &until) == 0;
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,14 +20,6 @@
 #define MIA_UNLIKELY(condition) __builtin_expect(condition, 0)
 
 #define MIA_NOINLINE __attribute__((noinline))
-
-/* A few words per thread; initial-exec makes the access one instruction. */
-#if defined(__ELF__)
-#define MIA_THREAD_LOCAL \
-	_Thread_local __attribute__((tls_model("initial-exec")))
-#else
-#define MIA_THREAD_LOCAL _Thread_local
-#endif
 
 /*
  * errno as it was before an allocation. Clang takes it for granted that
@@ -57,5 +50,145 @@ int mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
 
 /* Names the calling thread miniasync/<number>, where threads have names. */
 void mia_thread_name(size_t number);
+
+/* Like aligned_alloc(), but only mia_aligned_free() may free it. */
+void *mia_aligned_alloc(size_t alignment, size_t size);
+void mia_aligned_free(void *memory);
+
+/*
+ * What follows is POSIX's under names of our own.
+ *
+ *   mia_mutex, mia_sem,   a lock, a semaphore, which is empty at first, and a
+ *   mia_cond              condition variable. init returns 0 or an error
+ *                         number; whatever comes later cannot fail
+ *   mia_cond_wait_until() returns false once mia_clock_ns() has come to the
+ *                         time, and true for a signal or for no reason
+ *   MIA_THREAD_POINTER    a variable of which each thread has its own. Both
+ *                         get and whoever defines it give the value at first;
+ *                         set returns false, with all as it was, if it needs
+ *                         memory and there is none: never once it was set
+ *   mia_exit_key          a function that each thread that has set a value
+ *                         other than NULL calls with it when it ends; one in
+ *                         all of the library. init and set return 0 or an
+ *                         error number
+ *   mia_at_fork()         pthread_atfork()
+ */
+#include <semaphore.h>
+
+typedef pthread_mutex_t mia_mutex;
+#define MIA_MUTEX_INITIALIZER PTHREAD_MUTEX_INITIALIZER
+
+static inline int
+mia_mutex_init(mia_mutex *mutex)
+{
+	return pthread_mutex_init(mutex, NULL);
+}
+
+static inline void
+mia_mutex_fini(mia_mutex *mutex)
+{
+	pthread_mutex_destroy(mutex);
+}
+
+static inline void
+mia_mutex_lock(mia_mutex *mutex)
+{
+	pthread_mutex_lock(mutex);
+}
+
+static inline void
+mia_mutex_unlock(mia_mutex *mutex)
+{
+	pthread_mutex_unlock(mutex);
+}
+
+typedef pthread_cond_t mia_cond;
+
+int mia_cond_init(mia_cond *cond);
+bool mia_cond_wait_until(mia_cond *cond, mia_mutex *mutex, uint64_t until_ns);
+
+static inline void
+mia_cond_fini(mia_cond *cond)
+{
+	pthread_cond_destroy(cond);
+}
+
+static inline void
+mia_cond_signal(mia_cond *cond)
+{
+	pthread_cond_signal(cond);
+}
+
+typedef sem_t mia_sem;
+
+/* Empty. */
+static inline int
+mia_sem_init(mia_sem *sem)
+{
+	return sem_init(sem, 0, 0) == 0 ? 0 : errno;
+}
+
+static inline void
+mia_sem_fini(mia_sem *sem)
+{
+	sem_destroy(sem);
+}
+
+/* Keeps errno. */
+static inline void
+mia_sem_post(mia_sem *sem)
+{
+	const int saved_errno = errno;
+
+	sem_post(sem);
+	errno = saved_errno;
+}
+
+static inline void
+mia_sem_wait(mia_sem *sem)
+{
+	while (sem_wait(sem) != 0)
+		continue; /* EINTR */
+}
+
+/* Initial-exec makes the access one instruction. */
+#if defined(__ELF__)
+#define MIA_THREAD_LOCAL \
+	_Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define MIA_THREAD_LOCAL _Thread_local
+#endif
+
+#define MIA_THREAD_POINTER(type, name, initial) \
+	MIA_THREAD_LOCAL type *name = (initial)
+#define MIA_THREAD_POINTER_EXTERN(type, name) extern MIA_THREAD_LOCAL type *name
+#define MIA_THREAD_GET(name, initial) (name)
+#define MIA_THREAD_SET(name, value) ((name) = (value), true)
+
+typedef pthread_key_t mia_exit_key;
+
+static inline int
+mia_exit_key_init(mia_exit_key *key, void (*at_exit)(void *value))
+{
+	return pthread_key_create(key, at_exit);
+}
+
+static inline void
+mia_exit_key_fini(mia_exit_key key)
+{
+	pthread_key_delete(key);
+}
+
+static inline int
+mia_exit_key_set(mia_exit_key key, void *value)
+{
+	return pthread_setspecific(key, value);
+}
+
+static inline int
+mia_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void))
+{
+	return pthread_atfork(before, parent, child);
+}
 
 #endif /* LIBMINIASYNC_PLATFORM_H */

@@ -36,7 +36,6 @@
 #include "libminiasync/runtime.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -135,7 +134,7 @@ struct wait {
 };
 
 struct runtime {
-	pthread_mutex_t lock;
+	mia_mutex lock;
 	struct wait *unused; /* under the lock */
 };
 
@@ -583,7 +582,8 @@ wait_run(struct wait *wait)
 static struct wait *
 wait_new(void)
 {
-	struct wait *wait = aligned_alloc(_Alignof(struct wait), sizeof(*wait));
+	struct wait *wait =
+		mia_aligned_alloc(_Alignof(struct wait), sizeof(*wait));
 
 	if (wait == NULL)
 		return NULL;
@@ -594,7 +594,7 @@ wait_new(void)
 	const int error = mia_parker_init(&wait->parker);
 
 	if (error != 0) {
-		free(wait);
+		mia_aligned_free(wait);
 		errno = -error;
 		return NULL;
 	}
@@ -611,7 +611,7 @@ wait_delete(struct wait *wait)
 		wait->waiters = older;
 	}
 	mia_parker_fini(&wait->parker);
-	free(wait);
+	mia_aligned_free(wait);
 }
 
 /* Room for n waiters. Returns false, with all as it was, without memory. */
@@ -757,22 +757,22 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 static void
 runtime_return_wait(struct runtime *runtime, struct wait *wait)
 {
-	pthread_mutex_lock(&runtime->lock);
+	mia_mutex_lock(&runtime->lock);
 	wait->next = runtime->unused;
 	runtime->unused = wait;
-	pthread_mutex_unlock(&runtime->lock);
+	mia_mutex_unlock(&runtime->lock);
 }
 
 /* A wait with room for nfuts waiters, or NULL without memory. */
 static struct wait *
 runtime_take_wait(struct runtime *runtime, size_t nfuts)
 {
-	pthread_mutex_lock(&runtime->lock);
+	mia_mutex_lock(&runtime->lock);
 	struct wait *wait = runtime->unused;
 
 	if (wait != NULL)
 		runtime->unused = wait->next;
-	pthread_mutex_unlock(&runtime->lock);
+	mia_mutex_unlock(&runtime->lock);
 
 	if (wait == NULL)
 		wait = wait_new();
@@ -791,7 +791,7 @@ runtime_new(void)
 	if (runtime == NULL)
 		return NULL;
 
-	const int error = pthread_mutex_init(&runtime->lock, NULL);
+	const int error = mia_mutex_init(&runtime->lock);
 
 	if (error != 0) {
 		free(runtime);
@@ -825,7 +825,7 @@ runtime_delete(struct runtime *runtime)
 		wait_delete(runtime->unused);
 		runtime->unused = next;
 	}
-	pthread_mutex_destroy(&runtime->lock);
+	mia_mutex_fini(&runtime->lock);
 	free(runtime);
 }
 

@@ -21,10 +21,10 @@ static bool all_after;	 /* and the ones after it too */
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
-void *__real_aligned_alloc(size_t align, size_t n);
+void *__real_mia_aligned_alloc(size_t align, size_t n);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t n);
+void *__wrap_mia_aligned_alloc(size_t align, size_t n);
 
 static bool
 refused(void)
@@ -54,9 +54,9 @@ __wrap_calloc(size_t n, size_t size)
 }
 
 void *
-__wrap_aligned_alloc(size_t align, size_t n)
+__wrap_mia_aligned_alloc(size_t align, size_t n)
 {
-	return refused() ? NULL : __real_aligned_alloc(align, n);
+	return refused() ? NULL : __real_mia_aligned_alloc(align, n);
 }
 
 static int threads_allowed = -1; /* until one fails; -1: all succeed */
