@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* platform.c -- see platform.h */
+/* platform.c -- see platform.h; for Windows it is platform_windows.c */
 
 #include "platform.h"
 

@@ -56,7 +56,8 @@ void *mia_aligned_alloc(size_t alignment, size_t size);
 void mia_aligned_free(void *memory);
 
 /*
- * What follows is POSIX's under names of our own.
+ * What follows is POSIX's under names of our own. Windows has it by the same
+ * names, in platform_windows.h.
  *
  *   mia_mutex, mia_sem,   a lock, a semaphore, which is empty at first, and a
  *   mia_cond              condition variable. init returns 0 or an error
@@ -73,6 +74,10 @@ void mia_aligned_free(void *memory);
  *                         error number
  *   mia_at_fork()         pthread_atfork()
  */
+#if defined(_WIN32)
+#include "platform_windows.h"
+#else
+
 #include <semaphore.h>
 
 typedef pthread_mutex_t mia_mutex;
@@ -190,5 +195,7 @@ mia_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void))
 {
 	return pthread_atfork(before, parent, child);
 }
+
+#endif
 
 #endif /* LIBMINIASYNC_PLATFORM_H */

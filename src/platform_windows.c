@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* platform_windows.c -- see platform.h and platform_windows.h */
+
+#include "platform.h"
+
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+
+uint64_t
+mia_clock_ns(void)
+{
+	LARGE_INTEGER ticks, per_second;
+
+	/* Neither can fail. */
+	QueryPerformanceCounter(&ticks);
+	QueryPerformanceFrequency(&per_second);
+
+	const uint64_t count = (uint64_t)ticks.QuadPart;
+	const uint64_t hz = (uint64_t)per_second.QuadPart;
+
+	return count / hz * NS_PER_S + count % hz * NS_PER_S / hz;
+}
+
+/*
+ * Of the process: a thread's own mask cannot be read without changing it. The
+ * mask is 0 if there are so many CPUs that Windows has put them in groups.
+ */
+size_t
+mia_usable_cpus(void)
+{
+	DWORD_PTR usable, all;
+
+	if (GetProcessAffinityMask(GetCurrentProcess(), &usable, &all) != 0 &&
+		usable != 0)
+		return (size_t)__builtin_popcountll(usable);
+
+	const DWORD online = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
+
+	return online > 0 ? online : 1;
+}
+
+int
+mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+	return pthread_create(thread, NULL, run, arg);
+}
+
+void
+mia_thread_name(size_t number)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "miniasync/%zu", number);
+	pthread_setname_np(pthread_self(), name);
+}
+
+void *
+mia_aligned_alloc(size_t alignment, size_t size)
+{
+	return _aligned_malloc(size, alignment);
+}
+
+void
+mia_aligned_free(void *memory)
+{
+	_aligned_free(memory);
+}
+
+/* The system counts the time of a sleep by itself, in whole milliseconds. */
+bool
+mia_cond_wait_until(mia_cond *cond, mia_mutex *mutex, uint64_t until_ns)
+{
+	const uint64_t now = mia_clock_ns();
+
+	if (now >= until_ns)
+		return false;
+
+	const uint64_t ms = (until_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+
+	SleepConditionVariableSRW(
+		cond, mutex, ms < INFINITE ? (DWORD)ms : INFINITE - 1, 0);
+	return true;
+}
+
+static MIA_THREAD_POINTER(void, exit_value, NULL);
+static _Atomic(void (*)(void *value)) exit_fn;
+
+int
+mia_exit_key_init(mia_exit_key *key, void (*at_exit)(void *value))
+{
+	*key = 0;
+	/* Relaxed, all three: a function, which needs nothing else. */
+	atomic_store_explicit(&exit_fn, at_exit, memory_order_relaxed);
+	return 0;
+}
+
+void
+mia_exit_key_fini(mia_exit_key key)
+{
+	(void)key;
+	atomic_store_explicit(&exit_fn, NULL, memory_order_relaxed);
+}
+
+int
+mia_exit_key_set(mia_exit_key key, void *value)
+{
+	(void)key;
+	return MIA_THREAD_SET(exit_value, value) ? 0 : ENOMEM;
+}
+
+static void NTAPI
+on_thread_event(PVOID module, DWORD reason, PVOID reserved)
+{
+	void *value = MIA_THREAD_GET(exit_value, NULL);
+	void (*at_exit)(void *value) =
+		atomic_load_explicit(&exit_fn, memory_order_relaxed);
+
+	(void)module;
+	(void)reserved;
+	if (reason != DLL_THREAD_DETACH || value == NULL || at_exit == NULL)
+		return;
+
+	(void)MIA_THREAD_SET(exit_value, NULL);
+	at_exit(value);
+}
+
+/*
+ * Windows calls, in each thread that ends, the functions that lie in the
+ * sections .CRT$XLA to .CRT$XLZ, in the order of these names. winpthreads' own
+ * is in XLF: a program's destructors, which may use movers, come first.
+ */
+static const PIMAGE_TLS_CALLBACK thread_event_callback
+	__attribute__((section(".CRT$XLM"), used)) = on_thread_event;

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * platform_windows.h -- Windows' part of platform.h, which includes it
+ *
+ * For the GNU compilers with winpthreads, whose threads the library uses, and
+ * no more of it: its locks and semaphores allocate memory when they are first
+ * used, and its keys and the compiler's _Thread_local abort without it.
+ */
+
+#ifndef LIBMINIASYNC_PLATFORM_WINDOWS_H
+#define LIBMINIASYNC_PLATFORM_WINDOWS_H 1
+
+#define WIN32_LEAN_AND_MEAN 1
+#include <windows.h>
+
+typedef SRWLOCK mia_mutex;
+#define MIA_MUTEX_INITIALIZER SRWLOCK_INIT
+
+static inline int
+mia_mutex_init(mia_mutex *mutex)
+{
+	InitializeSRWLock(mutex);
+	return 0;
+}
+
+static inline void
+mia_mutex_fini(mia_mutex *mutex)
+{
+	(void)mutex;
+}
+
+static inline void
+mia_mutex_lock(mia_mutex *mutex)
+{
+	AcquireSRWLockExclusive(mutex);
+}
+
+static inline void
+mia_mutex_unlock(mia_mutex *mutex)
+{
+	ReleaseSRWLockExclusive(mutex);
+}
+
+typedef CONDITION_VARIABLE mia_cond;
+
+static inline int
+mia_cond_init(mia_cond *cond)
+{
+	InitializeConditionVariable(cond);
+	return 0;
+}
+
+static inline void
+mia_cond_fini(mia_cond *cond)
+{
+	(void)cond;
+}
+
+static inline void
+mia_cond_signal(mia_cond *cond)
+{
+	WakeConditionVariable(cond);
+}
+
+bool mia_cond_wait_until(mia_cond *cond, mia_mutex *mutex, uint64_t until_ns);
+
+typedef HANDLE mia_sem;
+
+static inline int
+mia_sem_init(mia_sem *sem)
+{
+	*sem = CreateSemaphoreA(NULL, 0, LONG_MAX, NULL);
+	return *sem != NULL ? 0 : ENOMEM;
+}
+
+static inline void
+mia_sem_fini(mia_sem *sem)
+{
+	CloseHandle(*sem);
+}
+
+static inline void
+mia_sem_post(mia_sem *sem)
+{
+	ReleaseSemaphore(*sem, 1, NULL);
+}
+
+static inline void
+mia_sem_wait(mia_sem *sem)
+{
+	WaitForSingleObject(*sem, INFINITE);
+}
+
+/* Of a pointer of each thread. */
+struct mia_thread_index {
+	DWORD index;
+};
+
+/* From before main() on; until then nothing can be set. */
+#define MIA_THREAD_POINTER(type, name, initial) \
+	struct mia_thread_index name = {TLS_OUT_OF_INDEXES}; \
+	__attribute__((constructor)) static void name##_init(void) \
+	{ \
+		name.index = TlsAlloc(); \
+	} \
+	extern struct mia_thread_index name
+#define MIA_THREAD_POINTER_EXTERN(type, name) \
+	extern struct mia_thread_index name
+#define MIA_THREAD_GET(name, initial) mia_thread_get(&(name), (initial))
+#define MIA_THREAD_SET(name, value) (TlsSetValue((name).index, (value)) != 0)
+
+static inline void *
+mia_thread_get(const struct mia_thread_index *pointer, void *initial)
+{
+	void *value = TlsGetValue(pointer->index);
+
+	return value != NULL ? value : initial;
+}
+
+typedef int mia_exit_key; /* there is but one, in platform_windows.c */
+
+int mia_exit_key_init(mia_exit_key *key, void (*at_exit)(void *value));
+void mia_exit_key_fini(mia_exit_key key);
+int mia_exit_key_set(mia_exit_key key, void *value);
+
+/* There is no fork. */
+static inline int
+mia_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void))
+{
+	(void)before;
+	(void)parent;
+	(void)child;
+	return 0;
+}
+
+#endif /* LIBMINIASYNC_PLATFORM_WINDOWS_H */
