@@ -137,7 +137,8 @@ int
 main(int argc, char *argv[])
 {
 	char *end = NULL;
-	const unsigned long mib = argc == 2 ? strtoul(argv[1], &end, 10) : 64;
+	const unsigned long long mib =
+		argc == 2 ? strtoull(argv[1], &end, 10) : 64;
 
 	if (argc > 2 || (end != NULL && *end != '\0') || mib == 0 ||
 		mib > SIZE_MAX / PIECE / 2) {
@@ -147,7 +148,7 @@ main(int argc, char *argv[])
 
 	struct data_mover_threads *dmt = data_mover_threads_default();
 	struct runtime *runtime = runtime_new();
-	char *src = malloc(mib * PIECE);
+	char *src = malloc((size_t)mib * PIECE);
 	char *buffers[2] = { malloc(PIECE), malloc(PIECE) };
 	int status = EXIT_FAILURE;
 
@@ -156,7 +157,7 @@ main(int argc, char *argv[])
 		perror("overlap");
 	else
 		status = run(data_mover_threads_get_vdm(dmt), runtime, src,
-			buffers, mib);
+			buffers, (size_t)mib);
 
 	free(buffers[1]);
 	free(buffers[0]);
