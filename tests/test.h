@@ -48,6 +48,13 @@ test_clock_ns(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* Ends a test whose subject does not exist on this system. */
+#define TEST_LEFT_OUT(what) \
+	do { \
+		printf("left out: %s\n", what); \
+		skip(); \
+	} while (0)
+
 /*
  * Divides the work of a test under a sanitizer, which gcc and clang tell of in
  * two ways; what else is slow is told by the compiler's options.

@@ -9,12 +9,15 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#if !defined(_WIN32)
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include "contract.h"
 #include "libminiasync.h"
 #include "memory.h"
+#include "system.h"
 
 #define MS UINT64_C(1000000)
 #define KIB ((size_t)1024)
@@ -553,19 +556,50 @@ custom_functions_are_called_on_a_worker(void **state)
 
 /* What the worker says of itself, from inside of a custom function. */
 static char worker_name[32];
-static sigset_t worker_mask;
 
 static void *
-look_around(void *str, int c, size_t n, unsigned flags)
+note_name(void *str, int c, size_t n, unsigned flags)
 {
 	(void)flags;
 	pthread_getname_np(pthread_self(), worker_name, sizeof(worker_name));
+	return memset(str, c, n);
+}
+
+static void
+workers_have_a_name(void **state)
+{
+	struct data_mover_threads *dmt = mover_new(1, 1);
+	char a;
+
+	(void)state;
+	data_mover_threads_set_memset_fn(dmt, note_name);
+	struct vdm_operation_future f = vdm_memset(
+		data_mover_threads_get_vdm(dmt), &a, 1, 1, 0);
+	FUTURE_BUSY_POLL(&f);
+	assert_string_equal(worker_name, "miniasync/0");
+	data_mover_threads_delete(dmt);
+}
+
+#if defined(_WIN32)
+static void
+workers_take_no_signals(void **state)
+{
+	(void)state;
+	TEST_LEFT_OUT("no signal comes to a thread by itself on this system");
+}
+#else
+static sigset_t worker_mask;
+
+static void *
+note_mask(void *str, int c, size_t n, unsigned flags)
+{
+	(void)flags;
 	pthread_sigmask(SIG_BLOCK, NULL, &worker_mask);
 	return memset(str, c, n);
 }
 
 static void
-workers_have_a_name_and_take_no_signals(void **state)
+workers_take_no_signals(void **state)
 {
 	static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
 	static const int closed[] = { SIGINT, SIGTERM, SIGUSR1, SIGALRM,
@@ -576,11 +610,10 @@ workers_have_a_name_and_take_no_signals(void **state)
 
 	(void)state;
 	pthread_sigmask(SIG_BLOCK, NULL, &before);
-	data_mover_threads_set_memset_fn(dmt, look_around);
+	data_mover_threads_set_memset_fn(dmt, note_mask);
 	struct vdm_operation_future f = vdm_memset(
 		data_mover_threads_get_vdm(dmt), &a, 1, 1, 0);
 	FUTURE_BUSY_POLL(&f);
-	assert_string_equal(worker_name, "miniasync/0");
 	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
 		assert_false(sigismember(&worker_mask, open[i]));
 	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
@@ -591,6 +624,7 @@ workers_have_a_name_and_take_no_signals(void **state)
 		assert_int_equal(
 			sigismember(&before, i), sigismember(&after, i));
 }
+#endif
 
 static uint64_t
 process_cpu_ns(void)
@@ -657,19 +691,6 @@ relay_finish(void *arg)
 	return NULL;
 }
 
-static long
-resident_kib(void)
-{
-	FILE *file = fopen("/proc/self/statm", "r");
-	long size = 0, resident = 0;
-
-	if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2)
-		resident = 0;
-	if (file != NULL)
-		fclose(file);
-	return resident * (sysconf(_SC_PAGESIZE) / 1024);
-}
-
 static void
 threads_that_come_and_go_leave_no_memory(void **state)
 {
@@ -677,7 +698,7 @@ threads_that_come_and_go_leave_no_memory(void **state)
 		relay_finish };
 	struct data_mover_threads *dmt = mover_new(2, 8);
 	static struct relay r;
-	long before = 0;
+	size_t before = 0;
 
 	(void)state;
 	r.vdm = data_mover_threads_get_vdm(dmt);
@@ -693,11 +714,11 @@ threads_that_come_and_go_leave_no_memory(void **state)
 		assert_int_equal(FUTURE_OUTPUT(&r.f)->result, VDM_SUCCESS);
 		assert_memory_equal(r.src, r.dst, sizeof(r.src));
 		if (i == 100)
-			before = resident_kib();
+			before = test_resident_kib();
 	}
-	printf("resident: %ld KiB, then %ld KiB\n", before, resident_kib());
+	printf("resident: %zu KiB, then %zu KiB\n", before, test_resident_kib());
 	if (TEST_SLOWDOWN == 1)
-		assert_true(resident_kib() < before + 1024 ||
+		assert_true(test_resident_kib() < before + 1024 ||
 			getenv("MIA_TEST_EMULATED") != NULL);
 	data_mover_threads_delete(dmt);
 }
@@ -836,6 +857,14 @@ start_once_more_without_a_notifier_leaves_the_last(void **state)
 	sem_destroy(&w.sem);
 }
 
+#if defined(_WIN32)
+static void
+fork_does_not_break_the_parent(void **state)
+{
+	(void)state;
+	TEST_LEFT_OUT("this system has no fork()");
+}
+#else
 static void
 fork_does_not_break_the_parent(void **state)
 {
@@ -858,7 +887,7 @@ fork_does_not_break_the_parent(void **state)
 				data_mover_threads_new(
 					2, 8, FUTURE_NOTIFIER_WAKER);
 
-			alarm(60);
+			test_deadline(60);
 			if (own == NULL)
 				_exit(1);
 			f = vdm_memset(data_mover_threads_get_vdm(own), dst,
@@ -878,6 +907,7 @@ fork_does_not_break_the_parent(void **state)
 	}
 	data_mover_threads_delete(dmt);
 }
+#endif
 
 int
 main(void)
@@ -892,7 +922,8 @@ main(void)
 		cmocka_unit_test(full_queue_says_not_now_and_loses_nothing),
 		cmocka_unit_test(runtime_over_100000_futures),
 		cmocka_unit_test(custom_functions_are_called_on_a_worker),
-		cmocka_unit_test(workers_have_a_name_and_take_no_signals),
+		cmocka_unit_test(workers_have_a_name),
+		cmocka_unit_test(workers_take_no_signals),
 		cmocka_unit_test(idle_mover_uses_no_cpu),
 		cmocka_unit_test(threads_that_come_and_go_leave_no_memory),
 		cmocka_unit_test(delete_ends_what_was_started),

@@ -7,10 +7,13 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#if !defined(_WIN32)
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include "operation_pool.h"
+#include "system.h"
 
 #define KIB ((size_t)1024)
 
@@ -172,6 +175,30 @@ memory_of_a_burst_goes_back(void **state)
 		assert_true(mia_operation_pool_bytes(pool) <= 127 * 16 * KIB);
 		pool_delete(pool);
 	}
+}
+
+/* Also if what allocates and what frees do not belong together. */
+static void
+memory_of_pools_goes_back_to_the_system(void **state)
+{
+	enum { ROUNDS = 100, N = 20000 };
+	size_t before = 0;
+
+	(void)state;
+	for (int round = 0; round < ROUNDS / TEST_SLOWDOWN; round++) {
+		struct mia_operation_pool *pool = pool_new(128);
+
+		for (size_t i = 0; i < N; i++)
+			memset(mia_operation_pool_get(pool), round, 128);
+		pool_delete(pool);
+		if (round == 5)
+			before = test_resident_kib();
+	}
+	printf("resident: %zu KiB, then %zu KiB\n", before,
+		test_resident_kib());
+	if (TEST_SLOWDOWN == 1)
+		assert_true(test_resident_kib() < before + 64 * KIB ||
+			getenv("MIA_TEST_EMULATED") != NULL);
 }
 
 static void *
@@ -362,6 +389,31 @@ stress_with_threads_that_come_and_go(void **state)
 	pool_delete(stress.pool);
 }
 
+#if defined(_WIN32)
+
+/* Nothing to register handlers with, either. */
+static int
+register_fork_handlers(void)
+{
+	return 0;
+}
+
+static void
+child_of_a_busy_parent_can_use_pools(void **state)
+{
+	(void)state;
+	TEST_LEFT_OUT("this system has no fork()");
+}
+
+static void
+fork_handlers_of_the_program_may_use_pools(void **state)
+{
+	(void)state;
+	TEST_LEFT_OUT("this system has no fork()");
+}
+
+#else
+
 /* A child makes and uses pools whatever other threads did at the fork. */
 static atomic_bool churn_stop;
 
@@ -397,7 +449,7 @@ child_of_a_busy_parent_can_use_pools(void **state)
 			struct mia_operation_pool *pool =
 				pool_new(8);
 
-			alarm(30);
+			test_deadline(30);
 			for (int j = 0; j < 500; j++)
 				mia_operation_pool_put(
 					mia_operation_pool_get(pool));
@@ -427,21 +479,29 @@ use_pool(void)
 	pool_delete(pool);
 }
 
+static int
+register_fork_handlers(void)
+{
+	return pthread_atfork(use_pool, use_pool, use_pool);
+}
+
 static void
 fork_handlers_of_the_program_may_use_pools(void **state)
 {
 	int status = -1;
 
 	(void)state;
-	alarm(60);
+	test_deadline(60);
 	const pid_t child = fork();
 
 	if (child == 0)
 		_exit(0);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
-	alarm(0);
+	test_deadline(0);
 }
+
+#endif
 
 static void
 pools_in_use_have_places_of_their_own(void **state)
@@ -463,13 +523,15 @@ pools_in_use_have_places_of_their_own(void **state)
 int
 main(void)
 {
-	pthread_atfork(use_pool, use_pool, use_pool);
+	if (register_fork_handlers() != 0)
+		return 1;
 
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slots_never_overlap),
 		cmocka_unit_test(slots_keep_what_was_made_until_they_end),
 		cmocka_unit_test(one_after_the_other_takes_memory_for_a_few),
 		cmocka_unit_test(memory_of_a_burst_goes_back),
+		cmocka_unit_test(memory_of_pools_goes_back_to_the_system),
 		cmocka_unit_test(memory_goes_back_when_the_threads_are_gone),
 		cmocka_unit_test(
 			bound_is_exact_and_other_threads_caches_do_not_count),

@@ -7,10 +7,12 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#if !defined(_WIN32)
 #include <sys/mman.h>
-#include <unistd.h>
+#endif
 
 #include "libminiasync/runtime.h"
+#include "system.h"
 
 #define MS UINT64_C(1000000)
 
@@ -188,9 +190,9 @@ a_word_that_never_changes_delays_and_no_more(void **state)
 	(void)state;
 	e.stuck = true;
 	pthread_create(&thread, NULL, finisher_run, &finisher);
-	alarm(60);
+	test_deadline(60);
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
-	alarm(0);
+	test_deadline(0);
 	pthread_join(thread, NULL);
 	assert_true(e.polls < 40);
 	runtime_delete(runtime);
@@ -419,6 +421,7 @@ change_of_a_word_makes_the_pauses_short_again(void **state)
 	runtime_delete(runtime);
 }
 
+#if !defined(_WIN32)
 struct mapped {
 	uint64_t *word;
 	atomic_bool done;
@@ -490,6 +493,7 @@ word_of_a_future_that_another_completes_is_not_read(void **state)
 	}
 	runtime_delete(runtime);
 }
+#endif
 
 struct fickle_data {
 	uint64_t words[2];
@@ -731,9 +735,9 @@ a_noisy_future_starves_nobody(void **state)
 
 		FUTURE_INIT(&noisy, noisy_task);
 		pthread_create(&thread, NULL, finisher_run, &finisher);
-		alarm(60);
+		test_deadline(60);
 		runtime_wait_multiple(runtime, futs, 2);
-		alarm(0);
+		test_deadline(0);
 		pthread_join(thread, NULL);
 		pthread_mutex_destroy(&e.lock);
 	}
@@ -1039,8 +1043,10 @@ main(void)
 		cmocka_unit_test(changes_of_a_monitored_word_are_seen),
 		cmocka_unit_test(change_of_a_word_makes_the_pauses_short_again),
 		cmocka_unit_test(refused_futures_are_tried_a_few_at_a_time),
+#if !defined(_WIN32)
 		cmocka_unit_test(
 			word_of_a_future_that_another_completes_is_not_read),
+#endif
 		cmocka_unit_test(
 			future_with_changing_words_keeps_no_other_from_its_poll),
 		cmocka_unit_test(late_wakes_touch_no_freed_memory),

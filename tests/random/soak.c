@@ -18,11 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/time.h>
 #include <time.h>
+#if !defined(_WIN32)
+#include <sys/time.h>
+#endif
 
 #include "../fake_dml/fake_dml.h"
+#include "../system.h"
 #include "program.h"
 
 #define MAX_THREADS 64
@@ -40,12 +42,30 @@ struct worker {
 
 static atomic_long nsignals;
 
+#if defined(_WIN32)
+static void
+start_storm(void)
+{
+	printf("left out: signals, of which this system has none\n");
+}
+#else
 static void
 on_signal(int sig)
 {
 	(void)sig;
 	atomic_fetch_add_explicit(&nsignals, 1, memory_order_relaxed);
 }
+
+static void
+start_storm(void)
+{
+	const struct sigaction action = {.sa_handler = on_signal};
+	const struct itimerval storm = {{0, 997}, {0, 997}};
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &storm, NULL);
+}
+#endif
 
 static double
 now(void)
@@ -107,8 +127,6 @@ main(int argc, char *argv[])
 	};
 	static struct worker workers[MAX_THREADS];
 	static struct tally total;
-	const struct sigaction action = {.sa_handler = on_signal};
-	const struct itimerval storm = {{0, 997}, {0, 997}};
 	const char *given = getenv("MIA_TEST_SEED");
 	uint64_t minutes = 0, steps = 100000, nthreads = 4, size = 3 << 20;
 	uint64_t seed =
@@ -145,8 +163,7 @@ main(int argc, char *argv[])
 	printf("soak: MIA_TEST_SEED=%llu, %llu threads\n",
 		(unsigned long long)seed, (unsigned long long)nthreads);
 	fflush(stdout);
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &storm, NULL);
+	start_storm();
 
 	const double start = now();
 	struct stage *stage = stage_new(size);
@@ -177,7 +194,6 @@ main(int argc, char *argv[])
 
 	const struct fake_dml_seen seen = fake_dml_seen();
 	size_t faults = 0;
-	struct rusage usage;
 
 	for (int i = FAKE_DML_QUEUE_FULL; i < FAKE_DML_OUTCOMES; i++)
 		faults += seen.outcomes[i];
@@ -186,11 +202,10 @@ main(int argc, char *argv[])
 			seen.misuses, seen.inits, seen.finalizes);
 		failed = 1;
 	}
-	getrusage(RUSAGE_SELF, &usage);
 	printf("%.0f s: %llu steps, %llu operations, %.1f GiB compared, "
 	       "%llu chains, %llu waits, %llu wakes\n"
 	       "%llu bad inputs, %llu futures dropped, %zu faults of a "
-	       "device, %llu movers, %ld signals, peak %ld MiB\n",
+	       "device, %llu movers, %ld signals, peak %zu MiB\n",
 		now() - start, (unsigned long long)total.steps,
 		(unsigned long long)total.operations,
 		(double)total.bytes / (1 << 30),
@@ -200,6 +215,6 @@ main(int argc, char *argv[])
 		(unsigned long long)total.refused,
 		(unsigned long long)total.dropped, faults,
 		(unsigned long long)total.movers, atomic_load(&nsignals),
-		usage.ru_maxrss / 1024);
+		test_peak_kib() / 1024);
 	return failed;
 }

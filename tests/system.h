@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* system.h -- what tests ask the system for, and each system has its way */
+
+#ifndef LIBMINIASYNC_SYSTEM_H
+#define LIBMINIASYNC_SYSTEM_H 1
+
+#include <stdio.h>
+
+#if defined(_WIN32)
+
+#define WIN32_LEAN_AND_MEAN 1
+#include <windows.h>
+#include <psapi.h>
+
+/* ctest's own time limit has to do. */
+static inline void
+test_deadline(unsigned seconds)
+{
+	(void)seconds;
+}
+
+static inline size_t
+test_resident_kib(void)
+{
+	PROCESS_MEMORY_COUNTERS memory = {0};
+
+	K32GetProcessMemoryInfo(GetCurrentProcess(), &memory, sizeof(memory));
+	return memory.WorkingSetSize / 1024;
+}
+
+static inline size_t
+test_peak_kib(void)
+{
+	PROCESS_MEMORY_COUNTERS memory = {0};
+
+	K32GetProcessMemoryInfo(GetCurrentProcess(), &memory, sizeof(memory));
+	return memory.PeakWorkingSetSize / 1024;
+}
+
+#else
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Ends the process after these seconds; 0: no more. */
+static inline void
+test_deadline(unsigned seconds)
+{
+	alarm(seconds);
+}
+
+/* 0 where the kernel does not tell. */
+static inline size_t
+test_resident_kib(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	size_t size = 0, resident = 0;
+
+	if (file == NULL || fscanf(file, "%zu %zu", &size, &resident) != 2)
+		resident = 0;
+	if (file != NULL)
+		fclose(file);
+	return resident * ((size_t)sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static inline size_t
+test_peak_kib(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (size_t)usage.ru_maxrss;
+}
+
+#endif
+
+#endif /* LIBMINIASYNC_SYSTEM_H */
