@@ -57,6 +57,10 @@ check=${1:-}
 for text in *.dot; do
 	figure "${text%.dot}" <"$text"
 done
-awk -f includes.awk "$top"/include/libminiasync*/*.h "$top"/src/*.h \
-	"$top"/src/*.c | figure includes
+# Not behind a pipe: there a failure would be forgotten.
+includes=$(awk -f includes.awk "$top"/include/libminiasync*/*.h \
+	"$top"/src/*.h "$top"/src/*.c) || exit 1
+figure includes <<END
+$includes
+END
 exit $failed

@@ -2,12 +2,12 @@
 #
 # includes.awk FILE... -- which part of the library includes which, for dot
 #
-# x.c and x.h are one part; public ones are bold. What a part gets through
-# another that it includes is left out.
+# x.c, x.h and their _windows are one part; public ones are bold. What a part
+# gets through another that it includes is left out.
 
 function part(name) {
 	sub(/.*\//, "", name)
-	sub(/\.[ch]$/, "", name)
+	sub(/(_windows)?\.[ch]$/, "", name)
 	return name
 }
 
