@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,7 +60,7 @@ struct options {
 struct window {
 	char *volatile addr;
 	volatile size_t size;
-	volatile sig_atomic_t lost; /* a page of it could not be had */
+	atomic_int lost; /* a page of it could not be had; by any worker */
 };
 
 static struct window src_window;
@@ -95,7 +96,9 @@ on_bus(int sig, siginfo_t *info, void *context)
 			    PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 			    0) != MAP_FAILED) {
-			w->lost = 1;
+			/* Relaxed: see is_lost(). */
+			atomic_store_explicit(
+				&w->lost, 1, memory_order_relaxed);
 			errno = saved_errno;
 			return;
 		}
@@ -193,6 +196,13 @@ window_map(struct window *w, int fd, size_t offset, size_t size, int prot,
 	return 0;
 }
 
+/* Relaxed: what the workers did is published by the ends of the copies. */
+static bool
+is_lost(const struct window *w)
+{
+	return atomic_load_explicit(&w->lost, memory_order_relaxed) != 0;
+}
+
 static void
 window_unmap(struct window *w)
 {
@@ -259,10 +269,10 @@ each_window(int src, int dst, size_t size, struct runtime *runtime,
 		window_unmap(&src_window);
 		window_unmap(&dst_window);
 
-		if (src_window.lost)
+		if (is_lost(&src_window))
 			ret = fail_because(opt->source,
 				"was truncated, or cannot be read");
-		else if (dst_window.lost)
+		else if (is_lost(&dst_window))
 			ret = fail_because(opt->dest, "cannot be written");
 		else if (stop_signal != 0)
 			ret = -1;
