@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -61,7 +62,7 @@ struct loop {
 struct sender {
 	pthread_t thread;
 	int fds[2];
-	int stop; /* atomic */
+	atomic_bool stop;
 };
 
 static uint64_t
@@ -282,7 +283,7 @@ send_messages(void *arg)
 	struct sender *sender = arg;
 	const struct timespec pause = {0, MESSAGE_NS};
 
-	while (!__atomic_load_n(&sender->stop, __ATOMIC_RELAXED)) {
+	while (!atomic_load_explicit(&sender->stop, memory_order_relaxed)) {
 		const uint64_t stamp = now();
 
 		/* When the loop is asleep for long the pipe fills: then wait.
@@ -300,7 +301,7 @@ main(int argc, char *argv[])
 	const size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 1024;
 	size_t ncopies = mib / (COPY_SIZE / MIB);
 	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct sender sender = {.stop = 0};
+	struct sender sender = {.stop = false};
 	int ret = -1;
 
 	if (ncopies < IN_FLIGHT)
@@ -328,7 +329,7 @@ main(int argc, char *argv[])
 		ret = copy_and_report(
 			"memcpy:", NULL, sender.fds[0], ncopies, src, dst);
 
-	__atomic_store_n(&sender.stop, 1, __ATOMIC_RELAXED);
+	atomic_store_explicit(&sender.stop, true, memory_order_relaxed);
 	pthread_join(sender.thread, NULL);
 	close(sender.fds[0]);
 	close(sender.fds[1]);

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ struct server {
 struct sender {
 	pthread_t thread;
 	int fd;
-	int stop; /* atomic */
+	atomic_bool stop;
 };
 
 static int
@@ -234,7 +235,7 @@ send_messages(void *arg)
 	struct sender *sender = arg;
 	const struct timespec pause = {0, MESSAGE_NS};
 
-	while (!__atomic_load_n(&sender->stop, __ATOMIC_RELAXED)) {
+	while (!atomic_load_explicit(&sender->stop, memory_order_relaxed)) {
 		const uint64_t stamp = uv_hrtime();
 
 		if (write(sender->fd, &stamp, sizeof(stamp)) < 0)
@@ -251,7 +252,7 @@ copy_and_report(const char *title, struct vdm *vdm, size_t ncopies, char *src,
 {
 	struct server server = {
 		.vdm = vdm, .src = src, .dst = dst, .left = ncopies};
-	struct sender sender = {.stop = 0};
+	struct sender sender = {.stop = false};
 	int fds[2];
 	int error = uv_loop_init(&server.loop);
 
@@ -276,7 +277,7 @@ copy_and_report(const char *title, struct vdm *vdm, size_t ncopies, char *src,
 
 	const uint64_t took = uv_hrtime() - start;
 
-	__atomic_store_n(&sender.stop, 1, __ATOMIC_RELAXED);
+	atomic_store_explicit(&sender.stop, true, memory_order_relaxed);
 	pthread_join(sender.thread, NULL);
 	close(fds[1]);
 	uv_loop_close(&server.loop);
