@@ -64,6 +64,9 @@ struct waker {
 	struct waiter *waiter;
 };
 
+/* A waker that takes longer may be replaced and freed meanwhile. */
+#define PROMISED (20 * MS)
+
 #define ALIVE UINT64_C(0xa11fe)
 #define DEAD UINT64_C(0xdead)
 
@@ -86,12 +89,14 @@ waker_wake(void *data)
 {
 	struct waker *waker = data;
 	struct stress *stress = waker->waiter->stress;
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 
 	if (waker->alive != ALIVE)
 		atomic_fetch_add(&stress->late, 1);
 	atomic_fetch_add(&stress->wakes, 1);
 	sem_post(&waker->waiter->woken);
-	if (waker->alive != ALIVE)
+	if (waker->alive != ALIVE &&
+		test_clock_ns(CLOCK_MONOTONIC) - start < PROMISED)
 		atomic_fetch_add(&stress->late, 1);
 }
 
