@@ -21,6 +21,7 @@
 #include "../fake_dml/fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
+#include "memory.h"
 
 #define REGIONS 16
 #define LIVE 24
@@ -60,6 +61,9 @@ mover_new(enum kind kind, uint64_t number)
 
 	if (mover == NULL)
 		abort();
+	/* The mover over DML is for CPUs that can write their caches back. */
+	if (kind == DML && mia_memory_capabilities() == 0)
+		kind = SYNC;
 	mover->kind = kind;
 	mover->users = 1;
 	switch (kind) {
@@ -400,7 +404,8 @@ create(struct program *p)
 		memset(dst->model + at, c, n);
 		*one = vdm_memset(vdm, to, c, n, flags);
 		break;
-	case 6:
+	case 6: /* refused by a CPU that cannot */
+		live->is_bad = n > 0 && mia_memory_capabilities() == 0;
 		*one = vdm_flush(vdm, to, n, flags);
 		break;
 	default:
