@@ -302,7 +302,8 @@ clock_ahead(uint64_t now)
 	case CLOCK_LEAPS:
 		return now / CLOCK_STEP % 100000 * HOUR;
 	case CLOCK_FALLS:
-		return -(now / CLOCK_SHORT_STEP % 100000 * HOUR);
+		/* Never below zero, which 32 bits of seconds cannot wrap. */
+		return (100000 - now / CLOCK_SHORT_STEP % 100000) * HOUR;
 	default:
 		return 0;
 	}
