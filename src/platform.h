@@ -166,6 +166,7 @@ mia_sem_wait(mia_sem *sem)
 
 #define MIA_THREAD_POINTER(type, name, initial) \
 	MIA_THREAD_LOCAL type *name = (initial)
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration */
 #define MIA_THREAD_POINTER_EXTERN(type, name) extern MIA_THREAD_LOCAL type *name
 #define MIA_THREAD_GET(name, initial) (name)
 #define MIA_THREAD_SET(name, value) ((name) = (value), true)

@@ -55,7 +55,7 @@ mia_thread_name(size_t number)
 {
 	char name[32];
 
-	snprintf(name, sizeof(name), "miniasync/%zu", number);
+	(void)snprintf(name, sizeof(name), "miniasync/%zu", number);
 	pthread_setname_np(pthread_self(), name);
 }
 
