@@ -178,7 +178,8 @@ inline replace_waker(mine, new)
 			unlock_waker(before);
 #endif
 			if
-			:: before == POLLED && !same -> await_waker()
+			:: (before == WAKING || before == POLLED) && !same ->
+				await_waker()
 			:: else
 			fi
 		fi
