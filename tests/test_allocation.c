@@ -265,10 +265,22 @@ turning_has_property(void *future, enum future_property property)
 }
 
 static void
+wait_without_memory(struct future *futs[], size_t n)
+{
+	struct runtime *runtime = runtime_new();
+
+	allowed = 0;
+	all_after = true;
+	runtime_wait_multiple(runtime, futs, n);
+	allowed = -1;
+	all_after = false;
+	runtime_delete(runtime);
+}
+
+static void
 polling_without_memory_forgets_nobody(void **state)
 {
 	enum { N = 50 };
-	struct runtime *runtime = runtime_new();
 	struct turning_future f[N];
 	struct future *futs[N];
 
@@ -277,14 +289,9 @@ polling_without_memory_forgets_nobody(void **state)
 		FUTURE_INIT_EXT(&f[i], turning_task, turning_has_property);
 		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
 	}
-	allowed = 0;
-	all_after = true;
-	runtime_wait_multiple(runtime, futs, N);
-	allowed = -1;
-	all_after = false;
+	wait_without_memory(futs, N);
 	for (int i = 0; i < N; i++)
 		assert_int_equal(FUTURE_STATE(&f[i]), FUTURE_STATE_COMPLETE);
-	runtime_delete(runtime);
 }
 
 static int
@@ -301,7 +308,6 @@ static void
 polling_without_memory_asks_no_complete_future(void **state)
 {
 	enum { N = 50 };
-	struct runtime *runtime = runtime_new();
 	struct turning_future f[N];
 	struct future *futs[N];
 
@@ -311,12 +317,7 @@ polling_without_memory_asks_no_complete_future(void **state)
 		f[i].base.has_property = never_asked;
 		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
 	}
-	allowed = 0;
-	all_after = true;
-	runtime_wait_multiple(runtime, futs, N);
-	allowed = -1;
-	all_after = false;
-	runtime_delete(runtime);
+	wait_without_memory(futs, N);
 }
 
 int
