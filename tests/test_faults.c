@@ -395,23 +395,32 @@ int __real_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 int __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	const struct timespec *until);
 
-/* It may wake without a reason, and goes by the same clock as the caller. */
+/*
+ * It may wake without a reason, and goes by the same clock as the caller. If
+ * that has fallen since the caller looked at it, it is hours until the end: it
+ * then wakes without a reason too, before the test's deadline.
+ */
 int
 __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	const struct timespec *until)
 {
-	const uint64_t ahead = clock_ahead(real_ns());
-	const uint64_t end =
-		(uint64_t)until->tv_sec * 1000 * MS + (uint64_t)until->tv_nsec;
-	const uint64_t real_end = end - ahead;
-	const struct timespec real_until = {
-		.tv_sec = (time_t)(real_end / (1000 * MS)),
-		.tv_nsec = (long)(real_end % (1000 * MS))};
+	const uint64_t now = real_ns();
+	uint64_t end = (uint64_t)until->tv_sec * 1000 * MS +
+		(uint64_t)until->tv_nsec - clock_ahead(now);
+	const bool is_far = (int64_t)(end - now) > (int64_t)CLOCK_STEP;
 	int error;
 
-	return sleep_fails(&error)
-		? 0
-		: __real_pthread_cond_timedwait(cond, mutex, &real_until);
+	if (sleep_fails(&error))
+		return 0;
+	if (is_far)
+		end = now + CLOCK_STEP;
+
+	const struct timespec real_until = {
+		.tv_sec = (time_t)(end / (1000 * MS)),
+		.tv_nsec = (long)(end % (1000 * MS))};
+
+	error = __real_pthread_cond_timedwait(cond, mutex, &real_until);
+	return is_far ? 0 : error;
 }
 
 static atomic_bool sem_wait_interrupted; /* most of the time */
