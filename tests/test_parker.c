@@ -99,7 +99,10 @@ stray_run(void *arg)
 	while (!atomic_load(&stray->stop)) {
 		send_signal(stray->sleeper);
 #ifdef MIA_PARKER_PORTABLE
+		/* helgrind wants the lock for it, as the parker does it. */
+		mia_mutex_lock(&stray->parker->mutex);
 		mia_cond_signal(&stray->parker->cond);
+		mia_mutex_unlock(&stray->parker->mutex);
 #else
 		syscall(SYS_futex, &stray->parker->state,
 			1 | 128 /* FUTEX_WAKE_PRIVATE */, 1, NULL, NULL, 0);
