@@ -62,7 +62,7 @@
 #define REFUSALS_MAX 1024
 
 /* How long a new mover waits for the device to take a copy, and to do it. */
-#define PROBE_NS UINT64_C(100000000)
+#define PROBE_NS UINT64_C(1000000000)
 
 /*
  * The device reads the end of the destination back before it reports: then the

@@ -41,10 +41,10 @@ enum data_mover_dml_type {
 /*
  * data_mover_dml_new -- makes a mover over DML
  *
- * HARDWARE tries the device with one small copy, and waits up to 100 ms until
- * it is taken and 100 ms more until it is done. If a device takes the copy and
- * does not answer, the memory of the mover that was to be, about 17 KiB, is
- * left to it for ever: it may still write there.
+ * HARDWARE tries the device with one small copy, and waits up to 1 s until it
+ * is taken and 1 s more until it is done. If a device takes the copy and does
+ * not answer, the memory of the mover that was to be, about 17 KiB, is left to
+ * it for ever: it may still write there.
  *
  * Returns   the mover; or NULL with errno EINVAL (an unknown type), ENODEV
  *           (HARDWARE, and no device does that copy), ENOTSUP (a DML that this
