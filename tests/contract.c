@@ -158,14 +158,14 @@ compare_to_libc(void **state, size_t max, size_t often, int steps)
 static void
 operations_equal_libc(void **state)
 {
-	compare_to_libc(state, SIZE, 200, 5000 / TEST_SLOWDOWN);
+	compare_to_libc(state, SIZE, 200, TEST_ROUNDS(5000));
 }
 
 /* Big enough for a mover that shares them among its workers. */
 static void
 big_operations_equal_libc(void **state)
 {
-	compare_to_libc(state, 5000000, 5000000, 40 / TEST_SLOWDOWN);
+	compare_to_libc(state, 5000000, 5000000, TEST_ROUNDS(40));
 }
 
 /* The synchronous mover knows. */
@@ -324,7 +324,7 @@ dropped_futures_block_nobody(void **state)
 {
 	char a[8] = "a", b[8] = "b";
 
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < TEST_ROUNDS(5000); i++) {
 		(void)vdm_memcpy(vdm_of(state), a, b, 8, 0);
 
 		struct vdm_operation_future f =
@@ -338,7 +338,7 @@ dropped_futures_block_nobody(void **state)
 static void
 many_pending_operations_all_complete(void **state)
 {
-	const size_t n = 200000 / TEST_SLOWDOWN;
+	const size_t n = TEST_ROUNDS(200000);
 	unsigned char *dst = calloc(n, 1);
 	struct vdm_operation_future *f = malloc(n * sizeof(*f));
 
@@ -402,7 +402,7 @@ relay_run(void *arg)
 	struct relay *r = runner->relay;
 	const size_t me = runner->me;
 
-	for (uint64_t round = 0; round < 200 / TEST_SLOWDOWN; round++) {
+	for (uint64_t round = 0; round < TEST_ROUNDS(200); round++) {
 		for (size_t i = 0; i < RELAY_DEPTH; i++) {
 			r->src[me][i] = round * 1000 + i + me * 7;
 			r->f[me][i] = vdm_memcpy(r->vdm, &r->dst[me][i],

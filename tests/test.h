@@ -71,5 +71,6 @@ test_clock_ns(clockid_t clock)
 #ifndef TEST_SLOWDOWN
 #define TEST_SLOWDOWN 1
 #endif
+#define TEST_ROUNDS(n) ((n) < TEST_SLOWDOWN ? 1 : (n) / TEST_SLOWDOWN)
 
 #endif /* LIBMINIASYNC_TEST_H */

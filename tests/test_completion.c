@@ -249,7 +249,7 @@ stress(size_t workers, size_t queue, bool replaces, size_t operations)
 static void
 no_wake_is_lost_or_late(void **state)
 {
-	const size_t n = 500000 / TEST_SLOWDOWN * stress_factor();
+	const size_t n = TEST_ROUNDS(500000) * stress_factor();
 
 	(void)state;
 	stress(1, 1, false, n);
@@ -260,7 +260,7 @@ no_wake_is_lost_or_late(void **state)
 static void
 no_wake_is_lost_or_late_when_wakers_are_replaced(void **state)
 {
-	const size_t n = 500000 / TEST_SLOWDOWN * stress_factor();
+	const size_t n = TEST_ROUNDS(500000) * stress_factor();
 
 	(void)state;
 	stress(1, 128, true, n);
@@ -295,7 +295,7 @@ waker_may_take_a_lock_that_the_poll_holds(void **state)
 	uint64_t longest = 0;
 
 	(void)state;
-	for (int i = 0; i < 1000 / TEST_SLOWDOWN; i++) {
+	for (int i = 0; i < TEST_ROUNDS(1000); i++) {
 		struct future_notifier n = { .waker = { &l, locked_wake } };
 		struct vdm_operation_future f =
 			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
@@ -593,7 +593,7 @@ waker_may_poll_its_own_future_and_free_it(void **state)
 	sem_init(&gate, 0, 0);
 	memset(&test, 0, sizeof(test));
 	sem_init(&test.done, 0, 0);
-	for (int i = 0; i < 2000 / TEST_SLOWDOWN; i++) {
+	for (int i = 0; i < TEST_ROUNDS(2000); i++) {
 		const size_t workers = 1 + (size_t)i % 3;
 		struct data_mover_threads *dmt = mover_new(workers, 128);
 
@@ -674,7 +674,7 @@ start_next(struct starter *s)
 static void
 waker_may_start_further_operations(void **state)
 {
-	const size_t n = 20000 / TEST_SLOWDOWN;
+	const size_t n = TEST_ROUNDS(20000);
 
 	(void)state;
 	for (size_t workers = 1; workers <= 4; workers++) {
@@ -718,7 +718,7 @@ every_worker_gets_work(void **state)
 
 		pthread_barrier_init(&barrier, NULL, workers);
 		data_mover_threads_set_memset_fn(dmt, meet);
-		for (int i = 0; i < 2000 / TEST_SLOWDOWN; i++) {
+		for (int i = 0; i < TEST_ROUNDS(2000); i++) {
 			struct vdm_operation_future f[5];
 			const struct timespec pause = { 0,
 				(long)(test_random(&seed) % 100000) };

@@ -550,7 +550,7 @@ overlapping_moves_are_right_under_every_failure(void **state)
 	(void)state;
 	fake_dml_random(test_seed("overlap"), 3);
 	for (size_t d = 0; d < sizeof(distances) / sizeof(distances[0]); d++)
-		for (int i = 0; i < 100 / TEST_SLOWDOWN; i++) {
+		for (int i = 0; i < TEST_ROUNDS(100); i++) {
 			const size_t to = i % 2 == 0 ? distances[d] : 0;
 			const size_t from = i % 2 == 0 ? 0 : distances[d];
 			struct vdm_operation_future f;
@@ -812,7 +812,7 @@ storm_run(void *arg)
 
 	if (src == NULL || dst == NULL)
 		abort();
-	for (int round = 0; round < 300 / TEST_SLOWDOWN; round++) {
+	for (int round = 0; round < TEST_ROUNDS(300); round++) {
 		size_t n[STORM_IN_FLIGHT];
 		int left = STORM_IN_FLIGHT;
 

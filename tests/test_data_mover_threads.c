@@ -146,7 +146,8 @@ gated_mover(size_t threads, size_t queue)
 {
 	struct data_mover_threads *dmt = mover_new(threads, queue);
 
-	sem_init(&gate, 0, 0);
+	while (sem_trywait(&gate) == 0)
+		continue;
 	atomic_store(&at_gate, 0);
 	data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
 	return dmt;
@@ -244,6 +245,7 @@ small_operations_are_done_by_the_poll(void **state)
 		FUTURE_STATE_COMPLETE)
 		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
 	data_mover_threads_delete(dmt);
+	sem_destroy(&waker.sem);
 }
 
 static void
@@ -259,7 +261,6 @@ notifiers_of_the_other_kinds(void **state)
 		struct data_mover_threads *dmt = data_mover_threads_new(1, 4,
 			kind ? FUTURE_NOTIFIER_POLLER : FUTURE_NOTIFIER_NONE);
 
-		sem_init(&gate, 0, 0);
 		data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
 		struct vdm_operation_future f =
 			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
@@ -285,6 +286,7 @@ notifiers_of_the_other_kinds(void **state)
 		data_mover_threads_delete(dmt);
 	}
 	assert_int_equal(waker.calls, 0);
+	sem_destroy(&waker.sem);
 }
 
 /*
@@ -302,7 +304,6 @@ no_word_comes_twice(void **state)
 	void *slot = NULL;
 
 	(void)state;
-	sem_init(&gate, 0, 0);
 	data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
 	for (int i = 0; i < 4; i++) {
 		struct future_notifier n = { .waker = { NULL, NULL } };
@@ -365,6 +366,8 @@ last_notifier_counts(void **state)
 	FUTURE_BUSY_POLL(&f);
 	assert_int_equal(wakers[0].calls, 0);
 	data_mover_threads_delete(dmt);
+	sem_destroy(&wakers[0].sem);
+	sem_destroy(&wakers[1].sem);
 }
 
 static void
@@ -416,6 +419,7 @@ full_queue_says_not_now_and_loses_nothing(void **state)
 			assert_string_equal(dst[i], "1234567");
 		}
 		data_mover_threads_delete(dmt);
+		sem_destroy(&waker.sem);
 	}
 }
 
@@ -430,7 +434,7 @@ plain_memcpy(void *dst, const void *src, size_t n, unsigned flags)
 static void
 runtime_over_100000_futures(void **state)
 {
-	const size_t n = 100000 / TEST_SLOWDOWN;
+	const size_t n = TEST_ROUNDS(100000);
 	struct vdm_operation_future *f = malloc(n * sizeof(*f));
 	struct future **futs = malloc(n * sizeof(*futs));
 	uint64_t *src = malloc(n * 8), *dst = malloc(n * 8);
@@ -702,7 +706,7 @@ threads_that_come_and_go_leave_no_memory(void **state)
 
 	(void)state;
 	r.vdm = data_mover_threads_get_vdm(dmt);
-	for (int i = 0; i < 3000 / TEST_SLOWDOWN; i++) {
+	for (int i = 0; i < TEST_ROUNDS(3000); i++) {
 		memset(r.src, i, sizeof(r.src));
 		for (size_t t = 0; t < 3; t++) {
 			pthread_t thread;
@@ -730,7 +734,7 @@ delete_ends_what_was_started(void **state)
 	static char src[N][HANDED_OVER], dst[N][HANDED_OVER];
 
 	(void)state;
-	for (int round = 0; round < 200 / TEST_SLOWDOWN; round++) {
+	for (int round = 0; round < TEST_ROUNDS(200); round++) {
 		struct data_mover_threads *dmt = mover_new(3, N);
 		struct vdm_operation_future f[N];
 
@@ -752,7 +756,7 @@ delete_ends_what_was_started(void **state)
 static void
 several_shared_operations_are_right(void **state)
 {
-	enum { FLIGHTS = 6, N = 300 / TEST_SLOWDOWN };
+	enum { FLIGHTS = 6, N = TEST_ROUNDS(300) };
 	static unsigned char dst[FLIGHTS][2 * SHARED];
 	struct data_mover_threads *dmt = mover_new(3, FLIGHTS);
 	struct vdm_operation_future f[FLIGHTS];
@@ -934,5 +938,6 @@ main(void)
 		cmocka_unit_test(fork_does_not_break_the_parent),
 	};
 
+	sem_init(&gate, 0, 0);
 	return contract() + cmocka_run_group_tests(tests, NULL, NULL);
 }

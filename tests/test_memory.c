@@ -17,7 +17,7 @@ moves_and_sets_equal_libc_for_all_flags(void **state)
 	for (size_t i = 0; i < ARENA; i++)
 		ours[i] = libcs[i] = (unsigned char)test_random(&seed);
 
-	for (int i = 0; i < 100000 / TEST_SLOWDOWN; i++) {
+	for (int i = 0; i < TEST_ROUNDS(100000); i++) {
 		const size_t n = test_random(&seed) %
 			(test_random(&seed) % 8 == 0 ? ARENA / 2 : 300);
 		const size_t to = test_random(&seed) % (ARENA - n);

@@ -134,7 +134,7 @@ one_after_the_other_takes_memory_for_a_few(void **state)
 	struct mia_operation_pool *pool = pool_new(64);
 
 	(void)state;
-	for (int i = 0; i < 1000000 / TEST_SLOWDOWN; i++)
+	for (int i = 0; i < TEST_ROUNDS(1000000); i++)
 		mia_operation_pool_put(mia_operation_pool_get(pool));
 	assert_true(mia_operation_pool_bytes(pool) <= 16 * KIB);
 	pool_delete(pool);
@@ -185,7 +185,7 @@ memory_of_pools_goes_back_to_the_system(void **state)
 	size_t before = 0;
 
 	(void)state;
-	for (int round = 0; round < ROUNDS / TEST_SLOWDOWN; round++) {
+	for (int round = 0; round < TEST_ROUNDS(ROUNDS); round++) {
 		struct mia_operation_pool *pool = pool_new(128);
 
 		for (size_t i = 0; i < N; i++)
@@ -336,7 +336,7 @@ stress_run(void *arg)
 	uint64_t seed = stress->seed ^ (uintptr_t)&seed;
 	struct mia_operation_pool *own = pool_new(64);
 
-	for (int i = 0; i < 20000 / TEST_SLOWDOWN; i++) {
+	for (int i = 0; i < TEST_ROUNDS(20000); i++) {
 		struct mia_operation_pool *pool =
 			test_random(&seed) % 8 == 0 ? own : stress->pool;
 		uint64_t *slot = mia_operation_pool_get(pool);
@@ -442,7 +442,7 @@ child_of_a_busy_parent_can_use_pools(void **state)
 		skip();
 	for (int i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, churn, NULL);
-	for (int i = 0; i < 200 / TEST_SLOWDOWN; i++) {
+	for (int i = 0; i < TEST_ROUNDS(200); i++) {
 		const pid_t child = fork();
 
 		if (child == 0) {

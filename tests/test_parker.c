@@ -170,7 +170,7 @@ ping_run(void *arg)
 static void
 no_wake_is_lost_and_data_goes_with_the_token(void **state)
 {
-	struct ping ping = {.rounds = 30000 / TEST_SLOWDOWN};
+	struct ping ping = {.rounds = TEST_ROUNDS(30000)};
 	pthread_t thread;
 	int lost = 0;
 

@@ -149,7 +149,7 @@ every_item_arrives_once(void **state)
 
 	(void)state;
 	for (size_t c = 0; c < 3; c++) {
-		struct stress s = { .per_producer = 30000 / TEST_SLOWDOWN };
+		struct stress s = { .per_producer = TEST_ROUNDS(30000) };
 		struct producer producers[PRODUCERS];
 		pthread_t threads[PRODUCERS + CONSUMERS];
 
@@ -283,7 +283,7 @@ queue_with_items_is_never_said_to_be_empty(void **state)
 	assert_true(mia_queue_push(&j.queue, &items[0]));
 	assert_true(mia_queue_push(&j.queue, &items[1]));
 	pthread_create(&thread, NULL, juggle_run, &j);
-	for (int i = 0; i < 3000000 / TEST_SLOWDOWN; i++)
+	for (int i = 0; i < TEST_ROUNDS(3000000); i++)
 		empty += mia_queue_is_empty(&j.queue);
 	atomic_store(&j.stop, true);
 	pthread_join(thread, NULL);

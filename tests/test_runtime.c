@@ -655,7 +655,7 @@ storm_run(void *arg)
 
 	while (sem_wait(&storm->start) != 0)
 		continue;
-	for (int i = 0; i < 100000 / TEST_SLOWDOWN; i++)
+	for (int i = 0; i < TEST_ROUNDS(100000); i++)
 		FUTURE_WAKER_WAKE(&storm->waker);
 	atomic_store_explicit(&storm->done, true, memory_order_relaxed);
 	FUTURE_WAKER_WAKE(&storm->waker);
@@ -910,7 +910,7 @@ batch_run(void *arg)
 	struct event_future f[BATCH];
 	struct future *futs[BATCH];
 
-	for (int round = 0; round < 400 / TEST_SLOWDOWN; round++) {
+	for (int round = 0; round < TEST_ROUNDS(400); round++) {
 		struct ender ender = { events, test_random(&batch->seed) };
 		pthread_t thread;
 
@@ -1003,7 +1003,7 @@ static void
 no_wake_is_lost_between_two_sleepers(void **state)
 {
 	struct pong p = { .runtime = runtime_new(),
-		.rounds = 20000 / TEST_SLOWDOWN };
+		.rounds = TEST_ROUNDS(20000) };
 	pthread_t thread;
 
 	(void)state;

@@ -23,6 +23,11 @@
 #ifndef VALGRIND_ATOMICS_H
 #define VALGRIND_ATOMICS_H 1
 
+/* Comes before what a file says of the system's headers. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
