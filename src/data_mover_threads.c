@@ -58,8 +58,14 @@
  */
 #define REPLACED_WAIT_NS UINT64_C(200000000)
 
-/* CPU pauses before a loop that waits for another thread yields to it. */
+/*
+ * CPU pauses before a loop that waits for another thread yields to it, and the
+ * times that it yields before it sleeps: a thread of real-time priority yields
+ * to none of the others, and the one it waits for may need its CPU.
+ */
 #define SPINS 128
+#define YIELDS 64
+#define NAP_NS UINT64_C(50000)
 
 /* Operations that wait for a worker of the default mover. */
 #define DEFAULT_QUEUE 128
@@ -124,12 +130,15 @@ struct data_mover_threads {
 static void
 pause_or_yield(unsigned *spins)
 {
-	if (*spins < SPINS) {
-		++*spins;
-		future_cpu_pause_impl();
-	} else {
-		sched_yield();
+	if (*spins >= SPINS + YIELDS) {
+		mia_sleep(NAP_NS);
+		return;
 	}
+
+	if (++*spins <= SPINS)
+		future_cpu_pause_impl();
+	else
+		sched_yield();
 }
 
 /*

@@ -34,6 +34,19 @@ mia_clock_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+void
+mia_sleep(uint64_t ns)
+{
+	const int saved_errno = errno;
+	const struct timespec ts = {
+		.tv_sec = (time_t)(ns / 1000000000u),
+		.tv_nsec = (long)(ns % 1000000000u),
+	};
+
+	(void)nanosleep(&ts, NULL);
+	errno = saved_errno;
+}
+
 size_t
 mia_usable_cpus(void)
 {

@@ -39,6 +39,9 @@ mia_restore_errno(int saved_errno)
  */
 uint64_t mia_clock_ns(void);
 
+/* Sleeps for about so long; keeps errno. A signal may end it. */
+void mia_sleep(uint64_t ns);
+
 /* CPUs that the calling thread may run on, from 1. Does not keep errno. */
 size_t mia_usable_cpus(void);
 

@@ -26,6 +26,13 @@ mia_clock_ns(void)
 	return count / hz * NS_PER_S + count % hz * NS_PER_S / hz;
 }
 
+/* In milliseconds, and one at least. */
+void
+mia_sleep(uint64_t ns)
+{
+	Sleep((DWORD)((ns + NS_PER_MS - 1) / NS_PER_MS));
+}
+
 /*
  * Of the process: a thread's own mask cannot be read without changing it. The
  * mask is 0 if there are so many CPUs that Windows has put them in groups.

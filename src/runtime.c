@@ -748,9 +748,10 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 			if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
 				nleft++;
 
-		/* Nothing to sleep on: yield, however long it takes. */
-		if (nleft > 0 && backoff_pause(&backoff) > 0)
-			sched_yield();
+		const uint64_t nap_ns = nleft > 0 ? backoff_pause(&backoff) : 0;
+
+		if (nap_ns > 0)
+			mia_sleep(nap_ns);
 	} while (nleft > 0);
 }
 

@@ -636,6 +636,61 @@ one_cpu_and_changing_ones_are_enough(void **state)
 	deadline(0);
 }
 
+/*
+ * A thread of real-time priority waits on the only CPU, which a worker of the
+ * usual one needs to return from the wake-up. The kernel takes the CPU from
+ * the first for 0.05 s of each second, so that a wait would end after one.
+ */
+static void
+real_time_waiter_leaves_the_worker_its_cpu(void **state)
+{
+	enum { SIZE_COPIED = 65536 };
+	static char src[SIZE_COPIED], dst[SIZE_COPIED];
+	const struct sched_param real_time = {.sched_priority = 1}, usual = {0};
+	cpu_set_t all, one;
+	int cpu = 0;
+
+	(void)state;
+	deadline(60);
+	if (sched_getaffinity(0, sizeof(all), &all) != 0)
+		skip();
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+
+	struct runtime *runtime = runtime_new();
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(1, 8, FUTURE_NOTIFIER_WAKER);
+
+	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &real_time) ==
+		0) {
+		const uint64_t start = test_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+		for (int i = 0; i < TEST_ROUNDS(200); i++) {
+			struct vdm_operation_future f =
+				vdm_memcpy(data_mover_threads_get_vdm(dmt), dst,
+					src, SIZE_COPIED, 0);
+
+			runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+		}
+
+		const uint64_t used =
+			test_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+
+		pthread_setschedparam(pthread_self(), SCHED_OTHER, &usual);
+		printf("waiter's CPU: %.1f ms\n", (double)used / MS);
+		assert_true(used < 500 * MS);
+	} else {
+		printf("left out: real-time priority is not allowed\n");
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+	data_mover_threads_delete(dmt);
+	runtime_delete(runtime);
+	deadline(0);
+}
+
 static int
 count_threads(void)
 {
@@ -887,6 +942,7 @@ main(void)
 		cmocka_unit_test(storm_of_interrupting_signals_loses_nothing),
 		cmocka_unit_test(storm_of_restarting_signals_loses_nothing),
 		cmocka_unit_test(one_cpu_and_changing_ones_are_enough),
+		cmocka_unit_test(real_time_waiter_leaves_the_worker_its_cpu),
 		cmocka_unit_test(limit_of_threads_is_eagain),
 		cmocka_unit_test(limit_of_memory_is_out_of_memory),
 		cmocka_unit_test(filtered_system_calls_lose_nothing),
