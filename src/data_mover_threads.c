@@ -112,7 +112,7 @@ struct data_mover_threads {
 
 	struct mia_queue queue;
 
-	mia_mutex share_lock;
+	mia_mutex share_lock; /* that, and the setters of functions */
 	struct threads_operation *shared; /* under share_lock */
 	atomic_size_t nshared;
 
@@ -458,8 +458,8 @@ struct custom {
 };
 
 /*
- * Relaxed: a function that the program may call needs nothing that was
- * published with its address.
+ * Acquire: pairs with the release of the setters; what a thread did before it
+ * set a function happens before the function is called.
  */
 static struct custom
 custom_of(struct data_mover_threads *dmt, enum vdm_operation_type type)
@@ -468,13 +468,13 @@ custom_of(struct data_mover_threads *dmt, enum vdm_operation_type type)
 
 	if (type == VDM_OPERATION_MEMCPY)
 		custom.move = atomic_load_explicit(
-			&dmt->memcpy_fn, memory_order_relaxed);
+			&dmt->memcpy_fn, memory_order_acquire);
 	else if (type == VDM_OPERATION_MEMMOVE)
 		custom.move = atomic_load_explicit(
-			&dmt->memmove_fn, memory_order_relaxed);
+			&dmt->memmove_fn, memory_order_acquire);
 	else if (type == VDM_OPERATION_MEMSET)
 		custom.set = atomic_load_explicit(
-			&dmt->memset_fn, memory_order_relaxed);
+			&dmt->memset_fn, memory_order_acquire);
 
 	return custom;
 }
@@ -936,7 +936,7 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 		return 0;
 	}
 
-	/* Relaxed: as in custom_of(). */
+	/* Relaxed: see set_inline_max(). */
 	if ((n != NULL && n->padding != FUTURE_NOTIFIER_INLINE_) ||
 		operation->type > VDM_OPERATION_FLUSH ||
 		size_of(operation) >
@@ -1031,7 +1031,8 @@ fini(struct data_mover_threads *dmt)
 
 /*
  * A poll does nothing but empty operations itself if a worker has to call a
- * function for them. Relaxed stores: see custom_of().
+ * function for them. Under share_lock, so that it goes with the function; or
+ * nobody else has the mover yet. Relaxed: a worker looks at the function.
  */
 static void
 set_inline_max(struct data_mover_threads *dmt, enum vdm_operation_type type,
@@ -1107,27 +1108,36 @@ void
 data_mover_threads_set_memcpy_fn(
 	struct data_mover_threads *dmt, memcpy_fn dmt_memcpy)
 {
+	mia_mutex_lock(&dmt->share_lock);
+	/* Release: see custom_of(). */
 	atomic_store_explicit(
-		&dmt->memcpy_fn, dmt_memcpy, memory_order_relaxed);
+		&dmt->memcpy_fn, dmt_memcpy, memory_order_release);
 	set_inline_max(dmt, VDM_OPERATION_MEMCPY, dmt_memcpy == NULL);
+	mia_mutex_unlock(&dmt->share_lock);
 }
 
 void
 data_mover_threads_set_memmove_fn(
 	struct data_mover_threads *dmt, memmove_fn dmt_memmove)
 {
+	mia_mutex_lock(&dmt->share_lock);
+	/* Release: see custom_of(). */
 	atomic_store_explicit(
-		&dmt->memmove_fn, dmt_memmove, memory_order_relaxed);
+		&dmt->memmove_fn, dmt_memmove, memory_order_release);
 	set_inline_max(dmt, VDM_OPERATION_MEMMOVE, dmt_memmove == NULL);
+	mia_mutex_unlock(&dmt->share_lock);
 }
 
 void
 data_mover_threads_set_memset_fn(
 	struct data_mover_threads *dmt, memset_fn dmt_memset)
 {
+	mia_mutex_lock(&dmt->share_lock);
+	/* Release: see custom_of(). */
 	atomic_store_explicit(
-		&dmt->memset_fn, dmt_memset, memory_order_relaxed);
+		&dmt->memset_fn, dmt_memset, memory_order_release);
 	set_inline_max(dmt, VDM_OPERATION_MEMSET, dmt_memset == NULL);
+	mia_mutex_unlock(&dmt->share_lock);
 }
 
 int

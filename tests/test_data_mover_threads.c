@@ -569,6 +569,61 @@ note_name(void *str, int c, size_t n, unsigned flags)
 	return memset(str, c, n);
 }
 
+/*
+ * What a thread prepares for its function, and then sets, is there when a
+ * worker calls that for another thread. ThreadSanitizer sees whether it must.
+ */
+static memcpy_fn prepared;
+static atomic_int prepared_calls;
+static atomic_bool enough;
+
+static void *
+prepared_memcpy(void *dst, const void *src, size_t n, unsigned flags)
+{
+	atomic_fetch_add_explicit(&prepared_calls, 1, memory_order_relaxed);
+	return prepared(dst, src, n, flags);
+}
+
+static void *
+copy_until_enough(void *arg)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+
+	while (!atomic_load_explicit(&enough, memory_order_relaxed)) {
+		struct vdm_operation_future f =
+			vdm_memcpy(arg, dst, src, HANDED_OVER, 0);
+
+		FUTURE_BUSY_POLL(&f);
+	}
+	return NULL;
+}
+
+static void
+function_finds_what_was_prepared_for_it(void **state)
+{
+	(void)state;
+	for (int i = 0; i < TEST_ROUNDS(50); i++) {
+		struct data_mover_threads *dmt = mover_new(1, 8);
+		pthread_t thread;
+
+		prepared = NULL;
+		atomic_store(&enough, false);
+		atomic_store(&prepared_calls, 0);
+		assert_int_equal(
+			pthread_create(&thread, NULL, copy_until_enough,
+				data_mover_threads_get_vdm(dmt)),
+			0);
+		prepared = plain_memcpy;
+		data_mover_threads_set_memcpy_fn(dmt, prepared_memcpy);
+		while (atomic_load_explicit(
+			       &prepared_calls, memory_order_relaxed) == 0)
+			sched_yield();
+		atomic_store(&enough, true);
+		pthread_join(thread, NULL);
+		data_mover_threads_delete(dmt);
+	}
+}
+
 static void
 workers_have_a_name(void **state)
 {
@@ -926,6 +981,7 @@ main(void)
 		cmocka_unit_test(full_queue_says_not_now_and_loses_nothing),
 		cmocka_unit_test(runtime_over_100000_futures),
 		cmocka_unit_test(custom_functions_are_called_on_a_worker),
+		cmocka_unit_test(function_finds_what_was_prepared_for_it),
 		cmocka_unit_test(workers_have_a_name),
 		cmocka_unit_test(workers_take_no_signals),
 		cmocka_unit_test(idle_mover_uses_no_cpu),

@@ -87,7 +87,8 @@ struct vdm *data_mover_threads_get_vdm(struct data_mover_threads *dmt);
  * ask for durability, the range is flushed after the function has returned.
  *
  * Threads  safe while others use the mover; operations that are not complete
- *          use the old function or the new one
+ *          use the old function or the new one; what a thread did before it
+ *          set a function happens before any call of that
  */
 void data_mover_threads_set_memcpy_fn(
 	struct data_mover_threads *dmt, memcpy_fn dmt_memcpy);
