@@ -1002,6 +1002,9 @@ init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
 	}
 
 	mia_operation_pool_init(&dmt->pool, OPERATION_SIZE, NULL);
+	/* Who watches the word of a chain's operation may not know its end. */
+	dmt->pool.keeps_slabs =
+		dmt->desired_notifier == FUTURE_NOTIFIER_POLLER;
 	atomic_init(&dmt->awake, nthreads * SEARCHING);
 	dmt->nworkers = nthreads;
 	dmt->spins = mia_usable_cpus() > 1;

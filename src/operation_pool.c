@@ -17,7 +17,8 @@
  *
  * The common path, get and put, works on the thread's cache and nothing else.
  * An empty cache takes CACHE_BATCH slots from the pool; a full one gives as
- * many back. A slab that is free altogether is freed, except a pool's last.
+ * many back. A slab that is free altogether is freed, except a pool's last, and
+ * those of a pool that keeps them.
  *
  * Everything but the caches' content is under one lock for all pools. It is
  * entered once in CACHE_BATCH operations, is never held while memory is
@@ -198,7 +199,7 @@ return_slot(struct slot *slot, struct mia_operation_slab **garbage)
 		list_remove(&pool->full, slab);
 		list_push(&pool->partial, slab);
 	}
-	if (slab->nfree == pool->slots_per_slab &&
+	if (slab->nfree == pool->slots_per_slab && !pool->keeps_slabs &&
 		(slab->prev != NULL || slab->next != NULL)) {
 		list_remove(&pool->partial, slab);
 		pool->nslabs--;

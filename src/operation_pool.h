@@ -16,6 +16,7 @@
 #define LIBMINIASYNC_OPERATION_POOL_H 1
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ struct mia_operation_pool {
 	size_t slot_size;
 	void (*end)(void *slot); /* may be NULL */
 	uint32_t slots_per_slab;
+	bool keeps_slabs; /* set after init: what is put back stays readable */
 
 	/* Under the lock. */
 	struct mia_operation_slab *partial;

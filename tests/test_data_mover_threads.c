@@ -335,6 +335,43 @@ no_word_comes_twice(void **state)
 	data_mover_threads_delete(dmt);
 }
 
+/*
+ * Who watches a chain may have the word of an operation that another poll of
+ * the chain has ended; AddressSanitizer sees whether its memory is still there.
+ */
+static void
+words_stay_readable_until_the_mover_is_deleted(void **state)
+{
+	enum { N = 2000 };
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	static struct vdm_operation_future f[N];
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(1, 4, FUTURE_NOTIFIER_POLLER);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+	uint64_t *words[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		struct future_notifier n = { .waker = { NULL, NULL } };
+
+		f[i] = vdm_memcpy(vdm, dst, src, HANDED_OVER, 0);
+		while (future_poll(FUTURE_AS_RUNNABLE(&f[i]), &n) ==
+			FUTURE_STATE_IDLE)
+			sched_yield();
+		words[i] = n.notifier_used == FUTURE_NOTIFIER_POLLER
+			? n.poller.ptr_to_monitor
+			: NULL;
+	}
+	for (int i = 0; i < N; i++)
+		FUTURE_BUSY_POLL(&f[i]);
+	for (int i = 0; i < N; i++)
+		if (words[i] != NULL)
+			assert_true(
+				__atomic_load_n(words[i], __ATOMIC_RELAXED) !=
+				UINT64_MAX);
+	data_mover_threads_delete(dmt);
+}
+
 /* The notifier of the last poll that brought one is the one that counts. */
 static void
 last_notifier_counts(void **state)
@@ -977,6 +1014,7 @@ main(void)
 		cmocka_unit_test(small_operations_are_done_by_the_poll),
 		cmocka_unit_test(notifiers_of_the_other_kinds),
 		cmocka_unit_test(no_word_comes_twice),
+		cmocka_unit_test(words_stay_readable_until_the_mover_is_deleted),
 		cmocka_unit_test(last_notifier_counts),
 		cmocka_unit_test(full_queue_says_not_now_and_loses_nothing),
 		cmocka_unit_test(runtime_over_100000_futures),
