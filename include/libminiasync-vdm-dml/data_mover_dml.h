@@ -58,8 +58,8 @@ struct data_mover_dml *data_mover_dml_new(enum data_mover_dml_type type);
 /*
  * The mover's struct vdm, which lives as long as the mover. It advertises
  * VDM_F_MEM_DURABLE and VDM_F_NO_CACHE_HINT. Its futures have the property
- * FUTURE_PROPERTY_ASYNC. At most 4,194,304 operations can be pending; each
- * takes about half a KiB until it is complete.
+ * FUTURE_PROPERTY_ASYNC. 4,194,304 operations can be pending, a few more
+ * if several threads use it; each takes about half a KiB until it is complete.
  */
 struct vdm *data_mover_dml_get_vdm(struct data_mover_dml *dmd);
 

@@ -3,8 +3,9 @@
 /*
  * data_mover_sync.h -- the synchronous mover: the first poll does the work
  *
- * At most 4,194,304 operations can be pending on one mover; creating more
- * gives futures that are complete with VDM_ERROR_OUT_OF_MEMORY.
+ * 4,194,304 operations can be pending on one mover, a few more if several
+ * threads use it; creating more gives futures that are complete with
+ * VDM_ERROR_OUT_OF_MEMORY.
  */
 
 #ifndef LIBMINIASYNC_DATA_MOVER_SYNC_H

@@ -24,8 +24,9 @@
  * do. After fork() the child has no workers: it may make movers of its own,
  * and must neither use nor delete those of its parent.
  *
- * At most 4,194,304 operations can be pending on one mover; creating more
- * gives futures that are complete with VDM_ERROR_OUT_OF_MEMORY.
+ * 4,194,304 operations can be pending on one mover, a few more if several
+ * threads use it; creating more gives futures that are complete with
+ * VDM_ERROR_OUT_OF_MEMORY.
  */
 
 #ifndef LIBMINIASYNC_DATA_MOVER_THREADS_H
