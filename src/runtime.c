@@ -14,7 +14,8 @@
  *           are hot, and a few of those that were refused
  *   hot     cannot wake us (NONE), or has a word to look at (POLLER), or was
  *           woken a moment ago and may be about to complete
- *   refused could not start (IDLE, NONE): its mover has no room now
+ *   refused could not start (IDLE, NONE), or is a chain whose entry could not:
+ *           its mover has no room now
  *
  * While something is hot or refused the thread stays up for a time, pausing
  * longer and longer; then it sleeps between passes. When nothing is, it sleeps
@@ -319,11 +320,20 @@ has_word(const struct waiter *waiter)
 		waiter->fut->context.state != FUTURE_STATE_COMPLETE;
 }
 
+static bool
+is_refused(const struct waiter *waiter)
+{
+	return waiter->notifier.notifier_used == FUTURE_NOTIFIER_NONE &&
+		(waiter->fut->context.state == FUTURE_STATE_IDLE ||
+			waiter->notifier.padding == FUTURE_NOTIFIER_REFUSED_);
+}
+
 /* Returns true if the future got further: it started, or is complete. */
 static bool
 poll_waiter(struct wait *wait, struct waiter *waiter)
 {
 	const enum future_state state = waiter->fut->context.state;
+	const bool was_refused = is_refused(waiter);
 
 	if (waiter->linger > 0)
 		waiter->linger--;
@@ -341,6 +351,7 @@ poll_waiter(struct wait *wait, struct waiter *waiter)
 			waiter->word = monitored_word(word);
 		}
 
+		waiter->notifier.padding = FUTURE_NOTIFIER_INLINE_;
 		if (future_poll(waiter->fut, &waiter->notifier) ==
 			FUTURE_STATE_COMPLETE) {
 			waiter->fut = NULL;
@@ -349,11 +360,12 @@ poll_waiter(struct wait *wait, struct waiter *waiter)
 		}
 		if (!has_word(waiter) ||
 			waiter->notifier.poller.ptr_to_monitor == word)
-			return waiter->fut->context.state != state;
+			return waiter->fut->context.state != state ||
+				(was_refused && !is_refused(waiter));
 	}
 
 	waiter->linger = 1;
-	return waiter->fut->context.state != state;
+	return waiter->fut->context.state != state || was_refused;
 }
 
 static bool
@@ -363,13 +375,6 @@ is_hot(const struct waiter *waiter)
 		(waiter->linger > 0 ||
 			waiter->notifier.notifier_used !=
 				FUTURE_NOTIFIER_WAKER);
-}
-
-static bool
-is_refused(const struct waiter *waiter)
-{
-	return waiter->notifier.notifier_used == FUTURE_NOTIFIER_NONE &&
-		waiter->fut->context.state == FUTURE_STATE_IDLE;
 }
 
 /*
@@ -711,7 +716,7 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 		waiter->notifier.waker.wake = wake;
 		waiter->notifier.poller.ptr_to_monitor = NULL;
 		waiter->notifier.notifier_used = FUTURE_NOTIFIER_NONE;
-		waiter->notifier.padding = FUTURE_NOTIFIER_INLINE_;
+		waiter->notifier.padding = 0;
 		waiter->fut = futs[i];
 		waiter->linger = 0;
 		wait->nleft++;

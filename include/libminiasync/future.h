@@ -105,6 +105,12 @@ struct future_notifier {
  */
 #define FUTURE_NOTIFIER_INLINE_ UINT32_C(0x6d696e6c)
 
+/*
+ * Private: what a chain makes of that if its entry could not start. A chain is
+ * RUNNING all the same, and its owner may wait longer before the next poll.
+ */
+#define FUTURE_NOTIFIER_REFUSED_ UINT32_C(0x72656675)
+
 enum future_property {
 	/* Progress is made between polls, by a thread or a device. */
 	FUTURE_PROPERTY_ASYNC = 0,
@@ -491,9 +497,15 @@ async_chain_impl(struct future_context *chain,
 	while (entry != NULL) {
 		future_chain_entry_prepare_impl(entry, chain);
 
-		if (future_poll(&entry->future, notifier) !=
-			FUTURE_STATE_COMPLETE)
+		const enum future_state state =
+			future_poll(&entry->future, notifier);
+
+		if (state != FUTURE_STATE_COMPLETE) {
+			if (state == FUTURE_STATE_IDLE && notifier != NULL &&
+				notifier->padding == FUTURE_NOTIFIER_INLINE_)
+				notifier->padding = FUTURE_NOTIFIER_REFUSED_;
 			return FUTURE_STATE_RUNNING;
+		}
 
 		struct future_chain_entry *next =
 			future_chain_next_impl(chain, entry);
