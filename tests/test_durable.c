@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_durable.c -- which cache lines the movers write back, and when
+ *
+ * memory.c is part of this program, which gives it a function for lines of its
+ * own: it records them, and looks whether the data is there by then. So it says
+ * nothing of the CPU's instructions; test_memory runs those. That a fence
+ * follows cannot be seen.
+ */
+
+#include "../src/memory.c"
+
+#include "test.h"
+
+#include <stdatomic.h>
+
+#include "libminiasync/data_mover_sync.h"
+#include "libminiasync/data_mover_threads.h"
+
+#define BIG ((size_t)2097152 + 4096) /* workers share it */
+#define ARENA (BIG + 4096)
+#define MAX_LINE 4096
+
+static _Alignas(MAX_LINE) unsigned char dst[ARENA];
+static unsigned char src[ARENA];
+
+/*
+ * What is written, and the lines of dst that were written back when all of it
+ * was there. Workers that share an operation may write back the line where
+ * their chunks meet before it is; the last of them does it again.
+ */
+static struct {
+	uintptr_t first; /* address */
+	size_t n;
+	unsigned char value;
+} range;
+static atomic_bool written_back[ARENA / 4], touched[ARENA / 4];
+static atomic_int outside;
+
+static void
+record(const void *address)
+{
+	const size_t line = cache_line_size();
+	const uintptr_t at = (uintptr_t)address & ~(line - 1);
+	const size_t number = (at - (uintptr_t)dst) / line;
+
+	if (at + line <= range.first || at >= range.first + range.n) {
+		atomic_fetch_add(&outside, 1);
+		return;
+	}
+	atomic_store(&touched[number], true);
+	for (uintptr_t i = at; i < at + line; i++)
+		if (i >= range.first && i < range.first + range.n &&
+			*(volatile unsigned char *)i != range.value)
+			return;
+	atomic_store(&written_back[number], true);
+}
+
+static void *
+plain_memcpy(void *to, const void *from, size_t n, unsigned flags)
+{
+	(void)flags;
+	return memcpy(to, from, n);
+}
+
+static void *
+plain_memset(void *to, int c, size_t n, unsigned flags)
+{
+	(void)flags;
+	return memset(to, c, n);
+}
+
+/* Lines that have stores past the caches, which are not written back. */
+static bool
+may_be_streamed(uintptr_t line, uint64_t flags)
+{
+#if defined(__x86_64__)
+	return (flags & VDM_F_NO_CACHE_HINT) && line >= range.first &&
+		line + cache_line_size() <= range.first + range.n;
+#else
+	(void)line;
+	(void)flags;
+	return false;
+#endif
+}
+
+static void
+one(struct vdm *vdm, enum vdm_operation_type type, size_t at, size_t n,
+	uint64_t flags)
+{
+	const size_t line = cache_line_size();
+	const bool durable =
+		type == VDM_OPERATION_FLUSH || (flags & VDM_F_MEM_DURABLE);
+	struct vdm_operation_future f;
+
+	range.first = (uintptr_t)dst + at;
+	range.n = n;
+	range.value++;
+	memset(src, range.value, n);
+	memset((void *)written_back, 0, sizeof(written_back));
+	memset((void *)touched, 0, sizeof(touched));
+	switch (type) {
+	case VDM_OPERATION_MEMCPY:
+		f = vdm_memcpy(vdm, dst + at, src, n, flags);
+		break;
+	case VDM_OPERATION_MEMMOVE:
+		f = vdm_memmove(vdm, dst + at, src, n, flags);
+		break;
+	case VDM_OPERATION_MEMSET:
+		f = vdm_memset(vdm, dst + at, range.value, n, flags);
+		break;
+	default:
+		memset(dst + at, range.value, n);
+		f = vdm_flush(vdm, dst + at, n, flags);
+		break;
+	}
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	assert_int_equal(outside, 0);
+	for (size_t i = 0; i < ARENA / line; i++) {
+		const uintptr_t address = (uintptr_t)dst + i * line;
+		const bool is_written = address + line > range.first &&
+			address < range.first + n;
+
+		if ((!durable && touched[i]) ||
+			(durable && is_written && !written_back[i] &&
+				!may_be_streamed(address, flags)))
+			fail_msg("type %d, at %zu, n %zu, flags %u: line %zu "
+				 "is %swritten back",
+				(int)type, at, n, (unsigned)flags, i,
+				durable ? "not " : "");
+	}
+}
+
+static void
+all(struct vdm *vdm)
+{
+	static const size_t sizes[] = {1, 63, 64, 65, 200, 20000, BIG};
+
+	for (int type = VDM_OPERATION_MEMCPY; type <= VDM_OPERATION_FLUSH;
+		type++)
+		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+			for (size_t at = 64; at < 256; at += 61)
+				for (uint64_t flags = 0; flags <= 3; flags++)
+					if (type != VDM_OPERATION_FLUSH ||
+						flags == 0)
+						one(vdm,
+							(enum vdm_operation_type)
+								type,
+							at, sizes[s], flags);
+}
+
+static void
+synchronous_mover_writes_back_what_it_wrote(void **state)
+{
+	struct data_mover_sync *dms = data_mover_sync_new();
+
+	(void)state;
+	all(data_mover_sync_get_vdm(dms));
+	data_mover_sync_delete(dms);
+}
+
+static void
+threads_mover_writes_back_what_it_wrote(void **state)
+{
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(3, 8, FUTURE_NOTIFIER_WAKER);
+
+	(void)state;
+	all(data_mover_threads_get_vdm(dmt));
+
+	/* The mover does that for a function of the program's, too. */
+	data_mover_threads_set_memcpy_fn(dmt, plain_memcpy);
+	data_mover_threads_set_memmove_fn(dmt, plain_memcpy);
+	data_mover_threads_set_memset_fn(dmt, plain_memset);
+	all(data_mover_threads_get_vdm(dmt));
+	data_mover_threads_delete(dmt);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(synchronous_mover_writes_back_what_it_wrote),
+		cmocka_unit_test(threads_mover_writes_back_what_it_wrote),
+	};
+
+	/* The way itself does not matter, but that there is one. */
+	atomic_store(&best_line, record);
+	atomic_store(&best_kind, MIA_WRITEBACK_CLFLUSH);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
