@@ -14,6 +14,11 @@
 #include "libminiasync/runtime.h"
 #include "system.h"
 
+/*
+ * Two programs: one has the runtime as it is; the other (NET_MIN_NS) has it
+ * with a safety net that comes after 30 s, and does the tests of lost wakes.
+ */
+
 #define MS UINT64_C(1000000)
 
 /*
@@ -99,8 +104,9 @@ static void *
 finisher_run(void *arg)
 {
 	struct finisher *f = arg;
-	const struct timespec delay = { .tv_sec = 0,
-		.tv_nsec = (long)f->delay_ns };
+	const struct timespec delay = {
+		.tv_sec = (time_t)(f->delay_ns / 1000000000u),
+		.tv_nsec = (long)(f->delay_ns % 1000000000u) };
 
 	nanosleep(&delay, NULL);
 	if (f->wakes_first)
@@ -176,6 +182,9 @@ futures_that_never_wake_are_found(void **state)
 	/* It wakes too early. */
 	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 5 * MS, false, true, &cpu,
 			    &polls) < 1000 * MS);
+	/* However long it takes: the net is cast every 64 ms. */
+	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 1100 * MS, false, false,
+			    &cpu, &polls) < 1800 * MS);
 }
 
 static void
@@ -839,9 +848,15 @@ duplicates_finish_with_the_first_wake(void **state)
 
 	(void)state;
 	pthread_create(&thread, NULL, finisher_run, &finisher);
+
+	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
 	runtime_wait_multiple(runtime, futs, 3);
+
+	const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
+
 	/* The first, after 4, 12 and 28 ms, and a few after the wake. */
-	assert_true(e.polls < 10);
+	assert_true(e.polls < 10 + ns / (64 * MS));
 	pthread_join(thread, NULL);
 	runtime_delete(runtime);
 	pthread_mutex_destroy(&e.lock);
@@ -882,9 +897,10 @@ future_started_before_finishes(void **state)
 
 /*
  * Stress: threads on one runtime wait for batches that a few finishers end in
- * random order, waking before, after, twice, or late. A lost wake shows as a
- * time: the safety net would let every batch end, 64 ms late.
+ * random order, waking before, after, twice, or late. A lost wake is seen where
+ * the safety net comes late.
  */
+#define LOST_NS (10000 * MS)
 #define WAITERS 4
 #define BATCH 50
 
@@ -957,7 +973,7 @@ batch_run(void *arg)
 }
 
 static void
-stress_of_several_threads_on_one_runtime(void **state)
+no_wake_is_lost_by_several_threads(void **state)
 {
 	struct runtime *runtime = runtime_new();
 	struct batch batches[WAITERS];
@@ -973,18 +989,20 @@ stress_of_several_threads_on_one_runtime(void **state)
 		pthread_join(threads[i], NULL);
 		printf("slowest batch: %llu us\n",
 			(unsigned long long)batches[i].slowest_ns / 1000);
+		assert_true(batches[i].slowest_ns < LOST_NS);
 	}
 	runtime_delete(runtime);
 }
 
 /*
  * Two threads hand a token back and forth, each waiting in the runtime for
- * the other's wake. With the safety net alone a round would take 1 ms or more.
+ * the other's wake.
  */
 struct pong {
 	struct event events[2];
 	struct runtime *runtime;
 	int rounds;
+	uint64_t slowest_ns;
 };
 
 static void
@@ -1029,17 +1047,24 @@ no_wake_is_lost_between_two_sleepers(void **state)
 
 	pthread_create(&thread, NULL, pong_run, &p);
 
-	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+	const uint64_t begin = test_clock_ns(CLOCK_MONOTONIC);
 
-	for (int i = 0; i < p.rounds; i++)
+	for (int i = 0; i < p.rounds && p.slowest_ns < LOST_NS; i++) {
+		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
 		pong_round(&p, 0, true);
 
-	const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
+		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
 
+		if (ns > p.slowest_ns)
+			p.slowest_ns = ns;
+	}
+	printf("round trip: %llu ns, the slowest %llu us\n",
+		(unsigned long long)(test_clock_ns(CLOCK_MONOTONIC) - begin) /
+			(unsigned long long)p.rounds,
+		(unsigned long long)p.slowest_ns / 1000);
+	assert_true(p.slowest_ns < LOST_NS);
 	pthread_join(thread, NULL);
-	printf("round trip: %llu ns\n", (unsigned long long)ns /
-			(unsigned long long)p.rounds);
-	assert_true(ns / (uint64_t)p.rounds < MS / 2 * TEST_SLOWDOWN);
 	runtime_delete(p.runtime);
 }
 
@@ -1072,9 +1097,12 @@ main(void)
 			complete_none_twice_and_null_property_are_fine),
 		cmocka_unit_test(duplicates_finish_with_the_first_wake),
 		cmocka_unit_test(future_started_before_finishes),
-		cmocka_unit_test(stress_of_several_threads_on_one_runtime),
+		cmocka_unit_test(no_wake_is_lost_by_several_threads),
 		cmocka_unit_test(no_wake_is_lost_between_two_sleepers),
 	};
 
+#ifdef NET_MIN_NS
+	cmocka_set_test_filter("no_wake_is_lost_*");
+#endif
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
