@@ -145,7 +145,7 @@ stage_new(size_t region_size)
 		abort();
 	stage->region_size = region_size;
 	for (int kind = 0; kind < KINDS; kind++)
-		stage->movers[kind] = mover_new((enum kind)kind, 5);
+		stage->movers[kind] = mover_new((enum kind)kind, 165);
 	return stage;
 }
 

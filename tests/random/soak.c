@@ -247,6 +247,10 @@ main(int argc, char *argv[])
 			seen.misuses, seen.inits, seen.finalizes);
 		failed = 1;
 	}
+	if (total.steps >= 1000 && (total.wakes == 0 || total.waits == 0)) {
+		printf("WRONG: nothing woke, or nobody waited\n");
+		failed = 1;
+	}
 	printf("%.0f s: %llu steps, %llu operations, %.1f GiB compared, "
 	       "%llu chains, %llu waits, %llu wakes\n"
 	       "%llu bad inputs, %llu futures dropped, %zu faults of a "
