@@ -966,5 +966,6 @@ main(void)
 	failed += run_contract("dml auto, no device", DATA_MOVER_DML_AUTO);
 	void *nothing = NULL;
 
-	return failed + teardown(&nothing);
+	failed += teardown(&nothing);
+	return failed != 0;
 }

@@ -101,5 +101,5 @@ main(void)
 		failed += contract_run(&mover);
 	}
 
-	return failed;
+	return failed != 0;
 }

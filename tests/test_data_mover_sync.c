@@ -125,6 +125,8 @@ main(void)
 		cmocka_unit_test(bound_on_pending_operations),
 	};
 
-	return contract_run(&sync_mover) +
+	const int failed = contract_run(&sync_mover) +
 		cmocka_run_group_tests(tests, NULL, NULL);
+
+	return failed != 0;
 }

@@ -1033,5 +1033,8 @@ main(void)
 	};
 
 	sem_init(&gate, 0, 0);
-	return contract() + cmocka_run_group_tests(tests, NULL, NULL);
+	const int failed =
+		contract() + cmocka_run_group_tests(tests, NULL, NULL);
+
+	return failed != 0;
 }
