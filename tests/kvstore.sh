@@ -330,9 +330,16 @@ enough() {
 if grep -q -e __asan_init -e __tsan_init -e MIA_TEST_EMULATED "$kvstore"; then
 	echo "a sanitizer or valgrind: the end of memory is not tested"
 else
+	less=0
 	memory=16384
 	until enough $memory || [ $memory -gt 100000000 ]; do
+		less=$memory
 		memory=$((memory + memory / 4))
+	done
+	# To 10 MB, as a step may be more than all the values take.
+	while [ $((memory - less)) -gt 10000 ]; do
+		middle=$(((less + memory) / 2))
+		if enough $middle; then memory=$middle; else less=$middle; fi
 	done
 	memory=$((memory + 100000))
 	awk 'BEGIN {
