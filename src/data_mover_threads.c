@@ -27,6 +27,7 @@
 #include "operation_pool.h"
 #include "platform.h"
 #include "queue.h"
+#include "yields.h"
 
 /*
  * Bytes. Up to INLINE_MAX a poll does the work itself; from SHARE_MIN on idle
@@ -98,6 +99,7 @@ struct worker {
 	struct data_mover_threads *dmt;
 	size_t number;
 	pthread_t thread;
+	struct mia_yields yields;
 };
 
 struct data_mover_threads {
@@ -745,8 +747,9 @@ is_only_searcher(struct data_mover_threads *dmt)
 
 /* Looks for work, for a time if nobody else does. NULL: there is none. */
 static struct threads_operation *
-search(struct data_mover_threads *dmt, bool *helps)
+search(struct worker *worker, bool *helps)
 {
+	struct data_mover_threads *dmt = worker->dmt;
 	struct threads_operation *op = take_work(dmt, helps);
 
 	for (int i = 0; i < SEARCH_PAUSES && op == NULL && dmt->spins &&
@@ -761,10 +764,9 @@ search(struct data_mover_threads *dmt, bool *helps)
 	const uint64_t start = mia_clock_ns();
 
 	while (op == NULL && is_only_searcher(dmt) &&
-		mia_clock_ns() - start < SEARCH_NS) {
-		sched_yield();
+		mia_clock_ns() - start < SEARCH_NS &&
+		mia_yield(&worker->yields))
 		op = take_work(dmt, helps);
-	}
 	return op;
 }
 
@@ -786,7 +788,7 @@ worker_run(void *arg)
 		/* Before the search: what was pushed before stop is found. */
 		const bool stop =
 			atomic_load_explicit(&dmt->stop, memory_order_seq_cst);
-		struct threads_operation *op = search(dmt, &helps);
+		struct threads_operation *op = search(worker, &helps);
 
 		if (op == NULL && stop)
 			return NULL;

@@ -37,7 +37,6 @@
 #include "libminiasync/runtime.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -45,6 +44,7 @@
 
 #include "parker.h"
 #include "platform.h"
+#include "yields.h"
 
 /*
  * The safety net: sleeps this long at first, and doubles. Not less than a tick
@@ -133,6 +133,7 @@ struct wait {
 	size_t nleft; /* not complete yet */
 	struct list hot;
 	struct list refused; /* who was polled last, is last */
+	struct mia_yields yields;
 	struct wait *next;
 };
 
@@ -501,31 +502,31 @@ backoff_reset(struct backoff *backoff)
 
 /* Returns the nanoseconds to sleep, or 0 after it has paused by itself. */
 static uint64_t
-backoff_pause(struct backoff *backoff)
+backoff_pause(struct backoff *backoff, struct mia_yields *yields)
 {
 	const unsigned passes = backoff->passes;
 
-	if (passes >= SPIN_PASSES + YIELD_PASSES) {
-		const uint64_t nap_ns = backoff->nap_ns;
-
-		backoff->nap_ns += nap_ns / 4;
-		if (backoff->nap_ns > NAP_MAX_NS)
-			backoff->nap_ns = NAP_MAX_NS;
-		return nap_ns;
-	}
-
-	backoff->passes++;
-	if (passes >= SPIN_PASSES) {
-		sched_yield();
-	} else {
+	if (passes < SPIN_PASSES) {
 		unsigned pauses = SPIN_MAX_PAUSES;
 
 		if (passes < 5)
 			pauses = 1u << passes;
 		while (pauses-- > 0)
 			future_cpu_pause_impl();
+		backoff->passes++;
+		return 0;
 	}
-	return 0;
+	if (passes < SPIN_PASSES + YIELD_PASSES && mia_yield(yields)) {
+		backoff->passes++;
+		return 0;
+	}
+
+	const uint64_t nap_ns = backoff->nap_ns;
+
+	backoff->nap_ns += nap_ns / 4;
+	if (backoff->nap_ns > NAP_MAX_NS)
+		backoff->nap_ns = NAP_MAX_NS;
+	return nap_ns;
 }
 
 static void
@@ -536,8 +537,8 @@ yield_for_wake(struct wait *wait)
 	/* Relaxed: just a look; take_ready() acquires. */
 	while (atomic_load_explicit(&wait->ready, memory_order_relaxed) ==
 			NULL &&
-		mia_clock_ns() - start < AWAKE_NS)
-		sched_yield();
+		mia_clock_ns() - start < AWAKE_NS && mia_yield(&wait->yields))
+		continue;
 }
 
 /* Polls, and sleeps, until nothing is left. */
@@ -571,7 +572,8 @@ wait_run(struct wait *wait)
 		uint64_t sleep_ns = net_ns - passed;
 
 		if (wait->hot.first != NULL || wait->refused.first != NULL) {
-			const uint64_t nap_ns = backoff_pause(&backoff);
+			const uint64_t nap_ns =
+				backoff_pause(&backoff, &wait->yields);
 
 			if (nap_ns < sleep_ns)
 				sleep_ns = nap_ns;
@@ -732,6 +734,7 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 static void
 wait_by_polling(struct future *futs[], size_t nfuts)
 {
+	struct mia_yields yields = {0};
 	struct backoff backoff;
 	size_t nleft;
 
@@ -755,7 +758,8 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 			if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
 				nleft++;
 
-		const uint64_t nap_ns = nleft > 0 ? backoff_pause(&backoff) : 0;
+		const uint64_t nap_ns =
+			nleft > 0 ? backoff_pause(&backoff, &yields) : 0;
 
 		if (nap_ns > 0)
 			mia_sleep(nap_ns);
