@@ -826,8 +826,13 @@ stop_workers(struct data_mover_threads *dmt, size_t n)
 			mia_sem_post(&dmt->tokens);
 	}
 
+	/* Nobody else would end what a cancelled thread has left. */
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	for (size_t i = 0; i < n; i++)
 		pthread_join(dmt->workers[i].thread, NULL);
+	pthread_setcancelstate(state, &state);
 }
 
 /* The mover's side of an operation */

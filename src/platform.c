@@ -34,16 +34,23 @@ mia_clock_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/*
+ * Neither this nor the wait below is a cancellation point: a thread that ended
+ * there would leave a lock, or a waker that somebody calls, behind.
+ */
 void
 mia_sleep(uint64_t ns)
 {
 	const int saved_errno = errno;
+	int state;
 	const struct timespec ts = {
 		.tv_sec = (time_t)(ns / 1000000000u),
 		.tv_nsec = (long)(ns % 1000000000u),
 	};
 
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	(void)nanosleep(&ts, NULL);
+	pthread_setcancelstate(state, &state);
 	errno = saved_errno;
 }
 
@@ -142,5 +149,12 @@ mia_cond_wait_until(mia_cond *cond, mia_mutex *mutex, uint64_t until_ns)
 		.tv_nsec = (long)(until_ns % 1000000000u),
 	};
 
-	return pthread_cond_timedwait(cond, mutex, &until) == 0;
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+
+	const int error = pthread_cond_timedwait(cond, mutex, &until);
+
+	pthread_setcancelstate(state, &state);
+	return error == 0;
 }

@@ -819,6 +819,41 @@ threads_that_come_and_go_leave_no_memory(void **state)
 	data_mover_threads_delete(dmt);
 }
 
+#if !defined(_WIN32)
+static void *
+copy_cancelled(void *arg)
+{
+	static char src[SHARED], dst[SHARED];
+	bool *has_ended = arg;
+
+	pthread_cancel(pthread_self());
+
+	struct data_mover_threads *dmt = mover_new(2, 8);
+	struct runtime *runtime = runtime_new();
+	struct vdm_operation_future f = vdm_memcpy(
+		data_mover_threads_get_vdm(dmt), dst, src, SHARED, 0);
+
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	runtime_delete(runtime);
+	data_mover_threads_delete(dmt);
+	*has_ended = true;
+	return NULL;
+}
+
+static void
+cancelled_thread_leaves_nothing(void **state)
+{
+	bool has_ended = false;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(
+		pthread_create(&thread, NULL, copy_cancelled, &has_ended), 0);
+	pthread_join(thread, NULL);
+	assert_true(has_ended);
+}
+#endif
+
 static void
 delete_ends_what_was_started(void **state)
 {
@@ -1024,6 +1059,9 @@ main(void)
 		cmocka_unit_test(workers_take_no_signals),
 		cmocka_unit_test(idle_mover_uses_no_cpu),
 		cmocka_unit_test(threads_that_come_and_go_leave_no_memory),
+#if !defined(_WIN32)
+		cmocka_unit_test(cancelled_thread_leaves_nothing),
+#endif
 		cmocka_unit_test(delete_ends_what_was_started),
 		cmocka_unit_test(several_shared_operations_are_right),
 		cmocka_unit_test(operations_that_outgrow_the_cache_are_right),

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "parker.h"
+#include "platform.h"
 
 #ifndef MIA_PARKER_PORTABLE
 #include <sys/syscall.h>
@@ -46,6 +47,37 @@ park_times_out_and_keeps_errno(void **state)
 	assert_int_equal(errno, 777);
 	mia_parker_fini(&parker);
 }
+
+#if !defined(_WIN32)
+static void *
+park_cancelled(void *arg)
+{
+	bool *has_ended = arg;
+	struct mia_parker parker;
+
+	pthread_cancel(pthread_self());
+	if (mia_parker_init(&parker) != 0)
+		return NULL;
+	mia_parker_park(&parker, SECOND / 50);
+	mia_sleep(SECOND / 50);
+	mia_parker_fini(&parker);
+	*has_ended = true;
+	return NULL;
+}
+
+static void
+no_sleep_is_a_cancellation_point(void **state)
+{
+	bool has_ended = false;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(
+		pthread_create(&thread, NULL, park_cancelled, &has_ended), 0);
+	pthread_join(thread, NULL);
+	assert_true(has_ended);
+}
+#endif
 
 /*
  * Signals, and a wake that another token's unpark was late with, are not a
@@ -197,6 +229,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unpark_before_park_is_not_lost),
 		cmocka_unit_test(park_times_out_and_keeps_errno),
+#if !defined(_WIN32)
+		cmocka_unit_test(no_sleep_is_a_cancellation_point),
+#endif
 		cmocka_unit_test(stray_wakes_and_signals_do_not_end_the_sleep),
 		cmocka_unit_test(no_wake_is_lost_and_data_goes_with_the_token),
 	};
