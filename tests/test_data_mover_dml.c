@@ -231,6 +231,7 @@ stop_while_a_mover_is_made_is_not_the_devices_fault(void **state)
 			data_mover_dml_delete(
 				mover_new(DATA_MOVER_DML_HARDWARE));
 			stop_at_look = 0;
+			stood_ns = 0; /* others have their own clock */
 		}
 }
 
