@@ -12,6 +12,7 @@
 
 #include "bench.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -111,6 +112,62 @@ sweep(struct ways *ways, char *dst, char *src)
 		report_worst("GLib", &glib);
 }
 
+static atomic_bool busy;
+
+static void *
+be_busy(void *arg)
+{
+	while (atomic_load_explicit(&busy, memory_order_relaxed))
+		continue;
+	return arg;
+}
+
+/*
+ * One copy after the other on a machine that has twice as many busy threads as
+ * CPUs. Means, not medians: what counts is how many copies wait for a slice of
+ * somebody else's to end.
+ */
+static void
+beside_busy_threads(struct ways *ways, char *dst, char *src)
+{
+	enum { MAX_BUSY = 64 };
+	static const enum way ours_first[] = {
+		WAY_THREADS, WAY_MEMCPY, WAY_LIBUV, WAY_GLIB};
+	const size_t nbusy =
+		usable_cpus() < MAX_BUSY / 2 ? usable_cpus() * 2 : MAX_BUSY;
+	const size_t repeats = (size_t)(settings.turn_ns / 6666);
+	struct contestant c[4];
+	pthread_t threads[MAX_BUSY];
+	size_t n = 0;
+
+	ways_set_work(ways, (struct work){dst, src, 64 * KIB, 1});
+	for (int i = 0; i < 4; i++)
+		if (ways_has(ours_first[i]))
+			c[n++] = ways_contestant(ways, ours_first[i]);
+
+	atomic_store(&busy, true);
+	for (size_t i = 0; i < nbusy; i++)
+		if (pthread_create(&threads[i], NULL, be_busy, NULL) != 0)
+			fail("no more threads");
+	for (size_t i = 0; i < n; i++)
+		c[i].rounds = settings.min_rounds;
+	for (int round = 0; round < settings.min_rounds; round++)
+		for (size_t i = 0; i < n; i++)
+			c[i].ns[round] =
+				c[i].run(c[i].arg, repeats) / (double)repeats;
+	atomic_store(&busy, false);
+	for (size_t i = 0; i < nbusy; i++)
+		pthread_join(threads[i], NULL);
+
+	report_section("one copy of 64 KiB beside busy threads, in the mean",
+		"theirs", "threads");
+	for (size_t i = 0; i < n; i++)
+		c[i].median = quantile(c[i].ns, c[i].rounds, 0.5);
+	for (size_t i = 1; i < n; i++)
+		report_row(c[i].name, c[i].median, c[0].median,
+			ratio(&c[i], &c[0]), "x", NO_TARGET, 0);
+}
+
 void
 bench_bulk(void)
 {
@@ -130,6 +187,7 @@ bench_bulk(void)
 		name, 0.95);
 	against_threads(ways, (struct work){dst, src, 64 * KIB, 16},
 		"16 x 64 KiB", 0.85);
+	beside_busy_threads(ways, dst, src);
 	sweep(ways, dst, src);
 
 	ways_delete(ways);
