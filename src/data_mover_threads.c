@@ -39,6 +39,12 @@
 #define SHARE_CHUNK_MAX ((size_t)2097152)
 
 /*
+ * Bytes. From this size on who starts an operation wakes a worker for each that
+ * waits, and does not leave it to the first to wake the next: see notify().
+ */
+#define WAKE_MIN ((size_t)262144)
+
+/*
  * How long a worker without work looks for some before it sleeps: first with
  * CPU pauses, then yielding, for it may have the CPU of who makes the work.
  */
@@ -371,7 +377,7 @@ threads_operation_delete(void *data, const struct vdm_operation *operation,
  * it: if nobody searches and somebody sleeps, one sleeper becomes a searcher
  * and gets a token. Who stops searching because it found work does the same
  * if it was the last and there is more. So there is a system call only when no
- * worker is awake that would find the work.
+ * worker is awake that would find the work, or the work is big: see notify().
  *
  * No work is left lying: it is published (queue, shared list, stop) before
  * awake is read; a searcher becomes a sleeper before it looks for work a last
@@ -388,18 +394,27 @@ has_work(struct data_mover_threads *dmt)
 		atomic_load_explicit(&dmt->nshared, memory_order_seq_cst) > 0;
 }
 
-/* Work was published: there will be a searcher, if there is any idle worker. */
+/*
+ * Work was published: there will be so many searchers, one at least, or no idle
+ * worker. One is enough for the work to be done, as it wakes the next. But the
+ * kernel may put that on the CPU of who woke it, which is about to work for long
+ * there, and leave it waiting beside an idle CPU for milliseconds; while the
+ * thread that starts operations soon waits, and leaves its CPU to whom it woke.
+ */
 static void
-notify(struct data_mover_threads *dmt)
+notify(struct data_mover_threads *dmt, size_t searchers)
 {
 	size_t awake = atomic_load_explicit(&dmt->awake, memory_order_seq_cst);
+	size_t most = searchers; /* they may find nothing and sleep again */
 
-	while (awake >= SLEEPING && awake % SLEEPING == 0) {
+	while (most > 0 && awake >= SLEEPING && awake % SLEEPING < searchers) {
+		const size_t next = awake - SLEEPING + SEARCHING;
+
 		if (atomic_compare_exchange_weak_explicit(&dmt->awake, &awake,
-			    awake - SLEEPING + SEARCHING, memory_order_seq_cst,
-			    memory_order_seq_cst)) {
+			    next, memory_order_seq_cst, memory_order_seq_cst)) {
 			mia_sem_post(&dmt->tokens);
-			return;
+			awake = next;
+			most--;
 		}
 	}
 }
@@ -412,7 +427,7 @@ stop_searching(struct data_mover_threads *dmt)
 		&dmt->awake, SEARCHING, memory_order_seq_cst);
 
 	if (awake % SLEEPING == SEARCHING && awake >= SLEEPING && has_work(dmt))
-		notify(dmt);
+		notify(dmt, 1);
 }
 
 /* From searching to sleep and back, or not at all if work has come. */
@@ -654,7 +669,7 @@ share(struct data_mover_threads *dmt, struct threads_operation *op)
 	*link = op;
 	atomic_fetch_add_explicit(&dmt->nshared, 1, memory_order_seq_cst);
 	mia_mutex_unlock(&dmt->share_lock);
-	notify(dmt);
+	notify(dmt, 1);
 
 	do_share(dmt, op, false);
 }
@@ -885,6 +900,20 @@ answer_notifier(struct threads_operation *op, struct future_notifier *n)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 }
 
+/* How many workers are to look for work, as this operation waits for one. */
+static size_t
+searchers_for(
+	struct data_mover_threads *dmt, const struct vdm_operation *operation)
+{
+	if (operation->type > VDM_OPERATION_FLUSH ||
+		size_of(operation) < WAKE_MIN)
+		return 1;
+
+	const size_t waiting = mia_queue_length(&dmt->queue);
+
+	return (waiting > 0 ? waiting : 1) + is_shareable(dmt, operation);
+}
+
 /* Not inlined: small operations would save its registers. */
 MIA_NOINLINE static int
 hand_over(struct threads_operation *op, const struct vdm_operation *operation,
@@ -912,7 +941,7 @@ hand_over(struct threads_operation *op, const struct vdm_operation *operation,
 		return 1;
 	}
 
-	notify(dmt);
+	notify(dmt, searchers_for(dmt, operation));
 	if (n != NULL)
 		answer_notifier(op, n);
 	return 0;

@@ -148,3 +148,16 @@ mia_queue_is_empty(struct mia_queue *queue)
 			return true;
 	}
 }
+
+size_t
+mia_queue_length(struct mia_queue *queue)
+{
+	/* Relaxed, both: a hint. The tail may be of an earlier moment. */
+	const size_t head =
+		atomic_load_explicit(&queue->head, memory_order_relaxed);
+	const size_t tail =
+		atomic_load_explicit(&queue->tail, memory_order_relaxed);
+	const size_t length = tail - head;
+
+	return length <= queue->mask + 1 ? length : 0;
+}

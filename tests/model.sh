@@ -32,14 +32,14 @@ check() {
 	model=$2
 	flags=$3
 	dir=$work/$(echo "$expected $model $flags" | tr -c 'A-Za-z_\n' _)
-	if [ "$expected" = ends ]; then
-		flags="-DENDS${flags:+ $flags}"
+	[ "$expected" != ends ] || flags="-DENDS${flags:+ $flags}"
+	kind=-DSAFETY
+	search=
+	case $flags in
+	*-DENDS*)
 		kind=-DNP
-		search=-l
-	else
-		kind=-DSAFETY
-		search=
-	fi
+		search=-l ;;
+	esac
 
 	mkdir "$dir" && cd "$dir" || return
 	# The flags may be several.

@@ -30,15 +30,20 @@ first_in_first_out_and_no_more_than_fit(void **state)
 				pushed++;
 			assert_false(mia_queue_is_empty(&queue));
 			fit = pushed - popped;
+			assert_int_equal(mia_queue_length(&queue), fit);
 			assert_true(fit >= capacities[c]);
 			assert_true(fit < 2 * capacities[c] + 2);
 			for (size_t i = 0; i < 1 + lap % fit; i++)
 				assert_ptr_equal(mia_queue_pop(&queue),
 					&items[popped++ % 200]);
 		}
-		while (popped < pushed)
+		while (popped < pushed) {
+			assert_int_equal(
+				mia_queue_length(&queue), pushed - popped);
 			assert_ptr_equal(mia_queue_pop(&queue),
 				&items[popped++ % 200]);
+		}
+		assert_int_equal(mia_queue_length(&queue), 0);
 		assert_true(mia_queue_is_empty(&queue));
 		mia_queue_fini(&queue);
 	}

@@ -34,6 +34,7 @@
  *	-DNOT_PASSED_ON	the last searcher that finds work notifies nobody
  *	-DNOTIFY_FIRST	the work is published after notify
  *	-DNO_TOKEN	notify posts no token
+ *	-DENDS -DNO_MOST	notify goes on until enough search (endless)
  *	-DLEAVES_TOKEN	who finds work again does not take its token
  *	-DSTOP_LATE	a worker looks at stop after it has searched
  *	-DJOINS_LATE	who leaves the big operation does not take it off
@@ -87,23 +88,27 @@ inline cas(old, new, success)
 }
 
 /* Sets seen and success. */
-inline notify()
+inline notify(searchers)
 {
 	seen = awake;
+	most = searchers;
 	do
-	:: seen >= SLEEPING && seen % SLEEPING == 0 ->
+	:: most > 0 && seen >= SLEEPING && seen % SLEEPING < searchers ->
 		cas(seen, seen - SLEEPING + SEARCHING, success);
 		if
 		:: success ->
 #ifndef NO_TOKEN
 			tokens++;
 #endif
-			break
+#ifndef NO_MOST
+			most--;
+#endif
+			seen = seen - SLEEPING + SEARCHING
 		:: else
 		fi
 	:: else -> break
 	od;
-	seen = 0
+	atomic { seen = 0; most = 0 }
 }
 
 inline stop_searching()
@@ -116,7 +121,7 @@ inline stop_searching()
 #ifndef NOT_PASSED_ON
 	if
 	:: seen % SLEEPING == SEARCHING && seen >= SLEEPING && HAS_WORK ->
-		notify()
+		notify(1)
 	:: else
 	fi;
 #endif
@@ -230,13 +235,13 @@ inline do_share()
 inline share()
 {
 	atomic { sharers = 1; shared = true };
-	notify();
+	notify(1);
 	do_share()
 }
 
 active [WORKERS] proctype worker()
 {
-	byte item, seen;
+	byte item, seen, most;
 	bool helps, success, work, stopped;
 
 again:
@@ -273,26 +278,30 @@ end:
 	ended++
 }
 
-/* hand_over() */
+/* hand_over(); one searcher is wanted, or all, whatever searchers_for() says */
 inline push(what)
 {
 	atomic { position = tail; tail++ };
+	if
+	:: searchers = 1
+	:: searchers = WORKERS
+	fi;
 #ifdef NOTIFY_FIRST
-	notify();
+	notify(searchers);
 #endif
 	if
 	:: what == SMALL && position == 0 -> queue[position] = SLOW
 	:: queue[position] = what
 	fi;
 #ifndef NOTIFY_FIRST
-	notify();
+	notify(searchers);
 #endif
-	position = 0
+	atomic { position = 0; searchers = 0 }
 }
 
 active [ITEMS - 1] proctype producer()
 {
-	byte position, seen;
+	byte position, seen, searchers, most;
 	bool success;
 
 	push(SMALL);
@@ -302,7 +311,7 @@ active [ITEMS - 1] proctype producer()
 /* And then the program that deletes the mover. */
 active proctype last_producer()
 {
-	byte position, seen;
+	byte position, seen, searchers, most;
 	bool success;
 
 #ifdef ENDS
