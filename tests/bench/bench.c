@@ -10,8 +10,10 @@
  * done about it:
  *
  *  - The machine drifts (frequency, neighbours): contestants take turns in
- *    short rounds of alternating order, figures are formed within a round, and
- *    the median of the rounds counts (measure.c).
+ *    short rounds, figures are formed within a round, and the median of the
+ *    rounds counts (measure.c).
+ *  - Caches and threads are as the one before left them: the order changes
+ *    from round to round, so that nobody always comes after the same one.
  *  - The first time is slow (page faults, cold caches, threads that start,
  *    pools that grow): all memory is written before, threads exist before, and
  *    everybody works some time before it counts.

@@ -88,8 +88,8 @@ struct contestant {
 };
 
 /*
- * Lets n contestants take turns, in rounds of alternating order, until each
- * had so much time.
+ * Lets n contestants take turns, in rounds of changing order, until each had so
+ * much time. n is at most MAX_CONTESTANTS.
  */
 void contest(struct contestant *c, size_t n, double ns);
 

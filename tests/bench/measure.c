@@ -137,21 +137,42 @@ calibrate(struct contestant *c)
 	}
 }
 
+/* The order of a round: any, but the same ones in every run. */
+static void
+shuffle(size_t *order, size_t n, uint32_t *random)
+{
+	for (size_t i = n - 1; i > 0; i--) {
+		*random = *random * 1664525 + 1013904223;
+
+		const size_t k = (*random >> 16) % (i + 1);
+		const size_t other = order[k];
+
+		order[k] = order[i];
+		order[i] = other;
+	}
+}
+
 void
 contest(struct contestant *c, size_t n, double ns)
 {
+	size_t order[MAX_CONTESTANTS];
+	uint32_t random = 1;
 	int rounds = 0;
 
-	for (size_t i = 0; i < n; i++)
+	if (n > MAX_CONTESTANTS)
+		fail("too many contestants");
+	for (size_t i = 0; i < n; i++) {
+		order[i] = i;
 		calibrate(&c[i]);
+	}
 
 	const double end = clock_ns(CLOCK_MONOTONIC) + ns * (double)n;
 
 	while (rounds < settings.min_rounds ||
 		(rounds < MAX_ROUNDS && clock_ns(CLOCK_MONOTONIC) < end)) {
+		shuffle(order, n, &random);
 		for (size_t k = 0; k < n; k++) {
-			struct contestant *turn =
-				&c[rounds % 2 == 0 ? k : n - 1 - k];
+			struct contestant *turn = &c[order[k]];
 
 			turn->ns[rounds] = turn->run(turn->arg, turn->repeats) /
 				(double)(turn->repeats * turn->units);
