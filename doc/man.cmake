@@ -42,8 +42,15 @@ foreach(page IN LISTS pages)
   string(REGEX REPLACE "[, \n]+" ";" links "${CMAKE_MATCH_1}")
   string(REGEX REPLACE "^(\n*[^-]*) - " "\\1 \\\\- " text "${text}")
 
+  # The name is twice in the first line, and with the date in the last.
+  set(title "${DATE} \"libminiasync ${VERSION}\" \"libminiasync\"")
+  string(LENGTH ${name} length)
+  if(length GREATER 28)
+    set(title "\"\" \"libminiasync ${VERSION}, ${DATE}\" \"\"")
+  endif()
+
   file(WRITE ${folder}/${file} ".\\\" Made from doc/man/${file}.md
-.TH ${name} ${section} ${DATE} \"libminiasync ${VERSION}\" \"libminiasync\"
+.TH ${name} ${section} ${title}
 .nh
 .ad l
 .ss 12 0
