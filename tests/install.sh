@@ -84,6 +84,23 @@ if grep -rq "$work/first" "$work/moved"; then
 fi
 echo "static: installed, moved, consumed"
 
+# The documents: what they link to is there; the contract suite works.
+cd "$work/moved/share/doc/"*
+for page in README.md $(find . -name '*.md'); do
+	for link in $(sed '/^```/,/^```/d' "$page" | grep -oE '\]\([^)]+' |
+		sed 's/^](//; s/#.*//' | grep -v '^https:'); do
+		[ -e "$(dirname "$page")/$link" ] ||
+			{ echo "installed: $page: there is no $link"; exit 1; }
+	done
+done
+if pkg-config --exists cmocka; then
+	step env PKG_CONFIG_PATH="$(dirname "$(find "$work/moved" \
+		-name libminiasync.pc)")" CC="$cc" tests/contract.sh \
+		tests/contract_custom.c examples/custom_mover.c -Iexamples
+fi
+cd "$source"
+echo "documents: $(find "$work/moved/share/doc" -type f | wc -l) files"
+
 step cmake -S "$source" -B "$work/build" -DBUILD_SHARED_LIBS=ON \
 	-DMINIASYNC_BUILD_TESTS=OFF -DCMAKE_INSTALL_LIBDIR=lib \
 	-DDML_DIR="$dml" -DDML_ROOT="$dml"
