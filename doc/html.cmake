@@ -28,7 +28,7 @@ foreach(page IN LISTS man_pages)
   set(what "${CMAKE_MATCH_2}") # gone after the next REGEX
   string(REGEX REPLACE ", *" ";" names "${CMAKE_MATCH_1}")
   string(APPEND list${section} "\n- [")
-  string(REPLACE ";" ", " shown "${names}")
+  string(JOIN "](${file}.md), [" shown ${names})
   string(APPEND list${section} "${shown}](${file}.md): ${what}")
   foreach(name IN LISTS names)
     string(APPEND pages " ${name}.${section}=${file}.html")
@@ -56,6 +56,8 @@ endfunction()
 
 page(${SOURCE}/README.md index "libminiasync")
 page(${SOURCE}/examples/README.md examples "Examples - libminiasync")
+page(${SOURCE}/LICENSE license "Licence - libminiasync" --from markdown-smart
+  --variable "heading=Licence")
 foreach(document IN LISTS documents)
   get_filename_component(name ${document} NAME_WLE)
   file(STRINGS ${document} heading REGEX "^# " LIMIT_COUNT 1)

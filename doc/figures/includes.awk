@@ -43,7 +43,7 @@ function reaches(a, b, depth,    i) {
 
 END {
 	print "digraph includes {"
-	print "\tgraph [rankdir=TB, nodesep=0.3, ranksep=0.5]"
+	print "\tgraph [rankdir=TB, nodesep=0.5, ranksep=0.5]"
 	print "\tnode [shape=box, style=rounded]"
 	for (i = 1; i <= n; i++)
 		printf "\t%s [label=\"%s%s\"%s]\n", parts[i], parts[i],

@@ -142,8 +142,8 @@ def others():
     return table(["what", "times", "figure"], lines)
 
 
-def sweep():
-    """(copies in flight, bytes) -> way -> ns per copy, median of the runs."""
+def sweep_runs():
+    """(copies in flight, bytes) -> way -> ns per copy, in each run."""
     points = {}
     for run in RUNS:
         for point in run["sweep"]:
@@ -151,9 +151,14 @@ def sweep():
             for way in WAYS:
                 if way in point:
                     at.setdefault(way, []).append(point[way]["ns"])
+    return points
+
+
+def sweep():
+    """The same, medians of the runs."""
     return {
         key: {way: statistics.median(ns) for way, ns in at.items()}
-        for key, at in points.items()
+        for key, at in sweep_runs().items()
     }
 
 
@@ -190,18 +195,19 @@ def break_even():
     return table(["faster than memcpy", "1 in flight", "16 in flight"], lines)
 
 
-# Colours that tell apart also who sees few of them; as for the other figures,
-# the browser replaces text, paper and lines in the dark.
+# Colours, and also lines and marks, so that who sees few colours can tell them
+# apart; as for the other figures, the browser replaces text, paper and lines in
+# the dark.
 TEXT, PAPER, LINE = "#1f2328", "#ffffff", "#d0d7de"
 LOOKS = {
-    "memcpy": dict(color=TEXT, linestyle="--", linewidth=1.4),
-    "N spin": dict(color="#7d8590", linestyle="--", linewidth=1.4),
-    "threads": dict(color="#d55e00", marker="o", linewidth=2.4),
-    "sync": dict(color="#cc79a7", marker="v", linewidth=1.4),
-    "N threads": dict(color="#2f86d1", marker="s", linewidth=1.4),
-    "libuv": dict(color="#009e73", marker="D", linewidth=1.4),
-    "GLib": dict(color="#b58900", marker="^", linewidth=1.4),
+    "N spin": dict(color="#7d8590", linestyle=(0, (6, 3)), linewidth=1.4),
+    "threads": dict(color="#d55e00", marker="o", linewidth=2.6),
+    "sync": dict(color="#cc79a7", marker="x", linewidth=1.4),
+    "N threads": dict(color="#0072b2", marker="s", linewidth=1.4),
+    "libuv": dict(color="#009e73", marker="D", linestyle="-.", linewidth=1.4),
+    "GLib": dict(color="#b58900", marker="^", linestyle=":", linewidth=1.8),
 }
+MET, MIXED, MISSED = "#009e73", "#e69f00", "#d55e00"
 STYLE = "<style>@media (prefers-color-scheme: dark) {" + "".join(
     f'[style*="{what}: {light}"] {{ {what}: {dark} !important }}'
     for light, dark in ((TEXT, "#e6edf3"), (PAPER, "#0d1117"),
@@ -220,24 +226,45 @@ def save(plt, figure, name):
 
 def plot_sweep(plt, in_flight, name):
     figure, axes = plt.subplots(figsize=(7.6, 4.6), layout="constrained")
-    points = {n: at for (count, n), at in sweep().items()
+    points = {n: at for (count, n), at in sweep_runs().items()
               if count == in_flight}
     for way, look in LOOKS.items():
-        axes.plot(list(points), [n / at[way] for n, at in points.items()],
-                  label=WAYS[way], markersize=4, **look)
+        # In each run, in proportion to that run's memcpy.
+        speeds = [[theirs / ns for theirs, ns in zip(at["memcpy"], at[way])]
+                  for at in points.values()]
+        axes.plot(list(points), [statistics.median(s) for s in speeds],
+                  label=WAYS[way], markersize=6, **look)
+        axes.fill_between(list(points), [min(s) for s in speeds],
+                          [max(s) for s in speeds], color=look["color"],
+                          alpha=0.15, linewidth=0)
+    axes.axhline(1, color=TEXT, linewidth=1.2)
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
+    axes.set_yscale("log", base=2)
     axes.set_xticks(list(points), [size(n) for n in points], rotation=40)
-    axes.set_yticks([0.001, 0.01, 0.1, 1, 10, 100],
-                    ["1 MB/s", "10 MB/s", "100 MB/s", "1 GB/s", "10 GB/s",
-                     "100 GB/s"])
+    axes.set_yticks([2.0 ** i for i in range(-6, 2)],
+                    ["1/64", "1/32", "1/16", "1/8", "1/4", "1/2", "1", "2"])
+    axes.set_ylim(1 / 90, 2.8)
     axes.minorticks_off()
+    axes.set_xlabel("size of one copy")
     copies = "One copy at a time" if in_flight == 1 else (
         f"{in_flight} copies in flight")
-    axes.set_title(f"{copies}: speed by size of a copy", loc="left")
+    axes.set_title(f"{copies}: speed in proportion to memcpy()", loc="left")
     axes.grid(True)
     axes.legend(loc="lower right", fontsize=9)
     save(plt, figure, name)
+
+
+# What the sections of the benchmark are called where there is little room.
+SECTIONS = {
+    "one small operation": "small",
+    "one operation at a time, busy polled": "busy polled",
+    "pending operations": "pending",
+    "runtime_wait_multiple, cost per future": "cost of a wait",
+    "wake-up of a sleeper": "wake-up",
+    "CPU used, of one core": "CPU used",
+    "speed of N workers, of that of N threads": "speed",
+    "time of other pools / threads mover, at its worst": "at its worst",
+}
 
 
 def plot_targets(plt):
@@ -249,23 +276,30 @@ def plot_targets(plt):
             continue
         part = [f / row["target"] if row["relation"] == "<="
                 else row["target"] / f for f in figures_of(runs)]
-        if section.startswith("time of other pools"):
-            what = f"against {what}, at its worst"
-        bars.append((what, part))
+        bars.append((f"{SECTIONS[section]}: {what}", part))
     bars.reverse()
     figure, axes = plt.subplots(
         figsize=(7.6, 0.32 * len(bars) + 1), layout="constrained")
     medians = [statistics.median(part) for _, part in bars]
-    axes.barh(range(len(bars)), medians, height=0.62,
-              color=["#009e73" if m <= 1 else "#d55e00" for m in medians])
+    looks = {
+        "met in all runs": (MET, ""),
+        "missed in some": (MIXED, "///"),
+        "missed in all": (MISSED, "xx"),
+    }
+    for label, (color, hatch) in looks.items():
+        ys = [y for y, (_, part) in enumerate(bars)
+              if label == ("met in all runs" if max(part) <= 1 else
+                           "missed in all" if min(part) > 1 else
+                           "missed in some")]
+        axes.barh(ys, [medians[y] for y in ys], height=0.62, color=color,
+                  hatch=hatch, edgecolor=PAPER, linewidth=0, label=label)
     for y, (_, part) in enumerate(bars):
         axes.plot([min(part), max(part)], [y, y], color=TEXT, linewidth=1.2)
     axes.axvline(1, color=TEXT, linewidth=1.2)
-    axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=8)
-    axes.set_xlim(0, max(2, max(max(part) for _, part in bars) + 0.1))
-    axes.set_title("Figures in proportion to their targets: "
-                   "below 1 is met; thin lines: all runs", fontsize=10,
-                   loc="left")
+    axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=9)
+    axes.set_xlim(0, max(1, max(max(part) for _, part in bars)) + 0.1)
+    axes.set_xlabel("part of what the target allows; thin lines: all runs")
+    axes.legend(loc="lower right", fontsize=9)
     save(plt, figure, "targets")
 
 
