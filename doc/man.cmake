@@ -25,6 +25,7 @@ foreach(page IN LISTS pages)
     message(FATAL_ERROR "${page}: ${TOOL}: ${result}\n${errors}")
   endif()
 
+  # Code can be copied from the page: hyphens and quotes are those of ASCII (.tr).
   # A heading of our own, and what the tools do alike: code 2 columns further
   # in, in the font of the text; no empty lines or paragraphs before macros.
   string(REGEX REPLACE "^.*\n\\.TH [^\n]*\n" "" text "${text}")
@@ -52,6 +53,7 @@ foreach(page IN LISTS pages)
   file(WRITE ${folder}/${file} ".\\\" Made from doc/man/${file}.md
 .TH ${name} ${section} ${title}
 .nh
+.tr -\\-'\\(aq~\\(ti^\\(ha`\\(ga
 .ad l
 .ss 12 0
 ${text}")
