@@ -94,6 +94,13 @@ def meets(row, figure):
     return figure >= row["target"]
 
 
+def times(row_of_runs):
+    """The times behind a figure, medians, where there are any."""
+    return ", ".join(
+        f"{name} {time(statistics.median(r[name]['ns'] for r in row_of_runs))}"
+        for name, value in row_of_runs[0].items() if isinstance(value, dict))
+
+
 def targets():
     """A line for each target, with the times behind the figure."""
     lines = []
@@ -114,13 +121,15 @@ def targets():
                 len(runs) // 2]["what"]
         lines.append([
             f"{section}: {what}",
+            verdict,
             f"{shown(statistics.median(figures))} {unit}",
-            low if low == high else f"{low} to {high}",
             f"{'at most' if row['relation'] == '<=' else 'at least'} "
             f"{shown(row['target'])} {unit}",
-            verdict,
+            low if low == high else f"{low} to {high}",
+            times(runs),
         ])
-    return table(["what", "median", "runs", "target", "verdict"], lines)
+    return table(
+        ["what", "verdict", "median", "target", "runs", "times"], lines)
 
 
 def others():
@@ -130,13 +139,9 @@ def others():
         row = runs[0]
         if "target" in row:
             continue
-        times = [
-            f"{name} {time(statistics.median(r[name]['ns'] for r in runs))}"
-            for name, value in row.items() if isinstance(value, dict)
-        ]
         lines.append([
             f"{section}: {what}",
-            ", ".join(times),
+            times(runs),
             f"{shown(statistics.median(figures_of(runs)))} {row['unit']}",
         ])
     return table(["what", "times", "figure"], lines)
