@@ -843,10 +843,15 @@ copy_cancelled(void *arg)
 static void
 cancelled_thread_leaves_nothing(void **state)
 {
+	const char *tool = getenv("MIA_TEST_EMULATED");
 	bool has_ended = false;
 	pthread_t thread;
 
 	(void)state;
+	/* Its own pthread_create() waits, and is a cancellation point. */
+	if (tool != NULL && strcmp(tool, "drd") == 0)
+		skip();
+
 	assert_int_equal(
 		pthread_create(&thread, NULL, copy_cancelled, &has_ended), 0);
 	pthread_join(thread, NULL);
