@@ -40,7 +40,8 @@
 
 /*
  * Bytes. From this size on who starts an operation wakes a worker for each that
- * waits, and does not leave it to the first to wake the next: see notify().
+ * waits, of whatever size, as long as there are CPUs for them, and does not leave
+ * it to the first to wake the next: see notify().
  */
 #define WAKE_MIN ((size_t)262144)
 
@@ -127,7 +128,7 @@ struct data_mover_threads {
 	_Alignas(MIA_CACHE_LINE) atomic_size_t awake;
 	mia_sem tokens;
 	atomic_bool stop;
-	bool spins;        /* CPU pauses make sense: there are two CPUs */
+	size_t ncpus;      /* that the workers may run on */
 	size_t stream_min; /* mia_memory_stream_min() */
 
 	size_t nworkers;
@@ -394,12 +395,26 @@ has_work(struct data_mover_threads *dmt)
 		atomic_load_explicit(&dmt->nshared, memory_order_seq_cst) > 0;
 }
 
+/* Whether to wake one more, if so many searchers are wanted; 1 at least. */
+static bool
+is_wake_wanted(
+	const struct data_mover_threads *dmt, size_t awake, size_t searchers)
+{
+	const size_t searching = awake % SLEEPING, sleeping = awake / SLEEPING;
+
+	if (sleeping == 0 || searching == 0)
+		return sleeping > 0;
+	return searching < searchers && dmt->nworkers - sleeping < dmt->ncpus;
+}
+
 /*
- * Work was published: there will be so many searchers, one at least, or no idle
- * worker. One is enough for the work to be done, as it wakes the next. But the
- * kernel may put that on the CPU of who woke it, which is about to work for long
- * there, and leave it waiting beside an idle CPU for milliseconds; while the
- * thread that starts operations soon waits, and leaves its CPU to whom it woke.
+ * Work was published: one worker will search, or none is idle. That is enough
+ * for the work to be done, as it wakes the next. But the kernel may put that on
+ * the CPU of who woke it, which is about to work for long there, and leave it
+ * waiting beside an idle CPU for milliseconds; while the thread that starts
+ * operations mostly waits soon, and leaves its CPU to whom it woke. So up to so
+ * many searchers are made here, but no more than there are CPUs: they would
+ * take that of the caller.
  */
 static void
 notify(struct data_mover_threads *dmt, size_t searchers)
@@ -407,7 +422,7 @@ notify(struct data_mover_threads *dmt, size_t searchers)
 	size_t awake = atomic_load_explicit(&dmt->awake, memory_order_seq_cst);
 	size_t most = searchers; /* they may find nothing and sleep again */
 
-	while (most > 0 && awake >= SLEEPING && awake % SLEEPING < searchers) {
+	while (most > 0 && is_wake_wanted(dmt, awake, searchers)) {
 		const size_t next = awake - SLEEPING + SEARCHING;
 
 		if (atomic_compare_exchange_weak_explicit(&dmt->awake, &awake,
@@ -767,7 +782,8 @@ search(struct worker *worker, bool *helps)
 	struct data_mover_threads *dmt = worker->dmt;
 	struct threads_operation *op = take_work(dmt, helps);
 
-	for (int i = 0; i < SEARCH_PAUSES && op == NULL && dmt->spins &&
+	/* Pauses make sense if who makes the work has another CPU. */
+	for (int i = 0; i < SEARCH_PAUSES && op == NULL && dmt->ncpus > 1 &&
 		is_only_searcher(dmt);
 		i++) {
 		future_cpu_pause_impl();
@@ -1043,7 +1059,7 @@ init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
 		dmt->desired_notifier == FUTURE_NOTIFIER_POLLER;
 	atomic_init(&dmt->awake, nthreads * SEARCHING);
 	dmt->nworkers = nthreads;
-	dmt->spins = mia_usable_cpus() > 1;
+	dmt->ncpus = mia_usable_cpus();
 	dmt->stream_min = mia_memory_stream_min();
 	return 0;
 

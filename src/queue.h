@@ -52,7 +52,7 @@ void *mia_queue_pop(struct mia_queue *queue);
  */
 bool mia_queue_is_empty(struct mia_queue *queue);
 
-/* How many items there are, or were a moment ago. */
+/* About how many items there are: a hint, from 0 to the capacity. */
 size_t mia_queue_length(struct mia_queue *queue);
 
 #endif /* LIBMINIASYNC_QUEUE_H */

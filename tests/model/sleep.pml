@@ -278,7 +278,10 @@ end:
 	ended++
 }
 
-/* hand_over(); one searcher is wanted, or all, whatever searchers_for() says */
+/*
+ * hand_over(); one searcher is wanted, or all, whatever searchers_for() says and
+ * however many CPUs there are
+ */
 inline push(what)
 {
 	atomic { position = tail; tail++ };
