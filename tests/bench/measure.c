@@ -6,10 +6,10 @@
  * A contest first lets every contestant repeat its work until one turn lasts
  * long enough for the clock, which also warms up caches, pages, threads, and
  * the CPU's frequency. Then come the rounds. In each, all take one turn, in
- * one order and in the next round in the other; figures are formed within a
- * round, so that a machine that drifts disturbs both sides; and the median of
- * the rounds is what counts. Turns are shorter than the time for which other
- * programs get a CPU, and many: then most are not disturbed at all.
+ * an order of its own; figures are formed within a round, so that a machine
+ * that drifts disturbs both sides; and the median of the rounds is what counts.
+ * Turns are shorter than the time for which other programs get a CPU, and many:
+ * then most are not disturbed at all.
  */
 
 #include "bench.h"
@@ -137,14 +137,18 @@ calibrate(struct contestant *c)
 	}
 }
 
-/* The order of a round: any, but the same ones in every run. */
+/* The order of a round: any, and others in each run. */
 static void
-shuffle(size_t *order, size_t n, uint32_t *random)
+shuffle(size_t *order, size_t n)
 {
-	for (size_t i = n - 1; i > 0; i--) {
-		*random = *random * 1664525 + 1013904223;
+	static uint32_t random;
 
-		const size_t k = (*random >> 16) % (i + 1);
+	if (random == 0)
+		random = (uint32_t)(uint64_t)clock_ns(CLOCK_MONOTONIC);
+	for (size_t i = n - 1; i > 0; i--) {
+		random = random * 1664525 + 1013904223;
+
+		const size_t k = (random >> 16) % (i + 1);
 		const size_t other = order[k];
 
 		order[k] = order[i];
@@ -156,7 +160,6 @@ void
 contest(struct contestant *c, size_t n, double ns)
 {
 	size_t order[MAX_CONTESTANTS];
-	uint32_t random = 1;
 	int rounds = 0;
 
 	if (n > MAX_CONTESTANTS)
@@ -170,7 +173,7 @@ contest(struct contestant *c, size_t n, double ns)
 
 	while (rounds < settings.min_rounds ||
 		(rounds < MAX_ROUNDS && clock_ns(CLOCK_MONOTONIC) < end)) {
-		shuffle(order, n, &random);
+		shuffle(order, n);
 		for (size_t k = 0; k < n; k++) {
 			struct contestant *turn = &c[order[k]];
 
