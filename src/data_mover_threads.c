@@ -395,41 +395,33 @@ has_work(struct data_mover_threads *dmt)
 		atomic_load_explicit(&dmt->nshared, memory_order_seq_cst) > 0;
 }
 
-/* Whether to wake one more, if so many searchers are wanted; 1 at least. */
-static bool
-is_wake_wanted(
-	const struct data_mover_threads *dmt, size_t awake, size_t searchers)
-{
-	const size_t searching = awake % SLEEPING, sleeping = awake / SLEEPING;
-
-	if (sleeping == 0 || searching == 0)
-		return sleeping > 0;
-	return searching < searchers && dmt->nworkers - sleeping < dmt->ncpus;
-}
-
 /*
  * Work was published: one worker will search, or none is idle. That is enough
  * for the work to be done, as it wakes the next. But the kernel may put that on
  * the CPU of who woke it, which is about to work for long there, and leave it
  * waiting beside an idle CPU for milliseconds; while the thread that starts
  * operations mostly waits soon, and leaves its CPU to whom it woke. So up to so
- * many searchers are made here, but no more than there are CPUs: they would
- * take that of the caller.
+ * many searchers are made here, but beside the one only while fewer workers are
+ * awake than there are CPUs: they would take that of the caller.
  */
 static void
 notify(struct data_mover_threads *dmt, size_t searchers)
 {
 	size_t awake = atomic_load_explicit(&dmt->awake, memory_order_seq_cst);
-	size_t most = searchers; /* they may find nothing and sleep again */
+	size_t made = 0; /* those made may find nothing and sleep again */
 
-	while (most > 0 && is_wake_wanted(dmt, awake, searchers)) {
+	while (made < searchers && awake >= SLEEPING &&
+		((made == 0 && awake % SLEEPING == 0) ||
+			(awake % SLEEPING < searchers &&
+				dmt->nworkers - awake / SLEEPING <
+					dmt->ncpus))) {
 		const size_t next = awake - SLEEPING + SEARCHING;
 
 		if (atomic_compare_exchange_weak_explicit(&dmt->awake, &awake,
 			    next, memory_order_seq_cst, memory_order_seq_cst)) {
 			mia_sem_post(&dmt->tokens);
 			awake = next;
-			most--;
+			made++;
 		}
 	}
 }
