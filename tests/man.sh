@@ -183,7 +183,8 @@ for page in *.md; do
 	title="${name%.*}(${name##*.})"
 	head -n 1 "$work/rendered" | grep -qi "^$title .* $title\$" ||
 		wrong "$page: begins with: $(head -n 1 "$work/rendered")"
-	tail -n 1 "$work/rendered" | grep -q '^libminiasync [0-9.]*[, ].*[0-9 )]$' ||
+	tail -n 1 "$work/rendered" | grep -qE \
+		'^libminiasync [0-9.]+,? +[0-9]{4}-[0-9]{2}-[0-9]{2}( |$)' ||
 		wrong "$page: ends with: $(tail -n 1 "$work/rendered")"
 	awk -v page="$page" '
 		function bare(s) {
