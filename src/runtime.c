@@ -328,7 +328,8 @@ is_refused(const struct waiter *waiter)
 {
 	return waiter->notifier.notifier_used == FUTURE_NOTIFIER_NONE &&
 		(waiter->fut->context.state == FUTURE_STATE_IDLE ||
-			waiter->notifier.padding == FUTURE_NOTIFIER_REFUSED_);
+			(waiter->fut->context.padding &
+				FUTURE_CONTEXT_REFUSED_) != 0);
 }
 
 /* Returns true if the future got further: it started, or is complete. */

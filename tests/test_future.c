@@ -408,33 +408,77 @@ chains_nest(void **state)
 	assert_int_equal(was_async, 2);
 }
 
+/* Stays idle once, then runs once, unless it gets the notifier it knows. */
 static enum future_state
-silent_task(struct future_context *context, struct future_notifier *notifier)
+opaque_task(struct future_context *context, struct future_notifier *notifier)
 {
 	struct count_data *data = future_context_get_data(context);
 
-	(void)notifier;
-	return data->left-- > 0 ? FUTURE_STATE_RUNNING : FUTURE_STATE_COMPLETE;
+	assert_ptr_equal(notifier, (void *)(uintptr_t)0xdeadbeef);
+	switch (data->left--) {
+	case 2:
+		return FUTURE_STATE_IDLE;
+	case 1:
+		return FUTURE_STATE_RUNNING;
+	default:
+		return FUTURE_STATE_COMPLETE;
+	}
 }
 
-/* What the first entry said of its notifier does not hold for the second. */
+/* What a program passes as a notifier is a matter of its own tasks. */
 static void
-chain_forgets_the_notifier_of_a_finished_entry(void **state)
+chain_does_not_look_into_the_notifier(void **state)
 {
-	struct three_chain c;
-	struct count_future silent = count(3, 0);
-	struct future_notifier n = { .notifier_used = FUTURE_NOTIFIER_NONE };
+	struct three_chain inner;
+	struct outer_chain outer;
+	struct count_future opaque = count(2, 0);
+	int polls = 1;
 
 	(void)state;
-	FUTURE_INIT(&silent, silent_task);
-	FUTURE_CHAIN_ENTRY_INIT(&c.data.first, count(1, 0), NULL, NULL);
-	FUTURE_CHAIN_ENTRY_INIT(&c.data.second, silent, NULL, NULL);
-	FUTURE_CHAIN_ENTRY_INIT(&c.data.third, silent, NULL, NULL);
-	FUTURE_CHAIN_INIT(&c);
-	future_poll(FUTURE_AS_RUNNABLE(&c), &n);
-	assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_WAKER);
-	future_poll(FUTURE_AS_RUNNABLE(&c), &n);
-	assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
+	FUTURE_INIT(&opaque, opaque_task);
+	FUTURE_CHAIN_ENTRY_INIT(&inner.data.first, opaque, NULL, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(&inner.data.second, opaque, NULL, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(&inner.data.third, opaque, NULL, NULL);
+	FUTURE_CHAIN_INIT(&inner);
+	FUTURE_CHAIN_ENTRY_INIT(&outer.data.inner, inner, NULL, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(&outer.data.after, opaque, NULL, NULL);
+	FUTURE_CHAIN_INIT(&outer);
+	while (future_poll(FUTURE_AS_RUNNABLE(&outer),
+		       (void *)(uintptr_t)0xdeadbeef) != FUTURE_STATE_COMPLETE)
+		polls++;
+	assert_int_equal(polls, 9);
+}
+
+/* An owner sees that a chain went on, also one within a chain. */
+static void
+chain_tells_that_it_went_on_or_was_refused(void **state)
+{
+	struct three_chain inner;
+	struct outer_chain outer;
+	struct count_future opaque = count(2, 0);
+	uint32_t last = 0;
+	unsigned moves = 0, refusals = 0;
+
+	(void)state;
+	FUTURE_INIT(&opaque, opaque_task);
+	FUTURE_CHAIN_ENTRY_INIT(&inner.data.first, opaque, NULL, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(&inner.data.second, opaque, NULL, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(&inner.data.third, opaque, NULL, NULL);
+	FUTURE_CHAIN_INIT(&inner);
+	FUTURE_CHAIN_ENTRY_INIT(&outer.data.inner, inner, NULL, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(&outer.data.after, opaque, NULL, NULL);
+	FUTURE_CHAIN_INIT(&outer);
+	do {
+		future_poll(FUTURE_AS_RUNNABLE(&outer),
+			(void *)(uintptr_t)0xdeadbeef);
+		moves += future_chain_has_moved_impl(
+			last, outer.base.context.padding);
+		refusals += (outer.base.context.padding &
+				    FUTURE_CONTEXT_REFUSED_) != 0;
+		last = outer.base.context.padding;
+	} while (FUTURE_STATE(&outer) != FUTURE_STATE_COMPLETE);
+	assert_int_equal(moves, 4);
+	assert_int_equal(refusals, 4);
 }
 
 int
@@ -451,8 +495,8 @@ main(void)
 		cmocka_unit_test(chain_of_odd_sizes_ends_with_its_data),
 		cmocka_unit_test(chain_without_entries_is_complete_at_once),
 		cmocka_unit_test(chains_nest),
-		cmocka_unit_test(
-			chain_forgets_the_notifier_of_a_finished_entry),
+		cmocka_unit_test(chain_does_not_look_into_the_notifier),
+		cmocka_unit_test(chain_tells_that_it_went_on_or_was_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@ static struct {
 	int refuse;			   /* starts that say "not now" */
 	int running;			   /* checks that say RUNNING */
 	int last_notifier;		   /* of the last start: 1 or 0 */
+	enum future_notifier_type answer;  /* of every start */
 } calls;
 
 static void *
@@ -28,6 +29,8 @@ op_start(void *data, const struct vdm_operation *op, struct future_notifier *n)
 	assert_int_equal(op->type, VDM_OPERATION_MEMCPY);
 	calls.starts++;
 	calls.last_notifier = n != NULL;
+	if (n != NULL)
+		n->notifier_used = calls.answer;
 	return calls.refuse-- > 0;
 }
 
@@ -46,9 +49,9 @@ op_delete(void *data, const struct vdm_operation *op,
 	struct vdm_operation_output *output)
 {
 	(void)data;
+	(void)op;
+	(void)output; /* preset: see generic_operation_presets_the_output() */
 	calls.deletes++;
-	output->type = op->type;
-	output->result = VDM_SUCCESS;
 }
 
 static int
@@ -101,6 +104,7 @@ steps_come_in_order_and_not_now_stays_idle(void **state)
 	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
 		FUTURE_STATE_COMPLETE);
 	assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
 	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
 	assert_int_equal(calls.news, 1);
 	assert_int_equal(calls.starts, 3);
@@ -138,6 +142,105 @@ only_a_mover_that_knows_renotify_is_started_again(void **state)
 	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
 }
 
+/* As a program of libminiasync's time finds it. */
+static void
+completing_poll_leaves_the_waker_that_was_answered(void **state)
+{
+	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0, NULL };
+	struct future_notifier n = { .notifier_used = FUTURE_NOTIFIER_NONE };
+	struct vdm_operation_future f;
+
+	(void)state;
+	for (int running = 0; running < 2; running++) {
+		f = start(&vdm, 0, running);
+		calls.answer = FUTURE_NOTIFIER_WAKER;
+		for (int i = 0; i <= running; i++)
+			future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+		assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_WAKER);
+	}
+
+	/* A runtime's notifier, which a task may have handed on. */
+	n.padding = FUTURE_NOTIFIER_INLINE_;
+	f = start(&vdm, 0, 0);
+	calls.answer = FUTURE_NOTIFIER_WAKER;
+	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+	assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
+}
+
+static int
+aborts_over_what_it_does_not_know(void *future, enum future_property property)
+{
+	(void)future;
+	assert_int_equal(property, FUTURE_PROPERTY_ASYNC);
+	return 1;
+}
+
+static void
+wake(void *data)
+{
+	(void)data;
+}
+
+/* It has nothing to replace, and may be older than the question. */
+static void
+mover_that_announces_nothing_is_not_asked_to_renotify(void **state)
+{
+	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0,
+		aborts_over_what_it_does_not_know };
+	struct vdm_operation_future f = start(&vdm, 0, 3);
+	struct future_notifier n = { .waker = { NULL, wake } };
+
+	(void)state;
+	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
+		FUTURE_STATE_COMPLETE) {
+		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
+		n.notifier_used = FUTURE_NOTIFIER_POLLER;
+	}
+	assert_int_equal(calls.starts, 1);
+}
+
+static __attribute__((noinline)) void
+leave_garbage_on_the_stack(void)
+{
+	volatile char garbage[8192];
+
+	for (size_t i = 0; i < sizeof(garbage); i++)
+		garbage[i] = 2;
+}
+
+static __attribute__((noinline)) struct vdm_operation_future
+each_operation(struct vdm *vdm, int i)
+{
+	switch (i) {
+	case 0:
+		return vdm_memcpy(vdm, &calls, &calls, 1, 0);
+	case 1:
+		return vdm_memmove(vdm, &calls, &calls, 1, 0);
+	case 2:
+		return vdm_memset(vdm, &calls, 1, 1, 0);
+	default:
+		return vdm_flush(vdm, &calls, 1, 0);
+	}
+}
+
+/* A mover's op_delete may set only what differs. */
+static void
+generic_operation_presets_the_output(void **state)
+{
+	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0, NULL };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		leave_garbage_on_the_stack();
+		struct vdm_operation_future f = each_operation(&vdm, i);
+
+		assert_int_equal(FUTURE_OUTPUT(&f)->type, i);
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+		assert_null(FUTURE_OUTPUT(&f)->output.memcpy.dest);
+	}
+}
+
 static void
 null_from_op_new_is_out_of_memory(void **state)
 {
@@ -172,6 +275,11 @@ main(void)
 		cmocka_unit_test(steps_come_in_order_and_not_now_stays_idle),
 		cmocka_unit_test(
 			only_a_mover_that_knows_renotify_is_started_again),
+		cmocka_unit_test(
+			completing_poll_leaves_the_waker_that_was_answered),
+		cmocka_unit_test(
+			mover_that_announces_nothing_is_not_asked_to_renotify),
+		cmocka_unit_test(generic_operation_presets_the_output),
 		cmocka_unit_test(null_from_op_new_is_out_of_memory),
 		cmocka_unit_test(supported_means_every_bit),
 	};

@@ -60,7 +60,7 @@ struct future_context {
 	size_t data_size; /* bytes from the end of this struct to the output */
 	size_t output_size; /* bytes of output */
 	enum future_state state;
-	uint32_t padding;
+	uint32_t padding; /* private: FUTURE_CONTEXT_*_ */
 };
 
 /*
@@ -106,10 +106,20 @@ struct future_notifier {
 #define FUTURE_NOTIFIER_INLINE_ UINT32_C(0x6d696e6c)
 
 /*
- * Private: what a chain makes of that if its entry could not start. A chain is
- * RUNNING all the same, and its owner may wait longer before the next poll.
+ * Private: what a future tells its owner in context.padding. A chain cannot use
+ * the notifier for this: a program may pass one that only its own tasks
+ * understand.
+ *
+ * REFUSED  the current entry of this chain could not start. The chain is
+ *          RUNNING all the same, and its owner may wait longer before the
+ *          next poll.
+ * SILENT   the mover answered a waker with FUTURE_NOTIFIER_NONE.
+ * MOVED    is added each time that a chain goes on to its next entry. What
+ *          earlier entries answered in notifier_used does not hold any more.
  */
-#define FUTURE_NOTIFIER_REFUSED_ UINT32_C(0x72656675)
+#define FUTURE_CONTEXT_REFUSED_ UINT32_C(1)
+#define FUTURE_CONTEXT_SILENT_ UINT32_C(2)
+#define FUTURE_CONTEXT_MOVED_ UINT32_C(4)
 
 enum future_property {
 	/* Progress is made between polls, by a thread or a device. */
@@ -487,23 +497,39 @@ future_chain_entry_prepare_impl(struct future_chain_entry *entry,
 	}
 }
 
-/* The task of every chain: RUNNING until complete, also on an idle entry. */
+/* Whether an entry that is a chain itself went on to another of its entries. */
+static inline int
+future_chain_has_moved_impl(uint32_t before, uint32_t after)
+{
+	return before / FUTURE_CONTEXT_MOVED_ != after / FUTURE_CONTEXT_MOVED_;
+}
+
+/*
+ * The task of every chain: RUNNING until complete, also on an idle entry. It
+ * only hands the notifier on: see FUTURE_CONTEXT_REFUSED_.
+ */
 static inline enum future_state
 async_chain_impl(struct future_context *chain,
 	struct future_notifier *notifier)
 {
 	struct future_chain_entry *entry = future_chain_current_impl(chain);
 
+	chain->padding &= ~FUTURE_CONTEXT_REFUSED_;
 	while (entry != NULL) {
 		future_chain_entry_prepare_impl(entry, chain);
 
+		const struct future_context *context = &entry->future.context;
+		const uint32_t before = context->padding;
 		const enum future_state state =
 			future_poll(&entry->future, notifier);
 
 		if (state != FUTURE_STATE_COMPLETE) {
-			if (state == FUTURE_STATE_IDLE && notifier != NULL &&
-				notifier->padding == FUTURE_NOTIFIER_INLINE_)
-				notifier->padding = FUTURE_NOTIFIER_REFUSED_;
+			if (future_chain_has_moved_impl(
+				    before, context->padding))
+				chain->padding += FUTURE_CONTEXT_MOVED_;
+			if (state == FUTURE_STATE_IDLE ||
+				(context->padding & FUTURE_CONTEXT_REFUSED_))
+				chain->padding |= FUTURE_CONTEXT_REFUSED_;
 			return FUTURE_STATE_RUNNING;
 		}
 
@@ -518,10 +544,7 @@ async_chain_impl(struct future_context *chain,
 				entry->map_arg);
 		entry->flags |= FUTURE_CHAIN_FLAG_ENTRY_PROCESSED;
 		entry = next;
-
-		/* What the last entry said does not hold for this one. */
-		if (notifier != NULL)
-			notifier->notifier_used = FUTURE_NOTIFIER_NONE;
+		chain->padding += FUTURE_CONTEXT_MOVED_;
 	}
 
 	return FUTURE_STATE_COMPLETE;

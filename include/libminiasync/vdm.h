@@ -195,8 +195,15 @@ vdm_is_supported(struct vdm *vdm, unsigned capability)
  * vdm_operation_impl -- the task of every data mover's future
  *
  * A poll of a RUNNING future that brings a notifier calls op_start once more
- * if the mover says that it knows FUTURE_PROPERTY_RENOTIFY: the new notifier
- * then replaces the last one. Other movers keep the first.
+ * if the mover's has_property answers FUTURE_PROPERTY_RENOTIFY: the new
+ * notifier then replaces the last one. Other movers keep the first. A mover
+ * that answered a waker with FUTURE_NOTIFIER_NONE is not asked: it has no
+ * notifier to replace.
+ *
+ * A poll that completes leaves FUTURE_NOTIFIER_WAKER in notifier_used, where
+ * op_start has set it. It takes back FUTURE_NOTIFIER_POLLER, because the word
+ * is gone, and any answer to a runtime: a task of the program's may have handed
+ * on the runtime's notifier, and go on without this future.
  */
 static inline enum future_state
 vdm_operation_impl(struct future_context *context, struct future_notifier *n)
@@ -212,10 +219,16 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
 		if (vdm->op_start(data->data, &data->operation, n) != 0)
 			return FUTURE_STATE_IDLE;
-	} else if (n != NULL && vdm->has_property != NULL &&
-		vdm->has_property(future, FUTURE_PROPERTY_RENOTIFY) ==
-			FUTURE_PROPERTY_RENOTIFY) {
-		vdm->op_start(data->data, &data->operation, n);
+		if (n != NULL && n->waker.wake != NULL &&
+			n->notifier_used == FUTURE_NOTIFIER_NONE)
+			context->padding |= FUTURE_CONTEXT_SILENT_;
+	} else if (n != NULL) {
+		if ((context->padding & FUTURE_CONTEXT_SILENT_) != 0)
+			n->notifier_used = FUTURE_NOTIFIER_NONE;
+		else if (vdm->has_property != NULL &&
+			vdm->has_property(future, FUTURE_PROPERTY_RENOTIFY) ==
+				FUTURE_PROPERTY_RENOTIFY)
+			vdm->op_start(data->data, &data->operation, n);
 	}
 
 	const enum future_state state =
@@ -225,8 +238,9 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 		vdm->op_delete(data->data, &data->operation,
 			FUTURE_CAST_(struct vdm_operation_output *,
 				future_context_get_output(context)));
-		/* For a task that polls this future and is not complete. */
-		if (n != NULL)
+		if (n != NULL &&
+			(n->padding == FUTURE_NOTIFIER_INLINE_ ||
+				n->notifier_used == FUTURE_NOTIFIER_POLLER))
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
 	}
 
@@ -245,16 +259,21 @@ vdm_set_has_property_fn(struct vdm_operation_future *future,
 /*
  * vdm_generic_operation -- makes a future of the operation that the caller
  * has put in future->data.operation
+ *
+ * The output is preset: a mover's op_delete may set only what differs from
+ * success with a NULL destination.
  */
 static inline void
 vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
 {
 	future->data.vdm = vdm;
 	future->data.data = vdm->op_new(vdm, future->data.operation.type);
+	future->output.type = future->data.operation.type;
+	future->output.result = VDM_SUCCESS;
+	future->output.output.memcpy.dest = NULL;
 
 	if (future->data.data == NULL) {
 		FUTURE_INIT_COMPLETE(future);
-		future->output.type = future->data.operation.type;
 		future->output.result = VDM_ERROR_OUT_OF_MEMORY;
 	} else {
 		FUTURE_INIT(future, vdm_operation_impl);
