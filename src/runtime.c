@@ -6,9 +6,12 @@
  *
  * Nouns:
  *   wait    one call of runtime_wait*(): a parker, the ready list, waiters.
- *           Waits are recycled, and freed only with the runtime.
+ *           Waits are recycled, and freed only with the runtime, also those of
+ *           calls that never returned.
  *   waiter  one future of that call, with the notifier that its polls bring
- *   ready   a lock-free list onto which wakers, from any thread, push waiters
+ *   group   the part of GROUP_BITS waiters in a row that their wakers write: a
+ *           bit for each, and a link
+ *   ready   a lock-free list onto which wakers, from any thread, push groups
  *   pass    polls some waiters: all of them at first, and all but the refused
  *           when the safety net strikes; else those that are ready, those that
  *           are hot, and a few of those that were refused
@@ -16,27 +19,33 @@
  *           woken a moment ago and may be about to complete
  *   refused could not start (IDLE, NONE), or is a chain whose entry could not:
  *           its mover has no room now
+ *   works   does its work in its polls: they take their time
  *
- * While something is hot or refused the thread stays up for a time, pausing
- * longer and longer; then it sleeps between passes. When nothing is, it sleeps
- * until a waker comes. So the cost of a call goes with the number of wakes, not
- * with futures times passes.
+ * While something works the thread does nothing but polls. While something is
+ * hot or refused the thread stays up for a time, pausing longer and longer;
+ * then it sleeps between passes. When nothing is, it sleeps until a waker
+ * comes. So the cost of a call goes with the number of wakes, not with futures
+ * times passes.
  *
- * Why no wake is lost: a waker makes its waiter ready and then unparks; the
- * token of that stays until the next park. The consumer clears queued before
- * it polls, so a wake during the poll makes the waiter ready again.
+ * Why no wake is lost: a waker sets its bit, pushes the group if no bit was
+ * set, and then unparks; the token of that stays until the next park. The
+ * consumer clears the bits before it polls, so a wake during the poll makes the
+ * waiter ready again.
  *
- * Why no wake touches freed memory: wakers lead to waiters, and these are kept
- * until the runtime is deleted. A wake that comes late makes the waiter of
- * another future ready, or of none: a poll too many does no harm.
+ * Why no wake touches freed memory: wakers lead to groups, and these are kept
+ * until the runtime is deleted, a byte for each waiter. A wake that comes late
+ * makes the waiter of another future ready, or of none: a poll too many does
+ * no harm. Waiters are written by the waiting thread alone, and freed when the
+ * waits that are not in use have many.
  *
  * Threads: everything of a wait belongs to the thread that is in the call,
- * but for waiter.queued, waiter.next_ready, wait.ready and the parker.
+ * except for the groups, wait.ready and the parker.
  */
 
 #include "libminiasync/runtime.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -85,36 +94,78 @@
  */
 #define REFUSED_POLLS 16
 
+/*
+ * A poll that takes this long does work. What only looks whether something has
+ * happened takes CHEAP_POLL_NS. The clock is read once in METERED_POLLS polls.
+ */
+#define WORK_NS 800u
+#define CHEAP_POLL_NS 50u
+#define METERED_POLLS 8
+
 /* Waiters that a new wait has room for. */
 #define MIN_WAITERS 8
+
+/*
+ * Waiters, some 130 bytes each, that waits which are not in use keep beside the
+ * one that was used last; and the uses in a row for much fewer futures after
+ * which that one gives up more than these as well.
+ */
+#define KEPT_WAITERS ((size_t)32768)
+#define SMALL_USES 16
+
+/*
+ * What notifier_used is before a poll, to tell a task that answers nothing. Its
+ * last answer holds, unless it is a chain that has gone on to another entry.
+ */
+#define NO_ANSWER ((enum future_notifier_type)0x6e6f)
 
 struct wait;
 
 struct waiter {
 	struct future_notifier notifier;
 	struct future *fut; /* NULL: complete, or not in use */
-	struct wait *wait;
 	struct waiter *next_listed; /* in the list of a pass */
 	uint64_t word;              /* POLLER: what it was before the poll */
+	uint32_t padding;           /* of the future, after the last poll */
+	bool doubtful;              /* its answer: see poll_and_listen() */
 	unsigned linger;            /* hot for so many polls more */
 	bool listed; /* on a list, by next_listed; hot, refused */
 	bool polled; /* in this pass */
-
-	/* Wakers write these. */
-	atomic_uint queued; /* 1 from the push to the pop; a word, because
-			       some CPUs cannot exchange a byte */
-	struct waiter *next_ready;
 };
 
 /*
- * An array of waiters; a bigger one takes over, none is freed. The table finds
- * the waiter of a future while a wait begins: numbers from 1, open addressing.
+ * An array of waiters. The table finds the waiter of a future while a wait
+ * begins: numbers from 1, open addressing.
  */
 struct waiters {
-	struct waiters *older;
+	struct waiters *next; /* to be freed */
 	size_t capacity; /* a power of two; the table has twice as many */
 	uint32_t *table;
 	struct waiter waiters[];
+};
+
+#define GROUP_BITS (sizeof(uintptr_t) * CHAR_BIT)
+
+/*
+ * The waker of number i of a group has &group + i, in bytes, as its data: that
+ * lies within the group, and its lowest bits are the number.
+ */
+struct group {
+	_Alignas(MIA_CACHE_LINE) struct wait *wait; /* never changes */
+	size_t first; /* waiter; never changes */
+	_Atomic uintptr_t bits; /* one for each waiter to be polled */
+	struct group *next_ready; /* of whoever has set the first bit */
+};
+
+_Static_assert(sizeof(struct group) == MIA_CACHE_LINE &&
+		GROUP_BITS <= MIA_CACHE_LINE,
+	"a group has an address for each of its waiters");
+
+/* An array of groups; a bigger one takes over, none is freed. */
+struct groups {
+	_Alignas(MIA_CACHE_LINE) struct groups *older;
+	size_t capacity; /* groups */
+	struct group groups[];
 };
 
 /* A list of waiters, in order, for one pass. */
@@ -125,22 +176,64 @@ struct list {
 
 struct wait {
 	/* Written by wakers, so by itself. */
-	_Alignas(MIA_CACHE_LINE) _Atomic(struct waiter *) ready;
+	_Alignas(MIA_CACHE_LINE) _Atomic(struct group *) ready;
 	struct mia_parker parker;
 
-	_Alignas(MIA_CACHE_LINE) struct waiters *waiters;
+	_Alignas(MIA_CACHE_LINE) struct groups *groups;
+	struct waiters *waiters; /* NULL: given up */
 	size_t nfuts;
 	size_t nleft; /* not complete yet */
+	unsigned small_uses; /* in a row */
 	struct list hot;
 	struct list refused; /* who was polled last, is last */
 	struct mia_yields yields;
-	struct wait *next;
+
+	struct wait *next_unused; /* under the runtime's lock */
+	struct wait *next;        /* in the list of all */
 };
 
 struct runtime {
 	mia_mutex lock;
-	struct wait *unused; /* under the lock */
+
+	/* Under the lock. */
+	struct wait *all;
+	struct wait *unused;  /* the last used first */
+	size_t nkept; /* waiters of the unused */
 };
+
+/* How long polls take, in one pass. */
+struct meter {
+	uint64_t start; /* of the polls that are counted */
+	unsigned polls;
+	bool works; /* some of them do work */
+};
+
+static void
+meter_begin(struct meter *meter, uint64_t now)
+{
+	meter->start = now;
+	meter->polls = 0;
+	meter->works = false;
+}
+
+static void
+meter_read(struct meter *meter)
+{
+	const uint64_t now = mia_clock_ns();
+
+	if (now - meter->start >= WORK_NS + meter->polls * CHEAP_POLL_NS)
+		meter->works = true;
+	meter->start = now;
+	meter->polls = 0;
+}
+
+/* A poll has returned. NULL: nobody wants to know how long it took. */
+static void
+meter_count(struct meter *meter)
+{
+	if (meter != NULL && ++meter->polls == METERED_POLLS)
+		meter_read(meter);
+}
 
 static void
 list_init(struct list *list)
@@ -223,36 +316,59 @@ list_sort(struct list *list)
 static void
 wake(void *data)
 {
-	struct waiter *waiter = data;
-	struct wait *wait = waiter->wait;
+	const uintptr_t number = (uintptr_t)data % MIA_CACHE_LINE;
+	struct group *group =
+		(struct group *)(void *)((char *)data - number);
+	struct wait *wait = group->wait;
 
 	/*
-	 * Acquire: pairs with the release in take_ready() that gave the waiter
+	 * Acquire: pairs with the release in take_ready() that gave the group
 	 * back, so next_ready is read before it is written anew. Release: what
 	 * the caller did before this wake is visible to the poll that follows
 	 * the pop, also if somebody else's push carries it.
 	 */
-	if (atomic_exchange_explicit(&waiter->queued, 1, memory_order_acq_rel))
+	if (atomic_fetch_or_explicit(&group->bits, (uintptr_t)1 << number,
+		    memory_order_acq_rel) != 0)
 		return;
 
 	/*
 	 * Release: publishes next_ready to take_ready(). Relaxed on failure
 	 * and for the first look: the value is only linked to, not followed.
 	 */
-	struct waiter *first =
+	struct group *first =
 		atomic_load_explicit(&wait->ready, memory_order_relaxed);
 
 	do {
-		waiter->next_ready = first;
+		group->next_ready = first;
 	} while (!atomic_compare_exchange_weak_explicit(&wait->ready, &first,
-		waiter, memory_order_release, memory_order_relaxed));
+		group, memory_order_release, memory_order_relaxed));
 
 	/* Who found the list empty wakes the sleeper, for all that follow. */
 	if (first == NULL)
 		mia_parker_unpark(&wait->parker);
 }
 
-/* Appends what was woken, the earliest first, to the list. */
+/* Appends the waiters of a group that were woken to the list. */
+static void
+append_woken(struct wait *wait, size_t first, uintptr_t bits, struct list *list)
+{
+	for (; bits != 0; bits &= bits - 1) {
+		const size_t i = first + (size_t)__builtin_ctzll(bits);
+
+		/* A late wake may be for a waiter that this wait has not. */
+		if (i >= wait->nfuts)
+			return;
+
+		struct waiter *waiter = &wait->waiters->waiters[i];
+
+		if (waiter->fut != NULL) {
+			waiter->linger = LINGER_POLLS;
+			list_append(list, waiter);
+		}
+	}
+}
+
+/* Appends what was woken, the earliest group first, to the list. */
 static bool
 take_ready(struct wait *wait, struct list *list)
 {
@@ -261,32 +377,30 @@ take_ready(struct wait *wait, struct list *list)
 		return false;
 
 	/* Acquire: pairs with the release of each push, by release sequence. */
-	struct waiter *waiter = atomic_exchange_explicit(
+	struct group *group = atomic_exchange_explicit(
 		&wait->ready, NULL, memory_order_acquire);
-	struct waiter *reversed = NULL;
+	struct group *reversed = NULL;
 
-	while (waiter != NULL) {
-		struct waiter *next = waiter->next_ready;
+	while (group != NULL) {
+		struct group *next = group->next_ready;
 
-		waiter->next_ready = reversed;
-		reversed = waiter;
-		waiter = next;
+		group->next_ready = reversed;
+		reversed = group;
+		group = next;
 	}
 
 	while (reversed != NULL) {
-		struct waiter *next = reversed->next_ready;
+		struct group *next = reversed->next_ready;
 
 		/*
 		 * Release: next_ready was read before a waker may write it.
-		 * Acquire: a waker that found queued set did not push; what it
+		 * Acquire: a waker that found a bit set did not push; what it
 		 * did before is visible to the poll that follows.
 		 */
-		atomic_exchange_explicit(
-			&reversed->queued, 0, memory_order_acq_rel);
-		if (reversed->fut != NULL) {
-			reversed->linger = LINGER_POLLS;
-			list_append(list, reversed);
-		}
+		const uintptr_t bits = atomic_exchange_explicit(
+			&reversed->bits, 0, memory_order_acq_rel);
+
+		append_woken(wait, reversed->first, bits, list);
 		reversed = next;
 	}
 
@@ -314,13 +428,25 @@ monitored_word(const uint64_t *word)
 #endif
 }
 
-/* A future that another future's task has completed may have none any more. */
+/* Whether the future is a chain that went on since its last poll here. */
+static bool
+has_moved(const struct waiter *waiter)
+{
+	return future_chain_has_moved_impl(
+		waiter->padding, waiter->fut->context.padding);
+}
+
+/*
+ * Whether there is a word to look at. There is none any more if another
+ * future's task has completed this one, or the entry of a chain that named it.
+ */
 static bool
 has_word(const struct waiter *waiter)
 {
 	return waiter->notifier.notifier_used == FUTURE_NOTIFIER_POLLER &&
 		waiter->notifier.poller.ptr_to_monitor != NULL &&
-		waiter->fut->context.state != FUTURE_STATE_COMPLETE;
+		waiter->fut->context.state != FUTURE_STATE_COMPLETE &&
+		!waiter->doubtful && !has_moved(waiter);
 }
 
 static bool
@@ -330,6 +456,34 @@ is_refused(const struct waiter *waiter)
 		(waiter->fut->context.state == FUTURE_STATE_IDLE ||
 			(waiter->fut->context.padding &
 				FUTURE_CONTEXT_REFUSED_) != 0);
+}
+
+/*
+ * Polls, and finds out which answer holds then. That of a chain which went on
+ * is doubtful: it may be of an entry that is complete, and the current one said
+ * nothing. The next poll tells.
+ */
+static enum future_state
+poll_and_listen(struct waiter *waiter)
+{
+	struct future_notifier *n = &waiter->notifier;
+	enum future_notifier_type last = n->notifier_used;
+
+	if (waiter->doubtful || has_moved(waiter))
+		last = FUTURE_NOTIFIER_NONE;
+	waiter->padding = waiter->fut->context.padding;
+	n->notifier_used = NO_ANSWER;
+	n->padding = FUTURE_NOTIFIER_INLINE_;
+
+	const enum future_state state = future_poll(waiter->fut, n);
+	const bool moved = has_moved(waiter);
+
+	waiter->padding = waiter->fut->context.padding;
+	waiter->doubtful = moved && n->notifier_used != NO_ANSWER &&
+		n->notifier_used != FUTURE_NOTIFIER_NONE;
+	if (n->notifier_used == NO_ANSWER)
+		n->notifier_used = moved ? FUTURE_NOTIFIER_NONE : last;
+	return state;
 }
 
 /* Returns true if the future got further: it started, or is complete. */
@@ -344,8 +498,9 @@ poll_waiter(struct wait *wait, struct waiter *waiter)
 
 	/*
 	 * The word is read before the poll; a change between the two shows at
-	 * the next look. A poll that names another word is made again, once:
-	 * if it names yet another, the next pass polls it.
+	 * the next look. A poll that names another word, or gives a doubtful
+	 * answer, is made again, once: if that is not enough, the next pass
+	 * polls it.
 	 */
 	for (int polls = 0; polls < 2; polls++) {
 		uint64_t *word = NULL;
@@ -355,15 +510,14 @@ poll_waiter(struct wait *wait, struct waiter *waiter)
 			waiter->word = monitored_word(word);
 		}
 
-		waiter->notifier.padding = FUTURE_NOTIFIER_INLINE_;
-		if (future_poll(waiter->fut, &waiter->notifier) ==
-			FUTURE_STATE_COMPLETE) {
+		if (poll_and_listen(waiter) == FUTURE_STATE_COMPLETE) {
 			waiter->fut = NULL;
 			wait->nleft--;
 			return true;
 		}
-		if (!has_word(waiter) ||
-			waiter->notifier.poller.ptr_to_monitor == word)
+		if (!waiter->doubtful &&
+			(!has_word(waiter) ||
+				waiter->notifier.poller.ptr_to_monitor == word))
 			return waiter->fut->context.state != state ||
 				(was_refused && !is_refused(waiter));
 	}
@@ -387,20 +541,24 @@ is_hot(const struct waiter *waiter)
  * true if one got further.
  */
 static bool
-poll_list(struct wait *wait, struct list *list)
+poll_list(struct wait *wait, struct list *list, struct meter *meter)
 {
 	struct waiter *next;
 	bool progress = false;
 
 	for (struct waiter *w = list->first; w != NULL; w = w->next_listed) {
 		w->polled = future_has_property(w->fut, FUTURE_PROPERTY_ASYNC);
-		if (w->polled)
+		if (w->polled) {
 			progress |= poll_waiter(wait, w);
+			meter_count(meter);
+		}
 	}
 
 	for (struct waiter *w = list->first; w != NULL; w = w->next_listed)
-		if (!w->polled)
+		if (!w->polled) {
 			progress |= poll_waiter(wait, w);
+			meter_count(meter);
+		}
 
 	for (struct waiter *w = list->first; w != NULL; w = next) {
 		next = w->next_listed;
@@ -441,7 +599,7 @@ poll_all(struct wait *wait)
 		if (wait->waiters->waiters[i].fut != NULL)
 			list_append(&list, &wait->waiters->waiters[i]);
 
-	return poll_list(wait, &list);
+	return poll_list(wait, &list, NULL);
 }
 
 /* A watched word that has not changed: nothing to poll for. */
@@ -455,7 +613,7 @@ is_unchanged(const struct waiter *waiter)
 
 /* The hot ones that are worth a poll, a few refused, and those woken. */
 static bool
-poll_ready(struct wait *wait)
+poll_ready(struct wait *wait, struct meter *meter)
 {
 	struct list list;
 	struct list unchanged;
@@ -479,7 +637,9 @@ poll_ready(struct wait *wait)
 
 	woken |= take_ready(wait, &list);
 	list_sort(&list);
-	const bool progress = poll_list(wait, &list);
+	const bool progress = poll_list(wait, &list, meter);
+
+	meter_read(meter);
 
 	/* Words that have not changed are looked at again. */
 	while (unchanged.first != NULL)
@@ -492,6 +652,7 @@ poll_ready(struct wait *wait)
 struct backoff {
 	unsigned passes;
 	uint64_t nap_ns;
+	bool worked; /* the pass before the last */
 };
 
 static void
@@ -542,11 +703,34 @@ yield_for_wake(struct wait *wait)
 		continue;
 }
 
+/*
+ * What a thread does between two passes that found nothing, the second of them
+ * at its end: returns the nanoseconds to sleep.
+ *
+ * No pause while the polls do work. A single long poll may be one that lost its
+ * CPU; a second one in a row is work, after which the pauses begin anew.
+ */
+static uint64_t
+backoff_after(struct backoff *backoff, struct mia_yields *yields,
+	const struct meter *meter)
+{
+	if (!meter->works) {
+		backoff->worked = false;
+		return backoff_pause(backoff, yields);
+	}
+
+	if (backoff->worked)
+		backoff_reset(backoff);
+	backoff->worked = true;
+	return 0;
+}
+
 /* Polls, and sleeps, until nothing is left. */
 static void
 wait_run(struct wait *wait)
 {
 	struct backoff backoff;
+	struct meter meter;
 	uint64_t net_ns = NET_MIN_NS;
 
 	poll_all(wait);
@@ -557,24 +741,29 @@ wait_run(struct wait *wait)
 	uint64_t net_start = mia_clock_ns();
 
 	backoff_reset(&backoff);
+	backoff.worked = false;
+	meter_begin(&meter, net_start);
 	while (wait->nleft > 0) {
-		const uint64_t passed = mia_clock_ns() - net_start;
+		const bool is_up =
+			wait->hot.first != NULL || wait->refused.first != NULL;
+		uint64_t now = meter.works ? meter.start : mia_clock_ns();
 
-		if (passed >= net_ns) {
+		if (now - net_start >= net_ns) {
 			/* If it caught something, it stays tight. */
 			if (poll_all(wait))
 				net_ns = NET_MIN_NS;
 			else if (net_ns < NET_MAX_NS)
 				net_ns *= 2;
 			net_start = mia_clock_ns();
+			meter_begin(&meter, net_start);
 			continue;
 		}
 
-		uint64_t sleep_ns = net_ns - passed;
+		uint64_t sleep_ns = net_ns - (now - net_start);
 
-		if (wait->hot.first != NULL || wait->refused.first != NULL) {
-			const uint64_t nap_ns =
-				backoff_pause(&backoff, &wait->yields);
+		if (is_up) {
+			const uint64_t nap_ns = backoff_after(
+				&backoff, &wait->yields, &meter);
 
 			if (nap_ns < sleep_ns)
 				sleep_ns = nap_ns;
@@ -584,7 +773,10 @@ wait_run(struct wait *wait)
 
 		if (sleep_ns > 0)
 			mia_parker_park(&wait->parker, sleep_ns);
-		if (poll_ready(wait))
+		if (!is_up || !meter.works)
+			now = mia_clock_ns();
+		meter_begin(&meter, now);
+		if (poll_ready(wait, &meter))
 			backoff_reset(&backoff);
 	}
 }
@@ -611,27 +803,59 @@ wait_new(void)
 	return wait;
 }
 
+static size_t
+wait_capacity(const struct wait *wait)
+{
+	return wait->waiters == NULL ? 0 : wait->waiters->capacity;
+}
+
 static void
 wait_delete(struct wait *wait)
 {
-	while (wait->waiters != NULL) {
-		struct waiters *older = wait->waiters->older;
+	while (wait->groups != NULL) {
+		struct groups *older = wait->groups->older;
 
-		free(wait->waiters);
-		wait->waiters = older;
+		mia_aligned_free(wait->groups);
+		wait->groups = older;
 	}
+	free(wait->waiters);
 	mia_parker_fini(&wait->parker);
 	mia_aligned_free(wait);
+}
+
+/* Groups for so many waiters, a power of two. False: no memory. */
+static bool
+wait_reserve_groups(struct wait *wait, size_t nwaiters)
+{
+	const size_t capacity = (nwaiters + GROUP_BITS - 1) / GROUP_BITS;
+
+	if (wait->groups != NULL && wait->groups->capacity >= capacity)
+		return true;
+
+	struct groups *bigger = mia_aligned_alloc(MIA_CACHE_LINE,
+		sizeof(*bigger) + capacity * sizeof(struct group));
+
+	if (bigger == NULL)
+		return false;
+
+	for (size_t i = 0; i < capacity; i++) {
+		bigger->groups[i].wait = wait;
+		bigger->groups[i].first = i * GROUP_BITS;
+		atomic_init(&bigger->groups[i].bits, 0);
+	}
+	bigger->capacity = capacity;
+	bigger->older = wait->groups;
+	wait->groups = bigger;
+	return true;
 }
 
 /* Room for n waiters. Returns false, with all as it was, without memory. */
 static bool
 wait_reserve(struct wait *wait, size_t n)
 {
-	size_t capacity =
-		wait->waiters == NULL ? MIN_WAITERS : wait->waiters->capacity;
+	size_t capacity = MIN_WAITERS;
 
-	if (wait->waiters != NULL && n <= capacity)
+	if (n <= wait_capacity(wait))
 		return true;
 
 	while (capacity < n && capacity <= SIZE_MAX / 2)
@@ -645,17 +869,14 @@ wait_reserve(struct wait *wait, size_t n)
 
 	if (bigger == NULL)
 		return false;
-
-	for (size_t i = 0; i < capacity; i++) {
-		struct waiter *waiter = &bigger->waiters[i];
-
-		memset(waiter, 0, sizeof(*waiter));
-		waiter->wait = wait;
-		atomic_init(&waiter->queued, 0);
+	if (!wait_reserve_groups(wait, capacity)) {
+		free(bigger);
+		return false;
 	}
+
 	bigger->capacity = capacity;
 	bigger->table = (uint32_t *)(void *)(bigger->waiters + capacity);
-	bigger->older = wait->waiters;
+	free(wait->waiters);
 	wait->waiters = bigger;
 	return true;
 }
@@ -693,6 +914,7 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 	struct list stale;
 
 	/* Wakes that came late, for futures of another call. */
+	wait->nfuts = 0;
 	list_init(&stale);
 	take_ready(wait, &stale);
 
@@ -717,12 +939,16 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 			is_twin(wait->waiters, size - 1, futs[i], i))
 			continue;
 
-		waiter->notifier.waker.data = waiter;
+		waiter->notifier.waker.data =
+			(char *)&wait->groups->groups[i / GROUP_BITS] +
+			i % GROUP_BITS;
 		waiter->notifier.waker.wake = wake;
 		waiter->notifier.poller.ptr_to_monitor = NULL;
 		waiter->notifier.notifier_used = FUTURE_NOTIFIER_NONE;
 		waiter->notifier.padding = 0;
 		waiter->fut = futs[i];
+		waiter->padding = futs[i]->context.padding;
+		waiter->doubtful = false;
 		waiter->linger = 0;
 		wait->nleft++;
 	}
@@ -737,11 +963,14 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 {
 	struct mia_yields yields = {0};
 	struct backoff backoff;
+	struct meter meter;
 	size_t nleft;
 
 	backoff_reset(&backoff);
+	backoff.worked = false;
 	do {
 		nleft = 0;
+		meter_begin(&meter, mia_clock_ns());
 		for (int async = 1; async >= 0; async--) {
 			for (size_t i = 0; i < nfuts; i++) {
 				struct future *fut = futs[i];
@@ -749,46 +978,122 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 				if (fut->context.state !=
 						FUTURE_STATE_COMPLETE &&
 					future_has_property(fut,
-						FUTURE_PROPERTY_ASYNC) == async)
+						FUTURE_PROPERTY_ASYNC) ==
+						async) {
 					future_poll(fut, NULL);
+					meter_count(&meter);
+				}
 			}
 		}
+		meter_read(&meter);
 
 		/* What was asynchronous a moment ago was polled neither way. */
 		for (size_t i = 0; i < nfuts; i++)
 			if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
 				nleft++;
 
-		const uint64_t nap_ns =
-			nleft > 0 ? backoff_pause(&backoff, &yields) : 0;
+		const uint64_t nap_ns = nleft > 0
+			? backoff_after(&backoff, &yields, &meter)
+			: 0;
 
 		if (nap_ns > 0)
 			mia_sleep(nap_ns);
 	} while (nleft > 0);
 }
 
+/*
+ * Whether a wait that has room for many futures has been used for few of them
+ * for some time.
+ */
+static bool
+wait_is_oversized(struct wait *wait)
+{
+	const size_t capacity = wait_capacity(wait);
+
+	if (capacity <= KEPT_WAITERS || wait->nfuts > capacity / 4)
+		wait->small_uses = 0;
+	else
+		wait->small_uses++;
+	return wait->small_uses > SMALL_USES;
+}
+
+/*
+ * The call is over. Only the waiters go that no call uses: a call that begins
+ * finds them where the last one left them.
+ */
 static void
 runtime_return_wait(struct runtime *runtime, struct wait *wait)
 {
+	struct waiters *garbage = NULL;
+
+	if (wait_is_oversized(wait)) {
+		free(wait->waiters);
+		wait->waiters = NULL;
+	}
+
 	mia_mutex_lock(&runtime->lock);
-	wait->next = runtime->unused;
+	wait->next_unused = runtime->unused;
 	runtime->unused = wait;
+
+	/* Beside this one, those that were used last keep theirs. */
+	if (runtime->nkept > KEPT_WAITERS) {
+		runtime->nkept = 0;
+		for (struct wait *w = wait->next_unused; w != NULL;
+			w = w->next_unused) {
+			const size_t capacity = wait_capacity(w);
+
+			if (runtime->nkept + capacity <= KEPT_WAITERS) {
+				runtime->nkept += capacity;
+				continue;
+			}
+			w->waiters->next = garbage;
+			garbage = w->waiters;
+			w->waiters = NULL;
+		}
+	}
+	runtime->nkept += wait_capacity(wait);
 	mia_mutex_unlock(&runtime->lock);
+
+	while (garbage != NULL) {
+		struct waiters *next = garbage->next;
+
+		free(garbage);
+		garbage = next;
+	}
+}
+
+/* A wait that belongs to the runtime, not in use; or NULL without memory. */
+static struct wait *
+runtime_take_any_wait(struct runtime *runtime)
+{
+	mia_mutex_lock(&runtime->lock);
+	struct wait *wait = runtime->unused;
+
+	if (wait != NULL) {
+		runtime->unused = wait->next_unused;
+		runtime->nkept -= wait_capacity(wait);
+	}
+	mia_mutex_unlock(&runtime->lock);
+	if (wait != NULL)
+		return wait;
+
+	wait = wait_new();
+	if (wait == NULL)
+		return NULL;
+
+	mia_mutex_lock(&runtime->lock);
+	wait->next = runtime->all;
+	runtime->all = wait;
+	mia_mutex_unlock(&runtime->lock);
+	return wait;
 }
 
 /* A wait with room for nfuts waiters, or NULL without memory. */
 static struct wait *
 runtime_take_wait(struct runtime *runtime, size_t nfuts)
 {
-	mia_mutex_lock(&runtime->lock);
-	struct wait *wait = runtime->unused;
+	struct wait *wait = runtime_take_any_wait(runtime);
 
-	if (wait != NULL)
-		runtime->unused = wait->next;
-	mia_mutex_unlock(&runtime->lock);
-
-	if (wait == NULL)
-		wait = wait_new();
 	if (wait == NULL || wait_reserve(wait, nfuts))
 		return wait;
 
@@ -812,10 +1117,14 @@ runtime_new(void)
 		return NULL;
 	}
 
+	runtime->all = NULL;
+	runtime->unused = NULL;
+	runtime->nkept = 0;
+
 	/* The first wait is made here, so that most calls need no memory. */
-	runtime->unused = wait_new();
-	if (runtime->unused == NULL ||
-		!wait_reserve(runtime->unused, MIN_WAITERS)) {
+	struct wait *wait = runtime_take_wait(runtime, MIN_WAITERS);
+
+	if (wait == NULL) {
 		const int saved_errno = errno;
 
 		runtime_delete(runtime);
@@ -823,6 +1132,7 @@ runtime_new(void)
 		return NULL;
 	}
 
+	runtime_return_wait(runtime, wait);
 	return runtime;
 }
 
@@ -832,11 +1142,11 @@ runtime_delete(struct runtime *runtime)
 	if (runtime == NULL)
 		return;
 
-	while (runtime->unused != NULL) {
-		struct wait *next = runtime->unused->next;
+	while (runtime->all != NULL) {
+		struct wait *next = runtime->all->next;
 
-		wait_delete(runtime->unused);
-		runtime->unused = next;
+		wait_delete(runtime->all);
+		runtime->all = next;
 	}
 	mia_mutex_fini(&runtime->lock);
 	free(runtime);
