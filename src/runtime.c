@@ -461,21 +461,20 @@ is_refused(const struct waiter *waiter)
 /*
  * Polls, and finds out which answer holds then. That of a chain which went on
  * is doubtful: it may be of an entry that is complete, and the current one said
- * nothing. The next poll tells.
+ * nothing. The next poll tells. Returns true if the future is complete.
  */
-static enum future_state
+static bool
 poll_and_listen(struct waiter *waiter)
 {
 	struct future_notifier *n = &waiter->notifier;
-	enum future_notifier_type last = n->notifier_used;
+	const enum future_notifier_type last =
+		waiter->doubtful ? FUTURE_NOTIFIER_NONE : n->notifier_used;
 
-	if (waiter->doubtful || has_moved(waiter))
-		last = FUTURE_NOTIFIER_NONE;
-	waiter->padding = waiter->fut->context.padding;
 	n->notifier_used = NO_ANSWER;
 	n->padding = FUTURE_NOTIFIER_INLINE_;
+	if (future_poll(waiter->fut, n) == FUTURE_STATE_COMPLETE)
+		return true;
 
-	const enum future_state state = future_poll(waiter->fut, n);
 	const bool moved = has_moved(waiter);
 
 	waiter->padding = waiter->fut->context.padding;
@@ -483,7 +482,7 @@ poll_and_listen(struct waiter *waiter)
 		n->notifier_used != FUTURE_NOTIFIER_NONE;
 	if (n->notifier_used == NO_ANSWER)
 		n->notifier_used = moved ? FUTURE_NOTIFIER_NONE : last;
-	return state;
+	return false;
 }
 
 /* Returns true if the future got further: it started, or is complete. */
@@ -510,7 +509,7 @@ poll_waiter(struct wait *wait, struct waiter *waiter)
 			waiter->word = monitored_word(word);
 		}
 
-		if (poll_and_listen(waiter) == FUTURE_STATE_COMPLETE) {
+		if (poll_and_listen(waiter)) {
 			waiter->fut = NULL;
 			wait->nleft--;
 			return true;

@@ -219,9 +219,6 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
 		if (vdm->op_start(data->data, &data->operation, n) != 0)
 			return FUTURE_STATE_IDLE;
-		if (n != NULL && n->waker.wake != NULL &&
-			n->notifier_used == FUTURE_NOTIFIER_NONE)
-			context->padding |= FUTURE_CONTEXT_SILENT_;
 	} else if (n != NULL) {
 		if ((context->padding & FUTURE_CONTEXT_SILENT_) != 0)
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
@@ -242,6 +239,10 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 			(n->padding == FUTURE_NOTIFIER_INLINE_ ||
 				n->notifier_used == FUTURE_NOTIFIER_POLLER))
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
+	} else if (context->state == FUTURE_STATE_IDLE && n != NULL &&
+		n->waker.wake != NULL &&
+		n->notifier_used == FUTURE_NOTIFIER_NONE) {
+		context->padding |= FUTURE_CONTEXT_SILENT_;
 	}
 
 	return state;
