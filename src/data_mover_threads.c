@@ -8,13 +8,15 @@
  *	    | small: done here   | big: idle       | op_check sees DONE
  *	    v                    v workers help    v
  *
- * Three parts, each with its rules above it: the completion of one operation
- * (state), the sharing of a big one (shared), and which worker sleeps (awake).
+ * Four parts, each with its rules above it: the completion of one operation
+ * (state), which worker sleeps (awake), the queue (ring and overflow), and the
+ * sharing of a big operation (shared).
  */
 
 #include "libminiasync/data_mover_threads.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -75,22 +77,33 @@
 #define YIELDS 64
 #define NAP_NS UINT64_C(50000)
 
-/* Operations that wait for a worker of the default mover. */
-#define DEFAULT_QUEUE 128
+/* Operations that the ring of the default mover holds. */
+#define DEFAULT_RING 128
+
+/* Operations that a worker takes from the overflow at once. */
+#define FILL_MAX 64
+
+/*
+ * Words that POLLERs monitor, each for several operations: one change too many
+ * does no harm. They outlive every mover, because who watches the word of a
+ * chain may not know that its operation is complete, nor that the mover is gone.
+ */
+#define WORDS 1024
 
 struct threads_operation {
 	_Atomic uint64_t state; /* enum state */
-	_Atomic uint64_t word;  /* what a POLLER monitors */
 	struct data_mover_threads *dmt;
 	struct future_waker waker; /* the last that a poll brought */
 	_Atomic int result;        /* enum vdm_operation_result */
 	unsigned waits;            /* of polls that found WAKING, in vain */
 
+	/* In the overflow, under its lock; then among the shared, under theirs. */
+	struct threads_operation *next;
+
 	/* Of an operation that is shared. */
-	atomic_uint sharers;                   /* workers at it */
-	atomic_size_t claimed;                 /* bytes */
-	size_t chunk;                          /* bytes */
-	struct threads_operation *next_shared; /* under share_lock */
+	atomic_uint sharers;   /* workers at it */
+	atomic_size_t claimed; /* bytes */
+	size_t chunk;          /* bytes */
 
 	struct vdm_operation operation;
 };
@@ -109,17 +122,25 @@ struct worker {
 	struct mia_yields yields;
 };
 
+/* Operations for which the ring has no room, the oldest first. */
+struct overflow {
+	mia_mutex lock;
+	struct threads_operation *first; /* under the lock */
+	struct threads_operation **end;  /* under the lock */
+	atomic_size_t count;             /* written under the lock */
+};
+
 struct data_mover_threads {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
 	struct mia_operation_pool pool;
 	enum future_notifier_type desired_notifier;
-	_Atomic uint64_t words; /* given to POLLERs so far */
-	atomic_size_t inline_max[VDM_OPERATION_FLUSH + 1]; /* by type */
+	atomic_size_t inline_end[VDM_OPERATION_FLUSH + 1]; /* by type */
 	_Atomic(memcpy_fn) memcpy_fn;                      /* NULL: built-in */
 	_Atomic(memmove_fn) memmove_fn;
 	_Atomic(memset_fn) memset_fn;
 
-	struct mia_queue queue;
+	struct mia_queue ring;
+	struct overflow overflow;
 
 	mia_mutex share_lock; /* that, and the setters of functions */
 	struct threads_operation *shared; /* under share_lock */
@@ -266,6 +287,20 @@ complete(struct threads_operation *op)
 }
 
 /*
+ * On the polling thread: from WAKING to POLLED, or again from there, so that
+ * the waker is called once more. False: the worker was faster.
+ *
+ * Release: what happened before this poll happens before that call; pairs with
+ * the acquire in lock_waker(). Relaxed on failure: the caller looks again.
+ */
+static bool
+ask_for_a_wake(struct threads_operation *op, uint64_t state)
+{
+	return atomic_compare_exchange_strong_explicit(&op->state, &state,
+		POLLED, memory_order_release, memory_order_relaxed);
+}
+
+/*
  * On the polling thread: a waker is being called. COMPLETE once it has
  * returned; RUNNING if that takes long, and then there will be one more call.
  */
@@ -277,7 +312,7 @@ await_waker(struct threads_operation *op, uint64_t ns)
 
 	for (;;) {
 		/* Acquire: pairs with the release of DONE. */
-		uint64_t state =
+		const uint64_t state =
 			atomic_load_explicit(&op->state, memory_order_acquire);
 
 		if (state == DONE)
@@ -291,12 +326,8 @@ await_waker(struct threads_operation *op, uint64_t ns)
 		if (mia_clock_ns() - start < ns)
 			continue;
 
-		/* Relaxed: the worker only has to see it. */
-		state = WAKING;
-		if (atomic_compare_exchange_strong_explicit(&op->state, &state,
-			    POLLED, memory_order_relaxed,
-			    memory_order_relaxed) ||
-			state == POLLED) {
+		if ((state == WAKING || state == POLLED) &&
+			ask_for_a_wake(op, state)) {
 			if (op->waits < MAX_DOUBLINGS)
 				op->waits++;
 			return FUTURE_STATE_RUNNING;
@@ -336,19 +367,25 @@ threads_operation_check(void *data, const struct vdm_operation *operation)
 	struct threads_operation *op = data;
 
 	(void)operation;
-	/* Acquire: pairs with the release of DONE; the result is there. */
-	switch (atomic_load_explicit(&op->state, memory_order_acquire)) {
-	case DONE:
-		return FUTURE_STATE_COMPLETE;
-	case WAKING:
-		if (op == get_this_wake())
+	for (;;) {
+		/* Acquire: pairs with the release of DONE: the result. */
+		switch (atomic_load_explicit(
+			&op->state, memory_order_acquire)) {
+		case DONE:
 			return FUTURE_STATE_COMPLETE;
-		return await_waker(op, WAKER_WAIT_NS << op->waits);
-	case POLLED:
-		return op == get_this_wake() ? FUTURE_STATE_COMPLETE
-					     : FUTURE_STATE_RUNNING;
-	default:
-		return FUTURE_STATE_RUNNING;
+		case WAKING:
+			if (op == get_this_wake())
+				return FUTURE_STATE_COMPLETE;
+			return await_waker(op, WAKER_WAIT_NS << op->waits);
+		case POLLED:
+			if (op == get_this_wake())
+				return FUTURE_STATE_COMPLETE;
+			if (ask_for_a_wake(op, POLLED))
+				return FUTURE_STATE_RUNNING;
+			break; /* the worker went on: look again */
+		default:
+			return FUTURE_STATE_RUNNING;
+		}
 	}
 }
 
@@ -380,18 +417,30 @@ threads_operation_delete(void *data, const struct vdm_operation *operation,
  * if it was the last and there is more. So there is a system call only when no
  * worker is awake that would find the work, or the work is big: see notify().
  *
- * No work is left lying: it is published (queue, shared list, stop) before
- * awake is read; a searcher becomes a sleeper before it looks for work a last
+ * No work is left lying: it is published (ring, overflow, shared list, stop)
+ * before awake is read; a searcher becomes a sleeper before it looks for work a last
  * time; both in the order of sequentially consistent operations.
  */
 #define SEARCHING ((size_t)1)
 #define SLEEPING ((size_t)1 << (sizeof(size_t) * 4))
 #define MAX_WORKERS (SLEEPING - 1)
 
+/*
+ * Whether operations wait for a worker. The overflow first: what goes from
+ * there to the ring is in the ring before it is counted out.
+ */
+static bool
+is_queued(struct data_mover_threads *dmt)
+{
+	return atomic_load_explicit(
+		       &dmt->overflow.count, memory_order_seq_cst) > 0 ||
+		!mia_queue_is_empty(&dmt->ring);
+}
+
 static bool
 has_work(struct data_mover_threads *dmt)
 {
-	return !mia_queue_is_empty(&dmt->queue) ||
+	return is_queued(dmt) ||
 		atomic_load_explicit(&dmt->nshared, memory_order_seq_cst) > 0;
 }
 
@@ -457,6 +506,84 @@ sleep_until_notified(struct data_mover_threads *dmt)
 	}
 
 	mia_sem_wait(&dmt->tokens);
+}
+
+/*
+ * The queue
+ *
+ * A ring, and behind it the overflow, a list that takes whatever the ring has
+ * no room for: no poll is refused. While there is an overflow new operations go
+ * there too, so that none is overtaken by many. A worker that finds the ring
+ * empty takes the oldest of the overflow, and fills the ring from it: the lock
+ * is entered once for each operation that comes, and once for FILL_MAX of those
+ * that go.
+ */
+
+static int
+overflow_init(struct overflow *overflow)
+{
+	overflow->first = NULL;
+	overflow->end = &overflow->first;
+	atomic_init(&overflow->count, 0);
+	return mia_mutex_init(&overflow->lock);
+}
+
+static void
+enqueue(struct data_mover_threads *dmt, struct threads_operation *op)
+{
+	struct overflow *overflow = &dmt->overflow;
+
+	/* Relaxed: who sees an old count goes before or behind a few others. */
+	if (MIA_LIKELY(atomic_load_explicit(&overflow->count,
+			       memory_order_relaxed) == 0 &&
+		    mia_queue_push(&dmt->ring, op)))
+		return;
+
+	mia_mutex_lock(&overflow->lock);
+	op->next = NULL;
+	*overflow->end = op;
+	overflow->end = &op->next;
+	/* Seq_cst: published before awake is read, see has_work(). */
+	atomic_fetch_add_explicit(&overflow->count, 1, memory_order_seq_cst);
+	mia_mutex_unlock(&overflow->lock);
+}
+
+/* The oldest of the overflow, when the ring is empty; NULL: there is none. */
+static struct threads_operation *
+take_from_overflow(struct data_mover_threads *dmt)
+{
+	struct overflow *overflow = &dmt->overflow;
+	size_t taken = 0;
+
+	/* Relaxed: the lock decides; a worker that sleeps looks once more. */
+	if (atomic_load_explicit(&overflow->count, memory_order_relaxed) == 0)
+		return NULL;
+
+	mia_mutex_lock(&overflow->lock);
+	struct threads_operation *op = overflow->first;
+	struct threads_operation *next = op;
+
+	if (op != NULL) {
+		next = op->next;
+		taken = 1;
+	}
+	while (next != NULL && taken < FILL_MAX) {
+		/* Once it is in the ring, a worker may have done it. */
+		struct threads_operation *behind = next->next;
+
+		if (!mia_queue_push(&dmt->ring, next))
+			break;
+		next = behind;
+		taken++;
+	}
+	overflow->first = next;
+	if (next == NULL)
+		overflow->end = &overflow->first;
+	/* Seq_cst: after the pushes, see is_queued(). */
+	atomic_fetch_sub_explicit(
+		&overflow->count, taken, memory_order_seq_cst);
+	mia_mutex_unlock(&overflow->lock);
+	return op;
 }
 
 /* Kinds of operations */
@@ -595,9 +722,9 @@ take_off(struct data_mover_threads *dmt, struct threads_operation *op)
 
 	mia_mutex_lock(&dmt->share_lock);
 	while (*link != NULL && *link != op)
-		link = &(*link)->next_shared;
+		link = &(*link)->next;
 	if (*link == op) {
-		*link = op->next_shared;
+		*link = op->next;
 		atomic_fetch_sub_explicit(
 			&dmt->nshared, 1, memory_order_seq_cst);
 	}
@@ -615,7 +742,7 @@ do_share(struct data_mover_threads *dmt, struct threads_operation *op,
 	const size_t n = size_of(&op->operation);
 	bool is_exhausted = false;
 
-	while (!helps || mia_queue_is_empty(&dmt->queue)) {
+	while (!helps || !is_queued(dmt)) {
 		/* Relaxed: a number that nobody else gets. */
 		const size_t done = atomic_fetch_add_explicit(
 			&op->claimed, op->chunk, memory_order_relaxed);
@@ -671,8 +798,8 @@ share(struct data_mover_threads *dmt, struct threads_operation *op)
 	struct threads_operation **link = &dmt->shared;
 
 	while (*link != NULL)
-		link = &(*link)->next_shared;
-	op->next_shared = NULL;
+		link = &(*link)->next;
+	op->next = NULL;
 	*link = op;
 	atomic_fetch_add_explicit(&dmt->nshared, 1, memory_order_seq_cst);
 	mia_mutex_unlock(&dmt->share_lock);
@@ -707,28 +834,49 @@ flush_if_durable(uint64_t flags, const void *dest, size_t n)
 		mia_memory_flush(dest, n);
 }
 
+/*
+ * Flags that are not ours are the business of the program's function, as far as
+ * it can be given them.
+ */
+static bool
+is_valid_for_custom(uint64_t flags, const void *a, const void *b, size_t n)
+{
+	return flags <= UINT_MAX && ((a != NULL && b != NULL) || n == 0);
+}
+
+static enum vdm_operation_result
+move_by(memcpy_fn fn, const struct vdm_operation_data_memmove *move)
+{
+	if (!is_valid_for_custom(move->flags, move->dest, move->src, move->n))
+		return VDM_ERROR_JOB_CORRUPTED;
+	if (move->n > 0) {
+		fn(move->dest, move->src, move->n, (unsigned)move->flags);
+		flush_if_durable(move->flags, move->dest, move->n);
+	}
+	return VDM_SUCCESS;
+}
+
+static enum vdm_operation_result
+set_by(memset_fn fn, const struct vdm_operation_data_memset *set)
+{
+	if (!is_valid_for_custom(set->flags, set->str, set->str, set->n))
+		return VDM_ERROR_JOB_CORRUPTED;
+	if (set->n > 0) {
+		fn(set->str, set->c, set->n, (unsigned)set->flags);
+		flush_if_durable(set->flags, set->str, set->n);
+	}
+	return VDM_SUCCESS;
+}
+
 static enum vdm_operation_result
 run_alone(struct data_mover_threads *dmt, const struct vdm_operation *operation)
 {
 	const struct custom custom = custom_of(dmt, operation->type);
-	const struct vdm_operation_data_memmove *move =
-		&operation->data.memmove;
-	const struct vdm_operation_data_memset *set = &operation->data.memset;
 
-	if (size_of(operation) == 0 || !mia_operation_is_valid(operation))
-		return mia_operation_run(operation);
-
-	if (custom.move != NULL) {
-		custom.move(
-			move->dest, move->src, move->n, (unsigned)move->flags);
-		flush_if_durable(move->flags, move->dest, move->n);
-		return VDM_SUCCESS;
-	}
-	if (custom.set != NULL) {
-		custom.set(set->str, set->c, set->n, (unsigned)set->flags);
-		flush_if_durable(set->flags, set->str, set->n);
-		return VDM_SUCCESS;
-	}
+	if (custom.move != NULL)
+		return move_by(custom.move, &operation->data.memmove);
+	if (custom.set != NULL)
+		return set_by(custom.set, &operation->data.memset);
 	return mia_operation_run(operation);
 }
 
@@ -752,8 +900,10 @@ run(struct data_mover_threads *dmt, struct threads_operation *op)
 static struct threads_operation *
 take_work(struct data_mover_threads *dmt, bool *helps)
 {
-	struct threads_operation *op = mia_queue_pop(&dmt->queue);
+	struct threads_operation *op = mia_queue_pop(&dmt->ring);
 
+	if (op == NULL)
+		op = take_from_overflow(dmt);
 	*helps = op == NULL;
 	return op != NULL ? op : join_shared(dmt);
 }
@@ -813,7 +963,8 @@ worker_run(void *arg)
 			atomic_load_explicit(&dmt->stop, memory_order_seq_cst);
 		struct threads_operation *op = search(worker, &helps);
 
-		if (op == NULL && stop)
+		/* What another worker moved to the ring may have been missed. */
+		if (op == NULL && stop && !is_queued(dmt))
 			return NULL;
 		if (op == NULL) {
 			sleep_until_notified(dmt);
@@ -877,24 +1028,29 @@ threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 	return op;
 }
 
+static _Atomic uint64_t *
+word_of(const struct threads_operation *op)
+{
+	static _Atomic uint64_t words[WORDS];
+
+	return &words[(uintptr_t)op / MIA_CACHE_LINE % WORDS];
+}
+
 /*
  * The waker of all operations, if the mover is to announce them by a POLLER.
- * No word comes twice: the next operation may get this one's slot, and who
- * watches sees it end even if it is at its end by the next look.
+ * A word never has a value twice: the next operation of a chain may have this
+ * one's word, and who looks too late sees a change all the same.
  */
 static void
 change_word(void *data)
 {
 	struct threads_operation *op = data;
-	/* Relaxed: a number that nobody else gets. */
-	const uint64_t word = atomic_fetch_add_explicit(
-		&op->dmt->words, 1, memory_order_relaxed);
 
 	/*
 	 * Release: WAKING comes first, so that a poll finds it; pairs with the
 	 * acquire of who watches, monitored_word() in the runtime.
 	 */
-	atomic_store_explicit(&op->word, word, memory_order_release);
+	atomic_fetch_add_explicit(word_of(op), 1, memory_order_release);
 }
 
 /* Says in the notifier what will announce the end. */
@@ -903,7 +1059,8 @@ answer_notifier(struct threads_operation *op, struct future_notifier *n)
 {
 	n->notifier_used = op->dmt->desired_notifier;
 	if (n->notifier_used == FUTURE_NOTIFIER_POLLER)
-		n->poller.ptr_to_monitor = (uint64_t *)(uintptr_t)&op->word;
+		n->poller.ptr_to_monitor =
+			(uint64_t *)(uintptr_t)word_of(op);
 	else if (n->waker.wake == NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 }
@@ -917,13 +1074,16 @@ searchers_for(
 		size_of(operation) < WAKE_MIN)
 		return 1;
 
-	const size_t waiting = mia_queue_length(&dmt->queue);
+	/* Relaxed: a hint. */
+	const size_t waiting = mia_queue_length(&dmt->ring) +
+		atomic_load_explicit(
+			&dmt->overflow.count, memory_order_relaxed);
 
 	return (waiting > 0 ? waiting : 1) + is_shareable(dmt, operation);
 }
 
 /* Not inlined: small operations would save its registers. */
-MIA_NOINLINE static int
+MIA_NOINLINE static void
 hand_over(struct threads_operation *op, const struct vdm_operation *operation,
 	struct future_notifier *n)
 {
@@ -934,25 +1094,17 @@ hand_over(struct threads_operation *op, const struct vdm_operation *operation,
 	op->waker.wake = NULL;
 	if (dmt->desired_notifier == FUTURE_NOTIFIER_POLLER) {
 		op->waker = (struct future_waker){op, change_word};
-		change_word(op);
 	} else if (n != NULL &&
 		dmt->desired_notifier == FUTURE_NOTIFIER_WAKER) {
 		op->waker = n->waker;
 	}
 
-	/* Relaxed, both: the push publishes it, or nobody has seen it. */
+	/* Relaxed: published with the operation. */
 	atomic_store_explicit(&op->state, PENDING, memory_order_relaxed);
-	if (!mia_queue_push(&dmt->queue, op)) {
-		atomic_store_explicit(&op->state, NEW, memory_order_relaxed);
-		if (n != NULL)
-			n->notifier_used = FUTURE_NOTIFIER_NONE;
-		return 1;
-	}
-
+	enqueue(dmt, op);
 	notify(dmt, searchers_for(dmt, operation));
 	if (n != NULL)
 		answer_notifier(op, n);
-	return 0;
 }
 
 /* A poll of a started operation brings another notifier. */
@@ -980,14 +1132,16 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 		return 0;
 	}
 
-	/* Relaxed: see set_inline_max(). */
+	/* Relaxed: see set_inline_end(). */
 	if ((n != NULL && n->padding != FUTURE_NOTIFIER_INLINE_) ||
 		operation->type > VDM_OPERATION_FLUSH ||
-		size_of(operation) >
+		size_of(operation) >=
 			atomic_load_explicit(
-				&op->dmt->inline_max[operation->type],
-				memory_order_relaxed))
-		return hand_over(op, operation, n);
+				&op->dmt->inline_end[operation->type],
+				memory_order_relaxed)) {
+		hand_over(op, operation, n);
+		return 0;
+	}
 
 	if (n != NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
@@ -1026,14 +1180,18 @@ static const struct vdm threads_vdm = {
 static int
 init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
 {
-	int error = mia_queue_init(&dmt->queue, ringbuf_size);
+	int error = mia_queue_init(&dmt->ring, ringbuf_size);
 
 	if (error != 0)
 		return error;
 
+	error = overflow_init(&dmt->overflow);
+	if (error != 0)
+		goto fini_ring;
+
 	error = mia_mutex_init(&dmt->share_lock);
 	if (error != 0)
-		goto fini_queue;
+		goto fini_overflow;
 
 	error = mia_sem_init(&dmt->tokens);
 	if (error != 0)
@@ -1046,9 +1204,6 @@ init(struct data_mover_threads *dmt, size_t nthreads, size_t ringbuf_size)
 	}
 
 	mia_operation_pool_init(&dmt->pool, OPERATION_SIZE, NULL);
-	/* Who watches the word of a chain's operation may not know its end. */
-	dmt->pool.keeps_slabs =
-		dmt->desired_notifier == FUTURE_NOTIFIER_POLLER;
 	atomic_init(&dmt->awake, nthreads * SEARCHING);
 	dmt->nworkers = nthreads;
 	dmt->ncpus = mia_usable_cpus();
@@ -1059,8 +1214,10 @@ destroy_tokens:
 	mia_sem_fini(&dmt->tokens);
 destroy_lock:
 	mia_mutex_fini(&dmt->share_lock);
-fini_queue:
-	mia_queue_fini(&dmt->queue);
+fini_overflow:
+	mia_mutex_fini(&dmt->overflow.lock);
+fini_ring:
+	mia_queue_fini(&dmt->ring);
 	return error;
 }
 
@@ -1072,21 +1229,22 @@ fini(struct data_mover_threads *dmt)
 	free(dmt->workers);
 	mia_sem_fini(&dmt->tokens);
 	mia_mutex_fini(&dmt->share_lock);
-	mia_queue_fini(&dmt->queue);
+	mia_mutex_fini(&dmt->overflow.lock);
+	mia_queue_fini(&dmt->ring);
 	mia_aligned_free(dmt);
 }
 
 /*
- * A poll does nothing but empty operations itself if a worker has to call a
- * function for them. Under share_lock, so that it goes with the function; or
- * nobody else has the mover yet. Relaxed: a worker looks at the function.
+ * A poll does smaller operations itself, and none if there is a function for
+ * them. Under share_lock, so that it goes with the function; or nobody else has
+ * the mover yet. Relaxed: a worker looks at the function.
  */
 static void
-set_inline_max(struct data_mover_threads *dmt, enum vdm_operation_type type,
+set_inline_end(struct data_mover_threads *dmt, enum vdm_operation_type type,
 	bool built_in)
 {
-	atomic_store_explicit(&dmt->inline_max[type], built_in ? INLINE_MAX : 0,
-		memory_order_relaxed);
+	atomic_store_explicit(&dmt->inline_end[type],
+		built_in ? INLINE_MAX + 1 : 0, memory_order_relaxed);
 }
 
 struct data_mover_threads *
@@ -1111,7 +1269,7 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 	dmt->vdm = threads_vdm;
 	dmt->desired_notifier = desired_notifier;
 	for (int type = 0; type <= VDM_OPERATION_FLUSH; type++)
-		set_inline_max(dmt, (enum vdm_operation_type)type, true);
+		set_inline_end(dmt, (enum vdm_operation_type)type, true);
 
 	int error = init(dmt, nthreads, ringbuf_size);
 
@@ -1142,7 +1300,7 @@ struct data_mover_threads *
 data_mover_threads_default(void)
 {
 	return data_mover_threads_new(
-		mia_usable_cpus(), DEFAULT_QUEUE, FUTURE_NOTIFIER_WAKER);
+		mia_usable_cpus(), DEFAULT_RING, FUTURE_NOTIFIER_WAKER);
 }
 
 struct vdm *
@@ -1159,7 +1317,7 @@ data_mover_threads_set_memcpy_fn(
 	/* Release: see custom_of(). */
 	atomic_store_explicit(
 		&dmt->memcpy_fn, dmt_memcpy, memory_order_release);
-	set_inline_max(dmt, VDM_OPERATION_MEMCPY, dmt_memcpy == NULL);
+	set_inline_end(dmt, VDM_OPERATION_MEMCPY, dmt_memcpy == NULL);
 	mia_mutex_unlock(&dmt->share_lock);
 }
 
@@ -1171,7 +1329,7 @@ data_mover_threads_set_memmove_fn(
 	/* Release: see custom_of(). */
 	atomic_store_explicit(
 		&dmt->memmove_fn, dmt_memmove, memory_order_release);
-	set_inline_max(dmt, VDM_OPERATION_MEMMOVE, dmt_memmove == NULL);
+	set_inline_end(dmt, VDM_OPERATION_MEMMOVE, dmt_memmove == NULL);
 	mia_mutex_unlock(&dmt->share_lock);
 }
 
@@ -1183,7 +1341,7 @@ data_mover_threads_set_memset_fn(
 	/* Release: see custom_of(). */
 	atomic_store_explicit(
 		&dmt->memset_fn, dmt_memset, memory_order_release);
-	set_inline_max(dmt, VDM_OPERATION_MEMSET, dmt_memset == NULL);
+	set_inline_end(dmt, VDM_OPERATION_MEMSET, dmt_memset == NULL);
 	mia_mutex_unlock(&dmt->share_lock);
 }
 

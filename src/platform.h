@@ -17,6 +17,7 @@
 #define MIA_CACHE_LINE 64
 
 /* Keeps the rare branch out of the way of the common one. */
+#define MIA_LIKELY(condition) __builtin_expect(condition, 1)
 #define MIA_UNLIKELY(condition) __builtin_expect(condition, 0)
 
 #define MIA_NOINLINE __attribute__((noinline))

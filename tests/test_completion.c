@@ -756,6 +756,54 @@ every_worker_gets_work(void **state)
 	}
 }
 
+/*
+ * Each poll that returns RUNNING while the waker is being called happens before
+ * the further call that it causes. ThreadSanitizer sees whether it does: the
+ * atomics of this test are relaxed, and order nothing.
+ */
+static int plain_note;
+static atomic_int note_calls, note_polls;
+
+static void
+read_note(void *data)
+{
+	(void)data;
+	if (atomic_fetch_add_explicit(&note_calls, 1, memory_order_relaxed) ==
+		0) {
+		while (atomic_load_explicit(&note_polls,
+			       memory_order_relaxed) < 3)
+			sched_yield();
+	} else {
+		assert_int_equal(plain_note, 3);
+	}
+}
+
+static void
+poll_happens_before_the_wake_that_it_causes(void **state)
+{
+	static char src[65536], dst[65536];
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(1, 16, FUTURE_NOTIFIER_WAKER);
+	struct vdm_operation_future f = vdm_memcpy(
+		data_mover_threads_get_vdm(dmt), dst, src, sizeof(src), 0);
+	struct future_notifier n = { .waker = { NULL, read_note } };
+
+	(void)state;
+	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+	while (atomic_load_explicit(&note_calls, memory_order_relaxed) == 0)
+		sched_yield();
+	/* The first finds WAKING, the others POLLED. */
+	for (int i = 1; i <= 3; i++) {
+		plain_note = i;
+		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
+			FUTURE_STATE_RUNNING);
+		atomic_store_explicit(&note_polls, i, memory_order_relaxed);
+	}
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(note_calls, 2);
+	data_mover_threads_delete(dmt);
+}
+
 int
 main(void)
 {
@@ -771,6 +819,7 @@ main(void)
 		cmocka_unit_test(every_worker_gets_work),
 		cmocka_unit_test(waker_may_poll_its_own_future_and_free_it),
 		cmocka_unit_test(waker_may_start_further_operations),
+		cmocka_unit_test(poll_happens_before_the_wake_that_it_causes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,9 @@
  * that to pay are done by the poll itself, unless it brings a waker of the
  * program's; big ones are shared by the workers that are idle.
  *
- * Queue full: the future stays idle, and its next poll tries again.
+ * No poll is refused: operations for which the ring has no room wait in memory
+ * of their own, and workers take them in turn. Only the number of pending
+ * operations is bounded.
  *
  * Wakers are called on a worker, after the result can be seen by a poll, and
  * never once a poll has returned FUTURE_STATE_COMPLETE. A waker may start other
@@ -44,8 +46,10 @@ struct data_mover_threads;
 
 /*
  * Functions that a program may put in place of the built-in ones. Each returns
- * its first argument; n is 1 at least; flags are the operation's VDM_F_*.
- * They are called on workers, several at once.
+ * its first argument; n is 1 at least. flags are the operation's, VDM_F_* and
+ * any others: with such a function in place the mover does not refuse bits that
+ * it does not know, as long as they fit into an unsigned. Workers call these
+ * functions, several at once.
  */
 typedef void *(*memcpy_fn)(
 	void *dst, const void *src, size_t n, unsigned flags);
@@ -57,8 +61,9 @@ typedef void *(*memset_fn)(void *str, int c, size_t n, unsigned flags);
  * data_mover_threads_new -- makes a mover with workers
  *
  * nthreads          workers, from 1
- * ringbuf_size      operations that can wait for a worker, from 1; rounded up
- *                   to a power of two, 16 bytes each
+ * ringbuf_size      operations that can wait for a worker in the ring, which
+ *                   is the fastest way; from 1; rounded up to a power of two,
+ *                   16 bytes each. What comes beyond waits in a list
  * desired_notifier  how futures announce their end: FUTURE_NOTIFIER_WAKER, by
  *                   the waker that the poll brought; FUTURE_NOTIFIER_POLLER,
  *                   by a word that changes; FUTURE_NOTIFIER_NONE, not at all
@@ -73,7 +78,7 @@ struct data_mover_threads *data_mover_threads_new(size_t nthreads,
 
 /*
  * data_mover_threads_default -- the same, with one worker for each CPU that
- * the calling thread may run on, room for 128 operations, and wakers
+ * the calling thread may run on, a ring for 128 operations, and wakers
  */
 struct data_mover_threads *data_mover_threads_default(void);
 

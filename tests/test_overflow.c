@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_overflow.c -- the threads mover with more operations than its ring
+ * holds: none is refused, none is overtaken for long, all wake
+ */
+
+#include "test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "libminiasync.h"
+#include "system.h"
+
+/* Functions for the mover: they wait at a gate, and note their order. */
+static sem_t gate;
+static atomic_uint arrived;
+static unsigned order[1000];
+
+static void *
+numbered_memcpy(void *dst, const void *src, size_t n, unsigned flags)
+{
+	while (sem_wait(&gate) != 0)
+		continue; /* EINTR */
+	order[atomic_fetch_add(&arrived, 1)] = *(const unsigned *)src;
+	(void)flags;
+	return memcpy(dst, src, n);
+}
+
+static void
+open_gate(size_t n)
+{
+	while (n-- > 0)
+		sem_post(&gate);
+}
+
+/* A waker that counts, for a loop that follows wakes and nothing else. */
+struct counter {
+	sem_t sem;
+	atomic_int calls;
+};
+
+static void
+count_wake(void *data)
+{
+	struct counter *counter = data;
+
+	atomic_fetch_add(&counter->calls, 1);
+	sem_post(&counter->sem);
+}
+
+/* Returns false if nothing came in a minute. */
+static bool
+await(sem_t *sem)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += 60;
+	while (sem_timedwait(sem, &deadline) != 0)
+		if (errno != EINTR)
+			return false;
+	return true;
+}
+
+/* Each is polled once with a waker, and then when that has been called. */
+static void
+no_poll_is_refused_and_each_waker_is_called(void **state)
+{
+	enum { N = 1000, FEW = 7 };
+	static const size_t sizes[] = { 1, 2, 5, 128 };
+	static unsigned src[N], dst[N];
+	static struct vdm_operation_future f[N];
+
+	(void)state;
+	for (size_t s = 0; s < 4; s++) {
+		struct data_mover_threads *dmt = data_mover_threads_new(
+			1, sizes[s], FUTURE_NOTIFIER_WAKER);
+		struct counter counter;
+		size_t done = 0;
+
+		assert_non_null(dmt);
+		sem_init(&counter.sem, 0, 0);
+		atomic_init(&counter.calls, 0);
+		atomic_store(&arrived, 0);
+		data_mover_threads_set_memcpy_fn(dmt, numbered_memcpy);
+		for (unsigned i = 0; i < N; i++) {
+			struct future_notifier n = { .waker = { &counter,
+							     count_wake } };
+
+			src[i] = i;
+			dst[i] = N;
+			f[i] = vdm_memcpy(data_mover_threads_get_vdm(dmt),
+				&dst[i], &src[i], sizeof(src[i]), 0);
+			assert_int_equal(
+				future_poll(FUTURE_AS_RUNNABLE(&f[i]), &n),
+				FUTURE_STATE_RUNNING);
+			assert_int_equal(
+				n.notifier_used, FUTURE_NOTIFIER_WAKER);
+
+			/* The ring has room again, and others are first. */
+			if (i == N / 2) {
+				open_gate(FEW);
+				while (atomic_load(&arrived) < FEW)
+					sched_yield();
+			}
+		}
+		open_gate(N - FEW);
+		for (size_t i = 0; i < N; i++)
+			assert_true(await(&counter.sem));
+		for (size_t i = 0; i < N; i++) {
+			done += future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL) ==
+				FUTURE_STATE_COMPLETE;
+			assert_int_equal(
+				FUTURE_OUTPUT(&f[i])->result, VDM_SUCCESS);
+			assert_int_equal(dst[i], i);
+			/* With one worker none overtakes another. */
+			assert_int_equal(order[i], i);
+		}
+		assert_int_equal(done, N);
+		assert_int_equal(counter.calls, N);
+		data_mover_threads_delete(dmt);
+		sem_destroy(&counter.sem);
+	}
+}
+
+/* Also those that nobody polls again. */
+static void
+deleting_waits_for_the_overflow(void **state)
+{
+	enum { N = 500 };
+	static unsigned src[N], dst[N];
+
+	(void)state;
+	for (size_t threads = 1; threads <= 4; threads++) {
+		struct data_mover_threads *dmt = data_mover_threads_new(
+			threads, 2, FUTURE_NOTIFIER_WAKER);
+
+		assert_non_null(dmt);
+		atomic_store(&arrived, 0);
+		data_mover_threads_set_memcpy_fn(dmt, numbered_memcpy);
+		for (unsigned i = 0; i < N; i++) {
+			struct vdm_operation_future f;
+
+			src[i] = i + 1;
+			dst[i] = 0;
+			f = vdm_memcpy(data_mover_threads_get_vdm(dmt), &dst[i],
+				&src[i], sizeof(src[i]), 0);
+			future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+		}
+		open_gate(N);
+		data_mover_threads_delete(dmt);
+		assert_memory_equal(src, dst, sizeof(src));
+	}
+}
+
+/*
+ * Functions that wait for each other: each of two needs the other on another
+ * worker, however they came there.
+ */
+static pthread_barrier_t pair;
+
+static void *
+pairing_memcpy(void *dst, const void *src, size_t n, unsigned flags)
+{
+	(void)flags;
+	pthread_barrier_wait(&pair);
+	return memcpy(dst, src, n);
+}
+
+static void
+two_workers_take_from_the_overflow_at_once(void **state)
+{
+	enum { N = 200, ROUNDS = TEST_ROUNDS(100) };
+	static char src[N], dst[N];
+	static struct vdm_operation_future f[N];
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(2, 2, FUTURE_NOTIFIER_WAKER);
+
+	(void)state;
+	assert_non_null(dmt);
+	pthread_barrier_init(&pair, NULL, 2);
+	data_mover_threads_set_memcpy_fn(dmt, pairing_memcpy);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (size_t i = 0; i < N; i++) {
+			f[i] = vdm_memcpy(data_mover_threads_get_vdm(dmt),
+				&dst[i], &src[i], 1, 0);
+			future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL);
+		}
+		for (size_t i = 0; i < N; i++)
+			FUTURE_BUSY_POLL(&f[i]);
+	}
+	data_mover_threads_delete(dmt);
+	pthread_barrier_destroy(&pair);
+}
+
+/* Many threads, tiny rings, all sorts of polls: nothing lost, nothing twice. */
+struct producer {
+	struct vdm *vdm;
+	uint64_t seed;
+	size_t rounds;
+	pthread_t thread;
+};
+
+static atomic_uint copies;
+
+static void *
+counting_memcpy(void *dst, const void *src, size_t n, unsigned flags)
+{
+	(void)flags;
+	atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
+	return memcpy(dst, src, n);
+}
+
+static void *
+produce(void *arg)
+{
+	enum { MOST = 40 };
+	struct producer *p = arg;
+	struct runtime *runtime = runtime_new();
+	uint64_t src[MOST], dst[MOST];
+	struct vdm_operation_future f[MOST];
+	struct future *futs[MOST];
+
+	for (size_t round = 0; round < p->rounds; round++) {
+		const size_t n = 1 + test_random(&p->seed) % MOST;
+		const bool polls_first = test_random(&p->seed) % 2;
+
+		for (size_t i = 0; i < n; i++) {
+			src[i] = test_random(&p->seed);
+			dst[i] = 0;
+			f[i] = vdm_memcpy(p->vdm, &dst[i], &src[i], 8, 0);
+			futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+			if (polls_first)
+				future_poll(futs[i], NULL);
+		}
+		if (test_random(&p->seed) % 4 > 0)
+			runtime_wait_multiple(runtime, futs, n);
+		for (size_t i = 0; i < n; i++)
+			FUTURE_BUSY_POLL(&f[i]);
+		for (size_t i = 0; i < n; i++)
+			if (dst[i] != src[i])
+				return p;
+	}
+	runtime_delete(runtime);
+	return NULL;
+}
+
+static void
+nothing_is_lost_between_many_threads(void **state)
+{
+	enum { PRODUCERS = 4 };
+	uint64_t seed = test_seed("overflow");
+
+	(void)state;
+	for (int round = 0; round < 4; round++) {
+		const size_t workers = 1 + test_random(&seed) % 5;
+		struct data_mover_threads *dmt = data_mover_threads_new(
+			workers, 1 + test_random(&seed) % 8,
+			FUTURE_NOTIFIER_WAKER);
+		struct producer producers[PRODUCERS];
+
+		assert_non_null(dmt);
+		data_mover_threads_set_memcpy_fn(dmt, counting_memcpy);
+		for (int i = 0; i < PRODUCERS; i++) {
+			producers[i].vdm = data_mover_threads_get_vdm(dmt);
+			producers[i].seed = test_random(&seed);
+			producers[i].rounds = TEST_ROUNDS(1000);
+			pthread_create(&producers[i].thread, NULL, produce,
+				&producers[i]);
+		}
+		for (int i = 0; i < PRODUCERS; i++) {
+			void *wrong;
+
+			pthread_join(producers[i].thread, &wrong);
+			assert_null(wrong);
+		}
+		data_mover_threads_delete(dmt);
+	}
+	printf("%u copies\n", atomic_load(&copies));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_poll_is_refused_and_each_waker_is_called),
+		cmocka_unit_test(deleting_waits_for_the_overflow),
+		cmocka_unit_test(two_workers_take_from_the_overflow_at_once),
+		cmocka_unit_test(nothing_is_lost_between_many_threads),
+	};
+
+	test_deadline(250);
+	sem_init(&gate, 0, 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
