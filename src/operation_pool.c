@@ -21,9 +21,9 @@
  * those of a pool that keeps them.
  *
  * Everything but the caches' content is under one lock for all pools. It is
- * entered once in CACHE_BATCH operations, is never held while memory is
- * allocated or freed, and being one, can be held over a fork() so that the
- * child finds all of it consistent.
+ * entered once in CACHE_BATCH operations, and is never held while memory is
+ * allocated or freed. It is held over a fork(), so that the child finds all of
+ * it consistent.
  *
  * A cache belongs to its thread. Others only
  *   - clear its pool, when that is deleted, under the lock. The owner may be
@@ -35,6 +35,8 @@
  */
 
 #include "operation_pool.h"
+
+#include "fork_lock.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -57,7 +59,7 @@ struct slot {
 	struct slot *next;
 };
 
-static mia_mutex lock = MIA_MUTEX_INITIALIZER;
+static struct mia_fork_lock lock;
 static struct mia_operation_thread *threads; /* under the lock */
 static size_t npools[MIA_OPERATION_CACHES];  /* by place; under the lock */
 
@@ -73,28 +75,19 @@ MIA_THREAD_POINTER(struct mia_operation_thread, mia_operation_thread,
 static void
 before_fork(void)
 {
-	mia_mutex_lock(&lock);
-}
-
-static void
-after_fork(void)
-{
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_before_fork(&lock);
 }
 
 /*
- * In the child only the forking thread is left. What the others' caches held
- * is lost to their pools until those are deleted.
+ * Also in the child. The threads that are not there keep their caches: these
+ * are memory that nobody frees, so it is safe to look at. Free slots in them
+ * are lost to their pools until those are deleted, and do not count against the
+ * bound.
  */
 static void
-after_fork_in_child(void)
+after_fork(void)
 {
-	threads = NULL;
-	if (mia_operation_thread_get() != &mia_operation_no_caches) {
-		threads = mia_operation_thread_get();
-		threads->prev = threads->next = NULL;
-	}
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_after_fork(&lock);
 }
 
 static void
@@ -245,7 +238,7 @@ thread_exit(void *arg)
 	struct mia_operation_thread *thread = arg;
 	struct mia_operation_slab *garbage = NULL;
 
-	mia_mutex_lock(&lock);
+	mia_fork_lock_enter(&lock);
 	for (size_t i = 0; i < MIA_OPERATION_CACHES; i++)
 		cache_assign(&thread->caches[i], NULL, &garbage);
 	if (thread->prev != NULL)
@@ -254,7 +247,7 @@ thread_exit(void *arg)
 		threads = thread->next;
 	if (thread->next != NULL)
 		thread->next->prev = thread->prev;
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_leave(&lock);
 
 	/* Later destructors of this thread may use movers: they start anew. */
 	(void)MIA_THREAD_SET(mia_operation_thread, &mia_operation_no_caches);
@@ -266,15 +259,11 @@ static void
 init_once(void)
 {
 	/* Each for itself: without caches forks need the lock all the more. */
-	(void)mia_at_fork(before_fork, after_fork, after_fork_in_child);
+	(void)mia_at_fork(before_fork, after_fork, after_fork);
 	have_thread_key = mia_exit_key_init(&thread_key, thread_exit) == 0;
 }
 
-/*
- * Before main(): of several fork handlers, those that were registered first
- * are innermost. The program's own may use movers, and then ours must not
- * hold the lock.
- */
+/* Before main(), so that threads find everything initialised. */
 __attribute__((constructor)) static void
 init_early(void)
 {
@@ -314,12 +303,12 @@ thread_get(void)
 	if (thread == NULL)
 		return NULL;
 
-	mia_mutex_lock(&lock);
+	mia_fork_lock_enter(&lock);
 	thread->next = threads;
 	if (threads != NULL)
 		threads->prev = thread;
 	threads = thread;
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_leave(&lock);
 
 	(void)MIA_THREAD_SET(mia_operation_thread, thread); /* not the first */
 	return thread;
@@ -356,11 +345,11 @@ mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 	struct mia_operation_slab *garbage = NULL;
 	struct slot *slot = NULL;
 
-	mia_mutex_lock(&lock);
+	mia_fork_lock_enter(&lock);
 	if (room(pool) > 0 && pool->partial == NULL) {
-		mia_mutex_unlock(&lock);
+		mia_fork_lock_leave(&lock);
 		struct mia_operation_slab *fresh = slab_new(pool);
-		mia_mutex_lock(&lock);
+		mia_fork_lock_enter(&lock);
 		if (fresh != NULL) {
 			list_push(&pool->partial, fresh);
 			pool->nslabs++;
@@ -387,7 +376,7 @@ mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 			cache->slots[count++] = take_slot(pool);
 		mia_operation_cache_set_count(cache, count);
 	}
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_leave(&lock);
 
 	list_free(garbage);
 	return slot;
@@ -401,7 +390,7 @@ mia_operation_pool_put_slow(void *slot)
 	const struct mia_operation_slab *slab = mia_operation_slab_of(slot);
 	struct mia_operation_slab *garbage = NULL;
 
-	mia_mutex_lock(&lock);
+	mia_fork_lock_enter(&lock);
 	if (thread == NULL) {
 		return_slot(slot, &garbage);
 	} else {
@@ -419,7 +408,7 @@ mia_operation_pool_put_slow(void *slot)
 		cache->slots[count] = slot;
 		mia_operation_cache_set_count(cache, count + 1);
 	}
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_leave(&lock);
 
 	list_free(garbage);
 }
@@ -444,19 +433,19 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	 */
 	size_t place = 0;
 
-	mia_mutex_lock(&lock);
+	mia_fork_lock_enter(&lock);
 	for (size_t i = 1; i < MIA_OPERATION_CACHES; i++)
 		if (npools[i] < npools[place])
 			place = i;
 	npools[place]++;
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_leave(&lock);
 	pool->place = place * sizeof(struct mia_operation_cache);
 }
 
 void
 mia_operation_pool_fini(struct mia_operation_pool *pool)
 {
-	mia_mutex_lock(&lock);
+	mia_fork_lock_enter(&lock);
 	npools[pool->place / sizeof(struct mia_operation_cache)]--;
 	for (struct mia_operation_thread *t = threads; t != NULL; t = t->next) {
 		struct mia_operation_cache *cache =
@@ -466,7 +455,7 @@ mia_operation_pool_fini(struct mia_operation_pool *pool)
 			atomic_store_explicit(
 				&cache->pool, NULL, memory_order_relaxed);
 	}
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_leave(&lock);
 
 	list_free(pool->partial);
 	list_free(pool->full);
@@ -475,9 +464,9 @@ mia_operation_pool_fini(struct mia_operation_pool *pool)
 size_t
 mia_operation_pool_bytes(struct mia_operation_pool *pool)
 {
-	mia_mutex_lock(&lock);
+	mia_fork_lock_enter(&lock);
 	const size_t bytes = pool->nslabs * MIA_OPERATION_SLAB_SIZE;
-	mia_mutex_unlock(&lock);
+	mia_fork_lock_leave(&lock);
 
 	return bytes;
 }

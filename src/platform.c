@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+MIA_THREAD_LOCAL char mia_thread_mark;
+
 uint64_t
 mia_clock_ns(void)
 {

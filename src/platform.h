@@ -52,6 +52,11 @@ size_t mia_usable_cpus(void);
  */
 int mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
 
+/*
+ * mia_thread_id() returns a number that no other thread has, and that is not 0.
+ * Async-signal-safe. The thread that forks has the same number in the child.
+ */
+
 /* Names the calling thread miniasync/<number>, where threads have names. */
 void mia_thread_name(size_t number);
 
@@ -167,6 +172,14 @@ mia_sem_wait(mia_sem *sem)
 #else
 #define MIA_THREAD_LOCAL _Thread_local
 #endif
+
+extern MIA_THREAD_LOCAL char mia_thread_mark; /* for its address */
+
+static inline uintptr_t
+mia_thread_id(void)
+{
+	return (uintptr_t)&mia_thread_mark;
+}
 
 #define MIA_THREAD_POINTER(type, name, initial) \
 	MIA_THREAD_LOCAL type *name = (initial)

@@ -92,6 +92,12 @@ mia_sem_wait(mia_sem *sem)
 	WaitForSingleObject(*sem, INFINITE);
 }
 
+static inline uintptr_t
+mia_thread_id(void)
+{
+	return GetCurrentThreadId();
+}
+
 /* Of a pointer of each thread. */
 struct mia_thread_index {
 	DWORD index;

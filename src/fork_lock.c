@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * fork_lock.c -- see fork_lock.h
+ *
+ * One compare-exchange takes the lock and names its owner. A signal handler
+ * therefore finds at every instruction either that its thread has the lock or
+ * that it has not.
+ *
+ * The owner's identity is the same in the child, so nothing has to be changed
+ * there before a fork handler of the program enters the lock.
+ */
+
+#include "fork_lock.h"
+
+#include <sched.h>
+#include <stdint.h>
+
+#include "libminiasync/future.h"
+#include "platform.h"
+
+/*
+ * The lock is held for some hundred instructions. Pauses are for an owner on
+ * another CPU, yields for one that needs this CPU. Naps are for an owner with a
+ * lower priority than ours, which a yield does not let run.
+ */
+#define SPINS 128
+#define YIELDS 64
+#define NAP_NS UINT64_C(50000)
+
+static void
+pause_or_yield(unsigned *turns)
+{
+	if (*turns >= SPINS + YIELDS) {
+		mia_sleep(NAP_NS);
+		return;
+	}
+
+	if (++*turns <= SPINS)
+		future_cpu_pause_impl();
+	else
+		sched_yield();
+}
+
+/*
+ * Acquire: pairs with the release in mia_fork_lock_leave() and publishes what
+ * the last owner wrote. Relaxed on failure: nothing is read but the owner.
+ */
+static bool
+take(struct mia_fork_lock *lock, uintptr_t *owner)
+{
+	*owner = 0;
+	return atomic_compare_exchange_strong_explicit(&lock->owner, owner,
+		mia_thread_id(), memory_order_acquire, memory_order_relaxed);
+}
+
+/* Relaxed: only this thread wrote it, maybe in a signal handler. */
+static bool
+is_forking(const struct mia_fork_lock *lock)
+{
+	return atomic_load_explicit(&lock->forking, memory_order_relaxed);
+}
+
+void
+mia_fork_lock_enter(struct mia_fork_lock *lock)
+{
+	unsigned turns = 0;
+	uintptr_t owner;
+
+	while (!take(lock, &owner)) {
+		if (owner == mia_thread_id() && is_forking(lock))
+			return;
+		/* Relaxed: take() looks again. */
+		do
+			pause_or_yield(&turns);
+		while (atomic_load_explicit(
+			       &lock->owner, memory_order_relaxed) != 0);
+	}
+}
+
+bool
+mia_fork_lock_try_enter(struct mia_fork_lock *lock)
+{
+	uintptr_t owner;
+
+	return take(lock, &owner);
+}
+
+void
+mia_fork_lock_leave(struct mia_fork_lock *lock)
+{
+	/* Otherwise mia_fork_lock_after_fork() does it. */
+	if (!is_forking(lock))
+		/* Pairs with the acquire in take(): what we wrote inside. */
+		atomic_store_explicit(&lock->owner, 0, memory_order_release);
+}
+
+/* Relaxed, here and below: the lock's owner writes these, and reads them. */
+void
+mia_fork_lock_before_fork(struct mia_fork_lock *lock)
+{
+	if (atomic_load_explicit(&lock->owner, memory_order_relaxed) ==
+		mia_thread_id()) {
+		atomic_fetch_add_explicit(
+			&lock->nested, 1, memory_order_relaxed);
+		return;
+	}
+
+	mia_fork_lock_enter(lock);
+	atomic_store_explicit(&lock->forking, true, memory_order_relaxed);
+}
+
+void
+mia_fork_lock_after_fork(struct mia_fork_lock *lock)
+{
+	if (atomic_load_explicit(&lock->nested, memory_order_relaxed) > 0) {
+		atomic_fetch_sub_explicit(
+			&lock->nested, 1, memory_order_relaxed);
+		return;
+	}
+
+	atomic_store_explicit(&lock->forking, false, memory_order_relaxed);
+	mia_fork_lock_leave(lock);
+}
