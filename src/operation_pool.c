@@ -65,7 +65,20 @@ static size_t npools[MIA_OPERATION_CACHES];  /* by place; under the lock */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static mia_exit_key thread_key;
-static bool have_thread_key;
+
+/*
+ * Written before main() and when the library ends. Release: the key, to the
+ * acquire in thread_get().
+ */
+static atomic_bool have_thread_key;
+
+/*
+ * How the library ends: with the process, while other threads may be inside; or
+ * alone, as part of a plug-in that is unloaded, and then no thread is or will
+ * be inside. The first to leave RUNNING decides. Relaxed: this word alone.
+ */
+enum end { RUNNING, EXITING, UNLOADING };
+static _Atomic enum end ending;
 
 struct mia_operation_thread mia_operation_no_caches;
 
@@ -232,6 +245,21 @@ cache_assign(struct mia_operation_cache *cache, struct mia_operation_pool *pool,
 	atomic_store_explicit(&cache->pool, pool, memory_order_relaxed);
 }
 
+/* Under the lock: what the caches hold goes back. */
+static void
+thread_remove(struct mia_operation_thread *thread,
+	struct mia_operation_slab **garbage)
+{
+	for (size_t i = 0; i < MIA_OPERATION_CACHES; i++)
+		cache_assign(&thread->caches[i], NULL, garbage);
+	if (thread->prev != NULL)
+		thread->prev->next = thread->next;
+	else
+		threads = thread->next;
+	if (thread->next != NULL)
+		thread->next->prev = thread->prev;
+}
+
 static void
 thread_exit(void *arg)
 {
@@ -239,14 +267,7 @@ thread_exit(void *arg)
 	struct mia_operation_slab *garbage = NULL;
 
 	mia_fork_lock_enter(&lock);
-	for (size_t i = 0; i < MIA_OPERATION_CACHES; i++)
-		cache_assign(&thread->caches[i], NULL, &garbage);
-	if (thread->prev != NULL)
-		thread->prev->next = thread->next;
-	else
-		threads = thread->next;
-	if (thread->next != NULL)
-		thread->next->prev = thread->prev;
+	thread_remove(thread, &garbage);
 	mia_fork_lock_leave(&lock);
 
 	/* Later destructors of this thread may use movers: they start anew. */
@@ -256,11 +277,32 @@ thread_exit(void *arg)
 }
 
 static void
+end_by(enum end how)
+{
+	enum end running = RUNNING;
+
+	(void)atomic_compare_exchange_strong_explicit(&ending, &running, how,
+		memory_order_relaxed, memory_order_relaxed);
+}
+
+static void
+at_exit(void)
+{
+	end_by(EXITING);
+}
+
+static void
 init_once(void)
 {
 	/* Each for itself: without caches forks need the lock all the more. */
 	(void)mia_at_fork(before_fork, after_fork, after_fork);
-	have_thread_key = mia_exit_key_init(&thread_key, thread_exit) == 0;
+	/* What cannot be told from the end of the process is taken for it. */
+	if (mia_at_exit(at_exit) != 0)
+		end_by(EXITING);
+	/* Pairs with the acquire in thread_get(): the key. */
+	atomic_store_explicit(&have_thread_key,
+		mia_exit_key_init(&thread_key, thread_exit) == 0,
+		memory_order_release);
 }
 
 /* Before main(), so that threads find everything initialised. */
@@ -270,14 +312,75 @@ init_early(void)
 	pthread_once(&once, init_once);
 }
 
-/* The library may be part of a plug-in, whose code is unmapped after this. */
+/*
+ * exit() has called at_exit() before any destructor. When a plug-in is
+ * unloaded this comes first: at_exit() then comes with the destructors of C++,
+ * which are called by the first entry of .fini_array, so after this one.
+ */
 __attribute__((destructor)) static void
+fini_early(void)
+{
+	end_by(UNLOADING);
+}
+
+/* The plug-in will be unmapped, and no thread comes here again. */
+static void
+free_all_threads(void)
+{
+	struct mia_operation_thread *thread;
+
+	if (!mia_fork_lock_try_enter(&lock))
+		return;
+	thread = threads;
+	threads = NULL;
+	mia_fork_lock_leave(&lock);
+
+	while (thread != NULL) {
+		struct mia_operation_thread *next = thread->next;
+
+		free(thread);
+		thread = next;
+	}
+}
+
+/*
+ * Other threads are still running. Some may have been ended inside, where exit
+ * works so; therefore this does not wait for the lock.
+ */
+static void
+free_this_thread(void)
+{
+	struct mia_operation_thread *thread = mia_operation_thread_get();
+	struct mia_operation_slab *garbage = NULL;
+
+	if (thread == &mia_operation_no_caches ||
+		!mia_fork_lock_try_enter(&lock))
+		return;
+	thread_remove(thread, &garbage);
+	mia_fork_lock_leave(&lock);
+
+	(void)MIA_THREAD_SET(mia_operation_thread, &mia_operation_no_caches);
+	list_free(garbage);
+	free(thread);
+}
+
+/*
+ * The last of all destructors: earlier ones delete movers, whose workers then
+ * free their caches by the key. What comes later goes by the lock. The key is
+ * deleted in both cases, as also an exiting process may unload a plug-in.
+ */
+__attribute__((destructor(101))) static void
 fini_late(void)
 {
-	if (have_thread_key) {
-		have_thread_key = false;
+	/* Relaxed: nothing is published. */
+	if (atomic_exchange_explicit(
+		    &have_thread_key, false, memory_order_relaxed))
 		mia_exit_key_fini(thread_key);
-	}
+
+	if (atomic_load_explicit(&ending, memory_order_relaxed) == UNLOADING)
+		free_all_threads();
+	else
+		free_this_thread();
 }
 
 /* The caches of this thread, or NULL: then every slot goes by the lock. */
@@ -286,7 +389,8 @@ thread_get(void)
 {
 	if (mia_operation_thread_get() != &mia_operation_no_caches)
 		return mia_operation_thread_get();
-	if (!have_thread_key)
+	/* Acquire: pairs with the release in init_once(), the key. */
+	if (!atomic_load_explicit(&have_thread_key, memory_order_acquire))
 		return NULL;
 
 	const int saved_errno = errno;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 /* Bytes between two variables that two CPUs write without disturbing. */
 #define MIA_CACHE_LINE 64
@@ -82,6 +83,8 @@ void mia_aligned_free(void *memory);
  *                         all of the library. init and set return 0 or an
  *                         error number
  *   mia_at_fork()         pthread_atfork()
+ *   mia_at_exit()         atexit(), for a function that exit() calls before all
+ *                         destructors; not 0 where that cannot be had
  */
 #if defined(_WIN32)
 #include "platform_windows.h"
@@ -212,6 +215,12 @@ static inline int
 mia_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void))
 {
 	return pthread_atfork(before, parent, child);
+}
+
+static inline int
+mia_at_exit(void (*fn)(void))
+{
+	return atexit(fn);
 }
 
 #endif

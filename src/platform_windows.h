@@ -130,6 +130,14 @@ int mia_exit_key_init(mia_exit_key *key, void (*at_exit)(void *value));
 void mia_exit_key_fini(mia_exit_key key);
 int mia_exit_key_set(mia_exit_key key, void *value);
 
+/* A DLL has an exit of its own, which does not tell why it ends. */
+static inline int
+mia_at_exit(void (*fn)(void))
+{
+	(void)fn;
+	return -1;
+}
+
 /* There is no fork. */
 static inline int
 mia_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void))

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_exit.c -- the process exits while another thread makes threads that use
+ * movers for the first time; and the exiting thread uses one again
+ *
+ * Fails if it crashes, hangs, or is racy under a sanitizer.
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "libminiasync.h"
+#include "system.h"
+
+static struct data_mover_sync *mover;
+
+static bool
+copy(void)
+{
+	char from = 'x', to = 0;
+	struct vdm_operation_future f = vdm_memcpy(
+		data_mover_sync_get_vdm(mover), &to, &from, 1, 0);
+
+	FUTURE_BUSY_POLL(&f);
+	return to == from;
+}
+
+static void *
+copy_once(void *arg)
+{
+	if (!copy())
+		abort();
+	return arg;
+}
+
+static void *
+make_threads(void *arg)
+{
+	for (;;) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, copy_once, NULL) == 0)
+			pthread_join(thread, NULL);
+	}
+	return arg;
+}
+
+/* Before all other destructors with a priority but that of the library. */
+__attribute__((destructor(102))) static void
+copy_late(void)
+{
+	if (mover != NULL && !copy())
+		abort();
+}
+
+static void
+copy_at_exit(void)
+{
+	if (!copy())
+		abort();
+}
+
+int
+main(void)
+{
+	const struct timespec some = {.tv_nsec = 50000000};
+	pthread_t thread;
+
+	test_deadline(60);
+	mover = data_mover_sync_new();
+	if (mover == NULL || atexit(copy_at_exit) != 0 ||
+		pthread_create(&thread, NULL, make_threads, NULL) != 0)
+		return 1;
+	nanosleep(&some, NULL);
+	copy_at_exit();
+	return 0;
+}
