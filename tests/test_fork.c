@@ -287,10 +287,9 @@ fork_now(int signal)
 static void
 use_pools_while_signals_fork(int forks)
 {
-	const struct itimerspec often = {
-		.it_value.tv_nsec = 1,
-		.it_interval.tv_nsec = 300000,
-	};
+	struct itimerspec soon = {.it_value.tv_nsec = 1};
+	uint64_t seed = test_seed("forks");
+	int narmed = 0;
 	struct sigevent event = {
 		.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
 	struct sigaction action = {
@@ -301,8 +300,13 @@ use_pools_while_signals_fork(int forks)
 	nforks = child_failed = 0;
 	sigaction(SIGUSR1, &action, NULL);
 	assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
-	timer_settime(timer, 0, &often, NULL);
 	while (nforks < forks && !child_failed) {
+		if (nforks == narmed) {
+			soon.it_value.tv_nsec =
+				(long)(20000 + test_random(&seed) % 200000);
+			timer_settime(timer, 0, &soon, NULL);
+			narmed++;
+		}
 		use_pools();
 		if (is_child) {
 			use_pools();
