@@ -7,7 +7,8 @@
  *   slot    memory for one operation; free in a slab, it holds a link to the
  *           next
  *   slab    16 KiB, aligned to that, so that a slot finds its slab by masking
- *           its address; a header, then slots
+ *           its address; a header, then slots. All pools' slabs come from
+ *           slabs.c
  *   pool    the slabs of one mover: those with free slots (partial), and full
  *   cache   a few free slots of one pool, for one thread alone
  *   thread  the caches of one thread, in which each pool has its place; two
@@ -17,8 +18,8 @@
  *
  * The common path, get and put, works on the thread's cache and nothing else.
  * An empty cache takes CACHE_BATCH slots from the pool; a full one gives as
- * many back. A slab that is free altogether is freed, except a pool's last, and
- * those of a pool that keeps them.
+ * many back. A slab that is free altogether goes back to slabs.c, except a
+ * pool's last, and those of a pool that keeps them.
  *
  * Everything but the caches' content is under one lock for all pools. It is
  * entered once in CACHE_BATCH operations, and is never held while memory is
@@ -37,6 +38,7 @@
 #include "operation_pool.h"
 
 #include "fork_lock.h"
+#include "slabs.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -54,12 +56,15 @@
 	((sizeof(struct mia_operation_slab) + MIA_CACHE_LINE - 1) / \
 		MIA_CACHE_LINE * MIA_CACHE_LINE)
 
+_Static_assert(MIA_OPERATION_SLAB_SIZE == MIA_SLAB_SIZE, "slabs of slabs.h");
+
 /* A free slot of a slab. */
 struct slot {
 	struct slot *next;
 };
 
 static struct mia_fork_lock lock;
+static struct mia_slabs slabs;               /* under the lock */
 static struct mia_operation_thread *threads; /* under the lock */
 static size_t npools[MIA_OPERATION_CACHES];  /* by place; under the lock */
 
@@ -124,38 +129,73 @@ list_remove(struct mia_operation_slab **list, struct mia_operation_slab *slab)
 		slab->next->prev = slab->prev;
 }
 
+/* What has become free under the lock, for garbage_free(). */
+struct garbage {
+	struct mia_operation_slab *slabs; /* of pools that end slots */
+	struct mia_span *spans;
+};
+
+/* Slabs that go back before other threads may enter the lock. */
+#define SLABS_AT_ONCE 64
+
 /* Not under the lock. A slab's pool may be gone. */
 static void
-list_free(struct mia_operation_slab *list)
+garbage_free(struct garbage *garbage)
 {
-	while (list != NULL) {
-		struct mia_operation_slab *next = list->next;
+	struct mia_operation_slab *slab;
 
-		if (list->end != NULL)
-			for (char *slot = (char *)list + SLAB_HEADER;
-				slot < list->fresh; slot += list->slot_size)
-				list->end(slot);
-		mia_aligned_free(list);
-		list = next;
+	for (slab = garbage->slabs; slab != NULL; slab = slab->next)
+		if (slab->end != NULL)
+			for (char *slot = (char *)slab + SLAB_HEADER;
+				slot < slab->fresh; slot += slab->slot_size)
+				slab->end(slot);
+
+	for (slab = garbage->slabs; slab != NULL;) {
+		mia_fork_lock_enter(&lock);
+		for (int i = 0; i < SLABS_AT_ONCE && slab != NULL; i++) {
+			struct mia_operation_slab *next = slab->next;
+
+			mia_slabs_put(&slabs, slab, &garbage->spans);
+			slab = next;
+		}
+		mia_fork_lock_leave(&lock);
+	}
+
+	struct mia_span *left = mia_spans_free(garbage->spans);
+
+	if (MIA_UNLIKELY(left != NULL)) {
+		mia_fork_lock_enter(&lock);
+		mia_slabs_add_all(&slabs, left);
+		mia_fork_lock_leave(&lock);
 	}
 }
 
 /*
- * Slabs are aligned, which malloc() does not promise; what it returns instead
- * for NULL is reported by the caller, so errno stays.
+ * Under the lock, which is left meanwhile, because the system is asked for
+ * memory and memory is touched for the first time.
  */
-static struct mia_operation_slab *
-slab_new(struct mia_operation_pool *pool)
+static void
+pool_grow(struct mia_operation_pool *pool, struct garbage *garbage)
 {
-	const int saved_errno = errno;
-	struct mia_operation_slab *slab = mia_aligned_alloc(
-		MIA_OPERATION_SLAB_SIZE, MIA_OPERATION_SLAB_SIZE);
+	bool used = false;
+	struct mia_operation_slab *slab =
+		mia_slabs_take(&slabs, &used, &garbage->spans);
 
-	mia_restore_errno(saved_errno);
-	if (slab == NULL)
-		return NULL;
+	if (slab == NULL) {
+		const bool is_first = slabs.nspans == 0;
 
-	if (pool->end != NULL)
+		mia_fork_lock_leave(&lock);
+		struct mia_span *span = mia_span_new(is_first);
+		mia_fork_lock_enter(&lock);
+
+		mia_slabs_add_all(&slabs, span);
+		slab = mia_slabs_take(&slabs, &used, &garbage->spans);
+		if (slab == NULL)
+			return;
+	}
+	mia_fork_lock_leave(&lock);
+
+	if (pool->end != NULL && used)
 		memset(slab, 0, MIA_OPERATION_SLAB_SIZE);
 	slab->pool = pool;
 	slab->place = pool->place;
@@ -164,7 +204,10 @@ slab_new(struct mia_operation_pool *pool)
 	slab->free = NULL;
 	slab->fresh = (char *)slab + SLAB_HEADER;
 	slab->nfree = pool->slots_per_slab;
-	return slab;
+
+	mia_fork_lock_enter(&lock);
+	list_push(&pool->partial, slab);
+	pool->nslabs++;
 }
 
 /* Under the lock: one free slot of a slab of the partial list. */
@@ -190,9 +233,9 @@ take_slot(struct mia_operation_pool *pool)
 	return slot;
 }
 
-/* Under the lock: a slot comes back. An empty slab goes to *garbage. */
+/* Under the lock: a slot comes back, and maybe an empty slab with it. */
 static void
-return_slot(struct slot *slot, struct mia_operation_slab **garbage)
+return_slot(struct slot *slot, struct garbage *garbage)
 {
 	struct mia_operation_slab *slab = mia_operation_slab_of(slot);
 	struct mia_operation_pool *pool = slab->pool;
@@ -209,15 +252,19 @@ return_slot(struct slot *slot, struct mia_operation_slab **garbage)
 		(slab->prev != NULL || slab->next != NULL)) {
 		list_remove(&pool->partial, slab);
 		pool->nslabs--;
-		slab->next = *garbage;
-		*garbage = slab;
+		if (slab->end == NULL) {
+			mia_slabs_put(&slabs, slab, &garbage->spans);
+		} else {
+			slab->next = garbage->slabs;
+			garbage->slabs = slab;
+		}
 	}
 }
 
 /* Under the lock: the n slots that a cache of this thread took first. */
 static void
 cache_return(struct mia_operation_cache *cache, size_t n,
-	struct mia_operation_slab **garbage)
+	struct garbage *garbage)
 {
 	const size_t count = mia_operation_cache_count(cache) - n;
 
@@ -231,7 +278,7 @@ cache_return(struct mia_operation_cache *cache, size_t n,
  */
 static void
 cache_assign(struct mia_operation_cache *cache, struct mia_operation_pool *pool,
-	struct mia_operation_slab **garbage)
+	struct garbage *garbage)
 {
 	struct mia_operation_pool *old = mia_operation_cache_pool(cache);
 
@@ -248,7 +295,7 @@ cache_assign(struct mia_operation_cache *cache, struct mia_operation_pool *pool,
 /* Under the lock: what the caches hold goes back. */
 static void
 thread_remove(struct mia_operation_thread *thread,
-	struct mia_operation_slab **garbage)
+	struct garbage *garbage)
 {
 	for (size_t i = 0; i < MIA_OPERATION_CACHES; i++)
 		cache_assign(&thread->caches[i], NULL, garbage);
@@ -264,7 +311,7 @@ static void
 thread_exit(void *arg)
 {
 	struct mia_operation_thread *thread = arg;
-	struct mia_operation_slab *garbage = NULL;
+	struct garbage garbage = {NULL, NULL};
 
 	mia_fork_lock_enter(&lock);
 	thread_remove(thread, &garbage);
@@ -272,7 +319,7 @@ thread_exit(void *arg)
 
 	/* Later destructors of this thread may use movers: they start anew. */
 	(void)MIA_THREAD_SET(mia_operation_thread, &mia_operation_no_caches);
-	list_free(garbage);
+	garbage_free(&garbage);
 	free(thread);
 }
 
@@ -325,15 +372,19 @@ fini_early(void)
 
 /* The plug-in will be unmapped, and no thread comes here again. */
 static void
-free_all_threads(void)
+free_everything(void)
 {
 	struct mia_operation_thread *thread;
+	struct mia_span *spans;
 
 	if (!mia_fork_lock_try_enter(&lock))
 		return;
 	thread = threads;
 	threads = NULL;
+	spans = mia_slabs_take_all(&slabs);
 	mia_fork_lock_leave(&lock);
+
+	(void)mia_spans_free(spans);
 
 	while (thread != NULL) {
 		struct mia_operation_thread *next = thread->next;
@@ -351,7 +402,7 @@ static void
 free_this_thread(void)
 {
 	struct mia_operation_thread *thread = mia_operation_thread_get();
-	struct mia_operation_slab *garbage = NULL;
+	struct garbage garbage = {NULL, NULL};
 
 	if (thread == &mia_operation_no_caches ||
 		!mia_fork_lock_try_enter(&lock))
@@ -360,7 +411,7 @@ free_this_thread(void)
 	mia_fork_lock_leave(&lock);
 
 	(void)MIA_THREAD_SET(mia_operation_thread, &mia_operation_no_caches);
-	list_free(garbage);
+	garbage_free(&garbage);
 	free(thread);
 }
 
@@ -378,7 +429,7 @@ fini_late(void)
 		mia_exit_key_fini(thread_key);
 
 	if (atomic_load_explicit(&ending, memory_order_relaxed) == UNLOADING)
-		free_all_threads();
+		free_everything();
 	else
 		free_this_thread();
 }
@@ -446,19 +497,12 @@ void *
 mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 {
 	struct mia_operation_thread *thread = thread_get();
-	struct mia_operation_slab *garbage = NULL;
+	struct garbage garbage = {NULL, NULL};
 	struct slot *slot = NULL;
 
 	mia_fork_lock_enter(&lock);
-	if (room(pool) > 0 && pool->partial == NULL) {
-		mia_fork_lock_leave(&lock);
-		struct mia_operation_slab *fresh = slab_new(pool);
-		mia_fork_lock_enter(&lock);
-		if (fresh != NULL) {
-			list_push(&pool->partial, fresh);
-			pool->nslabs++;
-		}
-	}
+	if (room(pool) > 0 && pool->partial == NULL)
+		pool_grow(pool, &garbage);
 
 	size_t take = room(pool);
 
@@ -482,7 +526,7 @@ mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 	}
 	mia_fork_lock_leave(&lock);
 
-	list_free(garbage);
+	garbage_free(&garbage);
 	return slot;
 }
 
@@ -492,7 +536,7 @@ mia_operation_pool_put_slow(void *slot)
 {
 	struct mia_operation_thread *thread = thread_get();
 	const struct mia_operation_slab *slab = mia_operation_slab_of(slot);
-	struct mia_operation_slab *garbage = NULL;
+	struct garbage garbage = {NULL, NULL};
 
 	mia_fork_lock_enter(&lock);
 	if (thread == NULL) {
@@ -514,7 +558,7 @@ mia_operation_pool_put_slow(void *slot)
 	}
 	mia_fork_lock_leave(&lock);
 
-	list_free(garbage);
+	garbage_free(&garbage);
 }
 
 void
@@ -561,8 +605,11 @@ mia_operation_pool_fini(struct mia_operation_pool *pool)
 	}
 	mia_fork_lock_leave(&lock);
 
-	list_free(pool->partial);
-	list_free(pool->full);
+	struct garbage partial = {pool->partial, NULL};
+	struct garbage full = {pool->full, NULL};
+
+	garbage_free(&partial);
+	garbage_free(&full);
 }
 
 size_t

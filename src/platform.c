@@ -10,8 +10,26 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+/* LeakSanitizer looks for pointers in memory that it knows, and that is ours. */
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_LSAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_LSAN 1
+#endif
+#endif
+#if defined(HAS_LSAN)
+#include <sanitizer/lsan_interface.h>
+#define LSAN_ADD(memory, size) __lsan_register_root_region(memory, size)
+#define LSAN_REMOVE(memory, size) __lsan_unregister_root_region(memory, size)
+#else
+#define LSAN_ADD(memory, size) ((void)0)
+#define LSAN_REMOVE(memory, size) ((void)0)
+#endif
 
 MIA_THREAD_LOCAL char mia_thread_mark;
 
@@ -125,6 +143,76 @@ void
 mia_aligned_free(void *memory)
 {
 	free(memory);
+}
+
+static void *
+map(size_t size)
+{
+	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return pages != MAP_FAILED ? pages : NULL;
+}
+
+static bool
+is_aligned(const void *pages, size_t size)
+{
+	return ((uintptr_t)pages & (size - 1)) == 0;
+}
+
+/*
+ * The system mostly puts mappings next to each other, so that one after an
+ * aligned one is aligned too. Otherwise twice the size has a part that is.
+ */
+static char *
+map_aligned(size_t size)
+{
+	char *pages = map(size);
+
+	if (pages == NULL || is_aligned(pages, size))
+		return pages;
+	munmap(pages, size);
+
+	pages = map(2 * size);
+	if (pages == NULL)
+		return NULL;
+
+	const size_t before = -(uintptr_t)pages & (size - 1);
+
+	if (before > 0)
+		munmap(pages, before);
+	munmap(pages + before + size, size - before);
+	return pages + before;
+}
+
+void *
+mia_pages_map(size_t size, bool small)
+{
+	const int saved_errno = errno;
+	void *pages = map_aligned(size);
+
+#if defined(MADV_NOHUGEPAGE)
+	if (pages != NULL && small)
+		(void)madvise(pages, size, MADV_NOHUGEPAGE);
+#else
+	(void)small;
+#endif
+	if (pages != NULL)
+		LSAN_ADD(pages, size);
+	errno = saved_errno;
+	return pages;
+}
+
+bool
+mia_pages_unmap(void *pages, size_t size)
+{
+	const int saved_errno = errno;
+	const bool unmapped = munmap(pages, size) == 0;
+
+	if (unmapped)
+		LSAN_REMOVE(pages, size);
+	errno = saved_errno;
+	return unmapped;
 }
 
 int

@@ -66,6 +66,15 @@ void *mia_aligned_alloc(size_t alignment, size_t size);
 void mia_aligned_free(void *memory);
 
 /*
+ * Pages of zeros, aligned to their size, which is a power of two and a multiple
+ * of the page's. NULL: memory is short. small: not in huge pages, so that only
+ * what is used takes memory. unmap returns false, with all as it was, at the
+ * system's limit of mappings. Both keep errno.
+ */
+void *mia_pages_map(size_t size, bool small);
+bool mia_pages_unmap(void *pages, size_t size);
+
+/*
  * What follows is POSIX's under names of our own. Windows has it by the same
  * names, in platform_windows.h.
  *

@@ -78,6 +78,40 @@ mia_aligned_free(void *memory)
 	_aligned_free(memory);
 }
 
+/*
+ * A part of a reservation cannot be given back: an address is found by one of
+ * twice the size, which another thread may take before it is taken again.
+ */
+#define MAP_TRIES 8
+
+void *
+mia_pages_map(size_t size, bool small)
+{
+	const DWORD saved_error = GetLastError();
+	void *pages = NULL;
+
+	(void)small; /* huge pages are only for who asks for them */
+	for (int i = 0; i < MAP_TRIES && pages == NULL; i++) {
+		char *found =
+			VirtualAlloc(NULL, 2 * size, MEM_RESERVE, PAGE_NOACCESS);
+
+		if (found == NULL)
+			break;
+		VirtualFree(found, 0, MEM_RELEASE);
+		pages = VirtualAlloc(found + (-(uintptr_t)found & (size - 1)),
+			size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+	}
+	SetLastError(saved_error);
+	return pages;
+}
+
+bool
+mia_pages_unmap(void *pages, size_t size)
+{
+	(void)size;
+	return VirtualFree(pages, 0, MEM_RELEASE) != 0;
+}
+
 /* The system counts the time of a sleep by itself, in whole milliseconds. */
 bool
 mia_cond_wait_until(mia_cond *cond, mia_mutex *mutex, uint64_t until_ns)

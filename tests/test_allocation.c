@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "libminiasync.h"
+#include "slabs.h"
 
 static int allowed = -1; /* allocations until one fails; -1: all succeed */
 static bool all_after;	 /* and the ones after it too */
@@ -57,6 +58,54 @@ void *
 __wrap_mia_aligned_alloc(size_t align, size_t n)
 {
 	return refused() ? NULL : __real_mia_aligned_alloc(align, n);
+}
+
+/*
+ * One refusal is that of a slab, new pages for it included: no span has a free
+ * slab, the system gives none, and no other thread has put one back meanwhile.
+ */
+static _Thread_local enum {
+	WILLING,
+	NO_SLAB,
+	NO_PAGES,
+	NEW_PAGES, /* their first slab counts once */
+} slab_refusal;
+
+void *__real_mia_slabs_take(
+	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
+void *__wrap_mia_slabs_take(
+	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
+
+void *
+__wrap_mia_slabs_take(
+	struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
+{
+	const int saved_errno = errno;
+
+	if (slab_refusal == NEW_PAGES) {
+		slab_refusal = WILLING;
+		return __real_mia_slabs_take(slabs, used, garbage);
+	}
+	if (slab_refusal == NO_PAGES)
+		slab_refusal = WILLING;
+	else if (refused())
+		slab_refusal = NO_SLAB;
+	else
+		return __real_mia_slabs_take(slabs, used, garbage);
+	errno = saved_errno;
+	return NULL;
+}
+
+void *__real_mia_pages_map(size_t size, bool small);
+void *__wrap_mia_pages_map(size_t size, bool small);
+
+void *
+__wrap_mia_pages_map(size_t size, bool small)
+{
+	const bool refuse = slab_refusal == NO_SLAB;
+
+	slab_refusal = refuse ? NO_PAGES : NEW_PAGES;
+	return refuse ? NULL : __real_mia_pages_map(size, small);
 }
 
 static int threads_allowed = -1; /* until one fails; -1: all succeed */

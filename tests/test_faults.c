@@ -28,6 +28,7 @@
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
 #include "memory.h"
+#include "slabs.h"
 
 #define MS UINT64_C(1000000)
 #define HOUR (UINT64_C(3600000) * MS)
@@ -43,6 +44,7 @@ deadline(unsigned seconds)
 enum fault {
 	MALLOC,
 	CALLOC,
+	SLAB,
 	ALIGNED_ALLOC,
 	THREAD_CREATE,
 	MUTEX_INIT,
@@ -61,6 +63,7 @@ static const struct {
 } faults[FAULTS] = {
 	[MALLOC] = {"malloc", ENOMEM},
 	[CALLOC] = {"calloc", ENOMEM},
+	[SLAB] = {"slab", ENOMEM},
 	[ALIGNED_ALLOC] = {"aligned_alloc", ENOMEM},
 	[THREAD_CREATE] = {"pthread_create", EAGAIN},
 	[MUTEX_INIT] = {"pthread_mutex_init", EAGAIN},
@@ -131,6 +134,54 @@ __wrap_aligned_alloc(size_t align, size_t n)
 {
 	return fails(ALIGNED_ALLOC) ? NULL
 				    : counted(__real_aligned_alloc(align, n));
+}
+
+/*
+ * One refusal is that of a slab, new pages for it included: no span has a free
+ * slab, the system gives none, and no other thread has put one back meanwhile.
+ */
+static _Thread_local enum {
+	WILLING,
+	NO_SLAB,
+	NO_PAGES,
+	NEW_PAGES, /* their first slab counts once */
+} slab_refusal;
+
+void *__real_mia_slabs_take(
+	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
+void *__wrap_mia_slabs_take(
+	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
+
+void *
+__wrap_mia_slabs_take(
+	struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
+{
+	const int saved_errno = errno;
+
+	if (slab_refusal == NEW_PAGES) {
+		slab_refusal = WILLING;
+		return __real_mia_slabs_take(slabs, used, garbage);
+	}
+	if (slab_refusal == NO_PAGES)
+		slab_refusal = WILLING;
+	else if (fails(SLAB))
+		slab_refusal = NO_SLAB;
+	else
+		return __real_mia_slabs_take(slabs, used, garbage);
+	errno = saved_errno;
+	return NULL;
+}
+
+void *__real_mia_pages_map(size_t size, bool small);
+void *__wrap_mia_pages_map(size_t size, bool small);
+
+void *
+__wrap_mia_pages_map(size_t size, bool small)
+{
+	const bool refuse = slab_refusal == NO_SLAB;
+
+	slab_refusal = refuse ? NO_PAGES : NEW_PAGES;
+	return refuse ? NULL : __real_mia_pages_map(size, small);
 }
 
 void __real_free(void *memory);

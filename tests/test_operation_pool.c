@@ -177,6 +177,36 @@ memory_of_a_burst_goes_back(void **state)
 	}
 }
 
+/* 25 MiB of slots, and what stays in spans: 2 warm ones, and 1 or 2 in use. */
+static void
+resident_memory_of_a_burst_goes_back(void **state)
+{
+	const size_t n = 200000;
+	struct mia_operation_pool *pool = pool_new(128);
+
+	(void)state;
+	/* Their pages are touched before. */
+	for (size_t i = 0; i < n; i++)
+		slots[i] = &slots[i];
+	const size_t before = test_resident_kib();
+
+	for (size_t i = 0; i < n; i++) {
+		slots[i] = mia_operation_pool_get(pool);
+		memset(slots[i], 1, 128);
+	}
+	const size_t burst = test_resident_kib();
+
+	for (size_t i = 0; i < n; i++)
+		mia_operation_pool_put(slots[i]);
+	const size_t after = test_resident_kib();
+
+	pool_delete(pool);
+	printf("resident: %zu KiB, %zu in the burst, %zu after\n", before,
+		burst, after);
+	if (TEST_SLOWDOWN == 1 && getenv("MIA_TEST_EMULATED") == NULL)
+		assert_true(after < before + 10 * KIB);
+}
+
 /* Also if what allocates and what frees do not belong together. */
 static void
 memory_of_pools_goes_back_to_the_system(void **state)
@@ -527,6 +557,8 @@ main(void)
 		return 1;
 
 	const struct CMUnitTest tests[] = {
+		/* The first: what comes again is kept warm. */
+		cmocka_unit_test(resident_memory_of_a_burst_goes_back),
 		cmocka_unit_test(slots_never_overlap),
 		cmocka_unit_test(slots_keep_what_was_made_until_they_end),
 		cmocka_unit_test(one_after_the_other_takes_memory_for_a_few),

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * slabs.c -- see slabs.h
+ *
+ * Each span is in the list of those with as many free slabs. The fullest span
+ * with a free slab is in the first list that is not empty, from 1 on.
+ *
+ * How many empty spans stay warm: MIA_SLABS_WARM, and `keep` more. A span that
+ * is mapped while one is missed that was released before raises `keep` by one.
+ * A burst that comes once leaves MIA_SLABS_WARM spans; one that comes again
+ * finds its memory from the third time on. At the end of each period, half of
+ * the empty spans that were not needed in the period are released.
+ */
+
+#include "slabs.h"
+
+#include <stdint.h>
+
+#include "platform.h"
+
+/*
+ * Slabs that are taken in a period: so many, and all slabs of all spans so many
+ * times. Taking 8,192 slabs and using their slots takes some 15 ms; mapping and
+ * touching a span again takes about 0.2 ms.
+ */
+#define PERIOD_SLABS ((size_t)8192)
+#define PERIOD_TURNS ((size_t)8)
+
+struct mia_span {
+	struct mia_span *prev; /* in its list */
+	struct mia_span *next; /* there, or in a list of garbage */
+	uint32_t nfree;        /* slabs of both kinds */
+	uint32_t nfresh;       /* the last slabs, which were never taken */
+
+	/* Numbers of those that were put back; the last is on top. */
+	uint8_t stack[MIA_SPAN_SLABS];
+};
+
+_Static_assert(sizeof(struct mia_span) <= MIA_SLAB_SIZE, "fits its place");
+_Static_assert(MIA_SPAN_SLABS <= UINT8_MAX, "fits the stack");
+
+static struct mia_span *
+span_of(void *slab)
+{
+	return (struct mia_span *)((uintptr_t)slab & ~(MIA_SPAN_SIZE - 1));
+}
+
+static void
+list_push(struct mia_slabs *slabs, struct mia_span *span)
+{
+	struct mia_span **list = &slabs->by_nfree[span->nfree];
+
+	span->prev = NULL;
+	span->next = *list;
+	if (*list != NULL)
+		(*list)->prev = span;
+	*list = span;
+	slabs->nempty += span->nfree == MIA_SPAN_SLABS;
+}
+
+static void
+list_remove(struct mia_slabs *slabs, struct mia_span *span)
+{
+	if (span->prev != NULL)
+		span->prev->next = span->next;
+	else
+		slabs->by_nfree[span->nfree] = span->next;
+	if (span->next != NULL)
+		span->next->prev = span->prev;
+	slabs->nempty -= span->nfree == MIA_SPAN_SLABS;
+}
+
+static void
+release_empty(struct mia_slabs *slabs, struct mia_span **garbage)
+{
+	struct mia_span *span = slabs->by_nfree[MIA_SPAN_SLABS];
+
+	list_remove(slabs, span);
+	slabs->nspans--;
+	span->next = *garbage;
+	*garbage = span;
+}
+
+static void
+end_period(struct mia_slabs *slabs, struct mia_span **garbage)
+{
+	if (slabs->nunneeded > MIA_SLABS_WARM) {
+		size_t n = (slabs->nunneeded - MIA_SLABS_WARM + 1) / 2;
+
+		slabs->keep -= n < slabs->keep ? n : slabs->keep;
+		for (; n > 0; n--)
+			release_empty(slabs, garbage);
+	}
+	slabs->nreleased = 0;
+	slabs->nunneeded = slabs->nempty;
+	slabs->period = 0;
+}
+
+void *
+mia_slabs_take(
+	struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
+{
+	struct mia_span *span = NULL;
+	size_t slab;
+
+	if (++slabs->period > PERIOD_SLABS +
+			PERIOD_TURNS * MIA_SPAN_SLABS * slabs->nspans)
+		end_period(slabs, garbage);
+
+	for (size_t i = 1; i <= MIA_SPAN_SLABS && span == NULL; i++)
+		span = slabs->by_nfree[i];
+	if (span == NULL)
+		return NULL;
+
+	list_remove(slabs, span);
+	*used = span->nfree > span->nfresh;
+	slab = *used ? span->stack[span->nfree - span->nfresh - 1]
+		     : MIA_SPAN_SLABS - span->nfresh--;
+	span->nfree--;
+	list_push(slabs, span);
+	if (slabs->nempty < slabs->nunneeded)
+		slabs->nunneeded = slabs->nempty;
+	return (char *)span + (slab + 1) * MIA_SLAB_SIZE;
+}
+
+void
+mia_slabs_put(struct mia_slabs *slabs, void *slab, struct mia_span **garbage)
+{
+	struct mia_span *span = span_of(slab);
+
+	list_remove(slabs, span);
+	span->stack[span->nfree - span->nfresh] =
+		(uint8_t)(((uintptr_t)slab - (uintptr_t)span) / MIA_SLAB_SIZE -
+			1);
+	span->nfree++;
+	list_push(slabs, span);
+
+	if (slabs->nempty > MIA_SLABS_WARM + slabs->keep) {
+		release_empty(slabs, garbage);
+		slabs->nreleased++;
+	}
+}
+
+struct mia_span *
+mia_span_new(bool first)
+{
+	struct mia_span *span = mia_pages_map(MIA_SPAN_SIZE, first);
+
+	if (span != NULL)
+		span->nfree = span->nfresh = MIA_SPAN_SLABS;
+	return span;
+}
+
+void
+mia_slabs_add_all(struct mia_slabs *slabs, struct mia_span *spans)
+{
+	while (spans != NULL) {
+		struct mia_span *next = spans->next;
+
+		list_push(slabs, spans);
+		slabs->nspans++;
+		if (slabs->nreleased > 0) {
+			slabs->nreleased--;
+			slabs->keep++;
+		}
+		spans = next;
+	}
+}
+
+struct mia_span *
+mia_slabs_take_all(struct mia_slabs *slabs)
+{
+	struct mia_span *all = NULL;
+
+	for (size_t i = 0; i <= MIA_SPAN_SLABS; i++)
+		while (slabs->by_nfree[i] != NULL) {
+			struct mia_span *span = slabs->by_nfree[i];
+
+			list_remove(slabs, span);
+			span->next = all;
+			all = span;
+		}
+	slabs->nspans = 0;
+	return all;
+}
+
+struct mia_span *
+mia_spans_free(struct mia_span *garbage)
+{
+	struct mia_span *left = NULL;
+
+	while (garbage != NULL) {
+		struct mia_span *next = garbage->next;
+
+		if (!mia_pages_unmap(garbage, MIA_SPAN_SIZE)) {
+			garbage->next = left;
+			left = garbage;
+		}
+		garbage = next;
+	}
+	return left;
+}
