@@ -263,8 +263,8 @@ return_slot(struct slot *slot, struct garbage *garbage)
 
 /* Under the lock: the n slots that a cache of this thread took first. */
 static void
-cache_return(struct mia_operation_cache *cache, size_t n,
-	struct garbage *garbage)
+cache_return(
+	struct mia_operation_cache *cache, size_t n, struct garbage *garbage)
 {
 	const size_t count = mia_operation_cache_count(cache) - n;
 
@@ -294,8 +294,7 @@ cache_assign(struct mia_operation_cache *cache, struct mia_operation_pool *pool,
 
 /* Under the lock: what the caches hold goes back. */
 static void
-thread_remove(struct mia_operation_thread *thread,
-	struct garbage *garbage)
+thread_remove(struct mia_operation_thread *thread, struct garbage *garbage)
 {
 	for (size_t i = 0; i < MIA_OPERATION_CACHES; i++)
 		cache_assign(&thread->caches[i], NULL, garbage);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* LeakSanitizer looks for pointers in memory that it knows, and that is ours. */
+/* LeakSanitizer does not look for pointers in mapped pages by itself. */
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_LSAN 1
 #elif defined(__has_feature)

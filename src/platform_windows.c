@@ -92,8 +92,8 @@ mia_pages_map(size_t size, bool small)
 
 	(void)small; /* huge pages are only for who asks for them */
 	for (int i = 0; i < MAP_TRIES && pages == NULL; i++) {
-		char *found =
-			VirtualAlloc(NULL, 2 * size, MEM_RESERVE, PAGE_NOACCESS);
+		char *found = VirtualAlloc(
+			NULL, 2 * size, MEM_RESERVE, PAGE_NOACCESS);
 
 		if (found == NULL)
 			break;

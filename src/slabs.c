@@ -98,14 +98,13 @@ end_period(struct mia_slabs *slabs, struct mia_span **garbage)
 }
 
 void *
-mia_slabs_take(
-	struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
+mia_slabs_take(struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
 {
 	struct mia_span *span = NULL;
 	size_t slab;
 
-	if (++slabs->period > PERIOD_SLABS +
-			PERIOD_TURNS * MIA_SPAN_SLABS * slabs->nspans)
+	if (++slabs->period >
+		PERIOD_SLABS + PERIOD_TURNS * MIA_SPAN_SLABS * slabs->nspans)
 		end_period(slabs, garbage);
 
 	for (size_t i = 1; i <= MIA_SPAN_SLABS && span == NULL; i++)

@@ -45,8 +45,8 @@ struct mia_slabs {
  * anything; otherwise it is zero. Spans that are not needed any more go to
  * *garbage.
  */
-void *mia_slabs_take(struct mia_slabs *slabs, bool *used,
-	struct mia_span **garbage);
+void *mia_slabs_take(
+	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
 
 /* Under the lock: takes a slab back. */
 void mia_slabs_put(
