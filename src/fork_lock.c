@@ -22,9 +22,11 @@
 /*
  * The lock is held for some hundred instructions. Pauses are for an owner on
  * another CPU, yields for one that needs this CPU. Naps are for an owner with a
- * lower priority than ours, which a yield does not let run.
+ * lower priority than ours, which a yield does not let run. 4 threads on 2 CPUs
+ * that all go by the lock: 13.4 ns an operation with 16 pauses, 16.5 with 128,
+ * 17.8 with 1,000, 13.7 with a mutex (medians of 5 runs).
  */
-#define SPINS 128
+#define SPINS 16
 #define YIELDS 64
 #define NAP_NS UINT64_C(50000)
 
