@@ -8,6 +8,18 @@
 #ifndef LIBMINIASYNC_VDM_DML_H
 #define LIBMINIASYNC_VDM_DML_H 1
 
+/*
+ * This interface needs neither of these two. Programs written for libminiasync
+ * 0.2.1 include this header alone and use both. Programs that use only the
+ * mover compile without DML's header.
+ */
+#if defined(__has_include)
+#if __has_include(<dml/dml.h>)
+#include <dml/dml.h>
+#endif
+#endif
+#include "libminiasync.h"
+
 #include "libminiasync-vdm-dml/data_mover_dml.h"
 
 #endif /* LIBMINIASYNC_VDM_DML_H */

@@ -11,6 +11,17 @@
 #ifndef LIBMINIASYNC_H
 #define LIBMINIASYNC_H 1
 
+/*
+ * This interface needs none of these three. Programs written for libminiasync
+ * 0.2.1 include this header alone and use printf(), malloc() and, on x86-64,
+ * the SSE2 intrinsics.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
 #include "libminiasync/future.h"
 #include "libminiasync/vdm.h"
 #include "libminiasync/runtime.h"

@@ -2,22 +2,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # headers.sh SOURCE -- each public header compiles alone, without a warning, in
-# every language it is for, with gcc and clang; every macro does in use; and an
-# over-aligned future is refused in a chain
+# every language it is for, with gcc and clang; every macro does in use; the two
+# umbrella headers bring the headers that programs rely on; and an over-aligned
+# future is refused in a chain
 
 set -u
 
 include=$1/include
+tests=$1/tests
 use=$1/tests/headers/use.h
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 warnings='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-qual -Wcast-align -Werror'
+more= # further options
 count=0
 failed=0
 
 # compile COMPILER STANDARD FILE
 compile() {
-	"$1" -std="$2" $warnings "$4" -O2 -I"$include" -c "$3" -o "$work/o" \
+	"$1" -std="$2" $warnings "$4" $more -O2 -I"$include" -c "$3" -o "$work/o" \
 		2>"$work/log"
 	status=$?
 	count=$((count + 1))
@@ -64,6 +67,17 @@ printf '#include "%s"\n' "$use" >"$work/t.c"
 cp "$work/t.c" "$work/t.cpp"
 each_standard "the use of every macro"
 
+# Old programs use these without including their headers.
+printf '#include "%s"\n' "$tests/headers/brought.h" >"$work/t.c"
+cp "$work/t.c" "$work/t.cpp"
+each_standard "an old program"
+printf '#define USE_DML 1\n#include "%s"\n' "$tests/headers/brought.h" \
+	>"$work/t.c"
+cp "$work/t.c" "$work/t.cpp"
+more=-I$tests/fake_dml
+each_standard "an old program with DML"
+more=
+
 # What must not compile.
 for bad in OVERALIGNED_ENTRY OVERALIGNED_CHAIN; do
 	for compiler in gcc clang g++ clang++; do
@@ -86,7 +100,8 @@ for bad in OVERALIGNED_ENTRY OVERALIGNED_CHAIN; do
 done
 
 # 32 bits, where the compiler can.
-printf '#include "%s"\n' "$use" >"$work/t.c"
+printf '#include "%s"\n#include "%s"\n' "$use" "$tests/headers/brought.h" \
+	>"$work/t.c"
 for compiler in gcc clang; do
 	if echo '#include <stdint.h>' | $compiler -m32 -fsyntax-only -x c - \
 		2>/dev/null; then
