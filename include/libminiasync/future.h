@@ -209,10 +209,11 @@ future_poll(struct future *fut, struct future_notifier *notifier)
 
 /*
  * FUTURE(name, data_type, output_type) declares struct name, a future with
- * this data and this output. For use inside of a chain, neither type may need
- * more alignment than struct future_chain_entry, a pointer's and uint64_t's;
- * outside, future_context_get_data() needs the
- * same of the data (use FUTURE_DATA otherwise).
+ * this data and this output. The data must begin right behind the struct
+ * future, where future_context_get_data() finds it. FUTURE_INIT and its like
+ * do not compile if the data needs more alignment than that place has. The
+ * output may need any alignment. Inside of a chain it may not need more than
+ * struct future_chain_entry, the alignment of a pointer and of uint64_t.
  */
 #define FUTURE(_name, _data_type, _output_type) \
 struct _name { \
@@ -243,10 +244,14 @@ future_init_impl(struct future *fut, future_task_fn task,
 
 /*
  * The distance from the context to the output counts, so that padding between
- * data and output is part of data_size. typeof keeps the argument unevaluated.
+ * data and output is part of data_size. The size of the array is 1, or
+ * negative, an error, if there is padding in front of the data. typeof keeps
+ * the argument unevaluated.
  */
 #define FUTURE_DATA_SIZE_(_futurep) \
-	(offsetof(__typeof__(*(_futurep)), output) - sizeof(struct future))
+	(offsetof(__typeof__(*(_futurep)), output) - sizeof(struct future) * \
+		sizeof(char[offsetof(__typeof__(*(_futurep)), data) == \
+			sizeof(struct future) ? 1 : -1]))
 
 /*
  * FUTURE_INIT(futurep, task) makes a future idle and ready to poll;
@@ -567,14 +572,12 @@ future_chain_has_property(void *future, enum future_property property)
 /*
  * FUTURE_CHAIN_INIT(futurep) makes the chain itself ready. Its entries are
  * initialised by the two macros above, before or after. The array's size is
- * negative, an error, if the data does not begin right behind the context or
- * if the padding in front of an over-aligned output could pass for an entry.
+ * negative, an error, if the padding in front of an over-aligned output could
+ * pass for an entry.
  */
 #define FUTURE_CHAIN_INIT(_futurep) \
 	FUTURE_INIT_EXT(_futurep, \
 		(FUTURE_CAST_(void, sizeof(char[ \
-			offsetof(__typeof__(*(_futurep)), data) == \
-				sizeof(struct future) && \
 			FUTURE_DATA_SIZE_(_futurep) - \
 				sizeof((_futurep)->data) < \
 				sizeof(struct future_chain_entry) ? 1 : -1])), \

@@ -30,6 +30,13 @@ struct __attribute__((aligned(64))) big_in {
 
 FUTURE(big, struct big_in, struct out);
 
+/* The output may need any alignment, because the data stays in its place. */
+struct __attribute__((aligned(64))) wide_out {
+	char c;
+};
+
+FUTURE(wide, struct in, struct wide_out);
+
 struct entries {
 	FUTURE_CHAIN_ENTRY(struct one, first);
 	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
@@ -43,6 +50,12 @@ struct entries {
 #ifdef OVERALIGNED_CHAIN
 FUTURE(chain, struct entries, struct __attribute__((aligned(256))) big_out {
 	char c; });
+#elif defined(OVERALIGNED_CHAIN_DATA)
+FUTURE(chain, struct __attribute__((aligned(64))) big_entries {
+	FUTURE_CHAIN_ENTRY(struct one, first);
+	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
+	FUTURE_CHAIN_ENTRY_LAST(struct one, last);
+	int more; }, struct out);
 #else
 FUTURE(chain, struct entries, struct out);
 #endif
@@ -94,7 +107,24 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 	struct one f;
 	struct chain c;
 	struct vdm_operation_future ops[4];
+	struct wide w;
+#if defined(OVERALIGNED_INIT) || defined(OVERALIGNED_INIT_EXT) || \
+	defined(OVERALIGNED_INIT_COMPLETE)
+	struct big wrong;
+#endif
 
+	FUTURE_INIT(&w, task);
+	FUTURE_INIT_EXT(&w, task, NULL);
+	FUTURE_INIT_COMPLETE(&w);
+#ifdef OVERALIGNED_INIT
+	FUTURE_INIT(&wrong, task);
+#endif
+#ifdef OVERALIGNED_INIT_EXT
+	FUTURE_INIT_EXT(&wrong, task, NULL);
+#endif
+#ifdef OVERALIGNED_INIT_COMPLETE
+	FUTURE_INIT_COMPLETE(&wrong);
+#endif
 	if (yes)
 		FUTURE_INIT(&f, task);
 	else
