@@ -533,7 +533,7 @@ probe(struct data_mover_dml *dmd)
 		: ENODEV;
 }
 
-struct data_mover_dml *
+MIA_PUBLIC struct data_mover_dml *
 data_mover_dml_new(enum data_mover_dml_type type)
 {
 	static const dml_path_t paths[] = {
@@ -588,13 +588,13 @@ data_mover_dml_new(enum data_mover_dml_type type)
 	return dmd;
 }
 
-struct vdm *
+MIA_PUBLIC struct vdm *
 data_mover_dml_get_vdm(struct data_mover_dml *dmd)
 {
 	return &dmd->vdm;
 }
 
-void
+MIA_PUBLIC void
 data_mover_dml_delete(struct data_mover_dml *dmd)
 {
 	if (dmd == NULL)

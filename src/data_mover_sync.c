@@ -21,6 +21,7 @@
 
 #include "operation.h"
 #include "operation_pool.h"
+#include "platform.h"
 
 struct data_mover_sync {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
@@ -81,7 +82,7 @@ static const struct vdm sync_vdm = {
 	.has_property = NULL,
 };
 
-struct data_mover_sync *
+MIA_PUBLIC struct data_mover_sync *
 data_mover_sync_new(void)
 {
 	struct data_mover_sync *dms = malloc(sizeof(*dms));
@@ -95,19 +96,19 @@ data_mover_sync_new(void)
 	return dms;
 }
 
-struct vdm *
+MIA_PUBLIC struct vdm *
 data_mover_sync_get_vdm(struct data_mover_sync *dms)
 {
 	return &dms->vdm;
 }
 
-int
+MIA_PUBLIC int
 data_mover_sync_set_capabilities(struct data_mover_sync *dms, unsigned flags)
 {
 	return mia_operation_set_capabilities(&dms->vdm, flags);
 }
 
-void
+MIA_PUBLIC void
 data_mover_sync_delete(struct data_mover_sync *dms)
 {
 	if (dms == NULL)

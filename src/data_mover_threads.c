@@ -1247,7 +1247,7 @@ set_inline_end(struct data_mover_threads *dmt, enum vdm_operation_type type,
 		built_in ? INLINE_MAX + 1 : 0, memory_order_relaxed);
 }
 
-struct data_mover_threads *
+MIA_PUBLIC struct data_mover_threads *
 data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 	enum future_notifier_type desired_notifier)
 {
@@ -1296,20 +1296,20 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 	return dmt;
 }
 
-struct data_mover_threads *
+MIA_PUBLIC struct data_mover_threads *
 data_mover_threads_default(void)
 {
 	return data_mover_threads_new(
 		mia_usable_cpus(), DEFAULT_RING, FUTURE_NOTIFIER_WAKER);
 }
 
-struct vdm *
+MIA_PUBLIC struct vdm *
 data_mover_threads_get_vdm(struct data_mover_threads *dmt)
 {
 	return &dmt->vdm;
 }
 
-void
+MIA_PUBLIC void
 data_mover_threads_set_memcpy_fn(
 	struct data_mover_threads *dmt, memcpy_fn dmt_memcpy)
 {
@@ -1321,7 +1321,7 @@ data_mover_threads_set_memcpy_fn(
 	mia_mutex_unlock(&dmt->share_lock);
 }
 
-void
+MIA_PUBLIC void
 data_mover_threads_set_memmove_fn(
 	struct data_mover_threads *dmt, memmove_fn dmt_memmove)
 {
@@ -1333,7 +1333,7 @@ data_mover_threads_set_memmove_fn(
 	mia_mutex_unlock(&dmt->share_lock);
 }
 
-void
+MIA_PUBLIC void
 data_mover_threads_set_memset_fn(
 	struct data_mover_threads *dmt, memset_fn dmt_memset)
 {
@@ -1345,14 +1345,14 @@ data_mover_threads_set_memset_fn(
 	mia_mutex_unlock(&dmt->share_lock);
 }
 
-int
+MIA_PUBLIC int
 data_mover_threads_set_capabilities(
 	struct data_mover_threads *dmt, unsigned flags)
 {
 	return mia_operation_set_capabilities(&dmt->vdm, flags);
 }
 
-void
+MIA_PUBLIC void
 data_mover_threads_delete(struct data_mover_threads *dmt)
 {
 	if (dmt == NULL)

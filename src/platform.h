@@ -24,6 +24,17 @@
 #define MIA_NOINLINE __attribute__((noinline))
 
 /*
+ * On the definition of every public function. All other symbols are hidden,
+ * in the archives too: a plug-in that links an archive calls its own, also if
+ * the program exports those of another version.
+ */
+#if defined(__ELF__)
+#define MIA_PUBLIC __attribute__((visibility("default")))
+#else
+#define MIA_PUBLIC
+#endif
+
+/*
  * errno as it was before an allocation. Clang takes it for granted that
  * allocating does not change errno, and would leave the plain assignment out:
  * the barrier takes that knowledge from it.

@@ -1100,7 +1100,7 @@ runtime_take_wait(struct runtime *runtime, size_t nfuts)
 	return NULL;
 }
 
-struct runtime *
+MIA_PUBLIC struct runtime *
 runtime_new(void)
 {
 	struct runtime *runtime = malloc(sizeof(*runtime));
@@ -1135,7 +1135,7 @@ runtime_new(void)
 	return runtime;
 }
 
-void
+MIA_PUBLIC void
 runtime_delete(struct runtime *runtime)
 {
 	if (runtime == NULL)
@@ -1151,7 +1151,7 @@ runtime_delete(struct runtime *runtime)
 	free(runtime);
 }
 
-void
+MIA_PUBLIC void
 runtime_wait_multiple(
 	struct runtime *runtime, struct future *futs[], size_t nfuts)
 {
@@ -1172,7 +1172,7 @@ runtime_wait_multiple(
 	runtime_return_wait(runtime, wait);
 }
 
-void
+MIA_PUBLIC void
 runtime_wait(struct runtime *runtime, struct future *fut)
 {
 	runtime_wait_multiple(runtime, &fut, 1);

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# symbols.sh LIBRARY -- every global symbol is public, or has the prefix mia_
+# symbols.sh LIBRARY -- every global symbol is public, or has the prefix mia_ and
+# is hidden
 
 set -eu
 
@@ -30,6 +31,15 @@ if [ -n "$dynamic" ]; then
 	strange=$(echo "$symbols" | grep -Ev "$public" || true)
 fi
 [ -z "$strange" ] || { echo "global, and should not be:"; echo "$strange"; exit 1; }
+# An ELF archive hides what is private, and nothing else. The visibility is the
+# sixth column.
+if [ -z "$dynamic" ] && readelf -h "$1" 2>/dev/null | grep -q "ELF[36]"; then
+	wrong=$(readelf -sW "$1" | awk '
+		$5 != "GLOBAL" || $7 == "UND" { next }
+		$8 ~ /^__odr_asan\./ { next }
+		$6 != ($8 ~ /^mia_/ ? "HIDDEN" : "DEFAULT") { print $8, $6 }')
+	[ -z "$wrong" ] || { echo "of the wrong visibility:"; echo "$wrong"; exit 1; }
+fi
 # Nothing is declared that is not there.
 for symbol in $(grep -ohE '(runtime|data_mover_[a-z]+)_[a-z_]+\(' \
 	$headers | tr -d '(' | sort -u); do
