@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # install.sh SOURCE BUILD CC -- installs, moves what was installed, and builds
-# and runs C and C++ programs against it: by the CMake package, by pkg-config,
-# static and shared; and as a subproject
+# and runs C and C++ programs against it: by the CMake package under both of its
+# names, by pkg-config, static and shared; and as a subproject
 
 set -eu
 
@@ -66,6 +66,12 @@ consume() {
 	step cmake --build "$work/consumer"
 	step env LD_LIBRARY_PATH="$lib" "$work/consumer/consumer_c"
 	step env LD_LIBRARY_PATH="$lib" "$work/consumer/consumer_cpp"
+
+	rm -rf "$work/consumer_old"
+	step cmake -S "$consumer/old" -B "$work/consumer_old" \
+		-Dlibminiasync_DIR="$(dirname "$pc")/cmake/libminiasync"
+	step cmake --build "$work/consumer_old"
+	step env LD_LIBRARY_PATH="$lib" "$work/consumer_old/consumer_old"
 
 	flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs libminiasync)
 	step $cc -std=c99 "$consumer/consumer.c" $flags -o "$work/c"
