@@ -15,13 +15,7 @@ if(NOT DML_FOUND)
 endif()
 message(STATUS "DML found: ${DML_LIBRARY}")
 
-# A shared libminiasync hides what the movers have in common, so then the
-# archive brings its own.
-add_library(miniasync-vdm-dml STATIC src/data_mover_dml.c)
-if(BUILD_SHARED_LIBS)
-  target_sources(miniasync-vdm-dml PRIVATE
-    src/memory.c src/operation.c src/operation_pool.c src/platform.c)
-endif()
+add_library(miniasync-vdm-dml STATIC src/data_mover_dml.c ${mia_common})
 add_library(miniasync::vdm-dml ALIAS miniasync-vdm-dml)
 mia_compile_options(miniasync-vdm-dml)
 target_include_directories(miniasync-vdm-dml
@@ -47,6 +41,9 @@ if(NOT dml_dir IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)
 endif()
 if(DML_LIBRARY MATCHES "\\.a$")
   set(pc_dml_libs "${pc_dml_libs} -lstdc++ -l${CMAKE_DL_LIBS}")
+endif()
+if(NOT DML_INCLUDE_DIR IN_LIST CMAKE_C_IMPLICIT_INCLUDE_DIRECTORIES)
+  set(pc_dml_cflags -I${DML_INCLUDE_DIR})
 endif()
 configure_file(cmake/libminiasync-vdm-dml.pc.in libminiasync-vdm-dml.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libminiasync-vdm-dml.pc

@@ -3,7 +3,8 @@
 #
 # install.sh SOURCE BUILD CC -- installs, moves what was installed, and builds
 # and runs C and C++ programs against it: by the CMake package under both of its
-# names, by pkg-config, static and shared; and as a subproject
+# names, by pkg-config, static and shared, in several orders of the archives; and
+# as a subproject. Where the build has found no DML, the fake one is packaged.
 
 set -eu
 
@@ -22,37 +23,85 @@ step() {
 	fi
 }
 
-# Where the build found DML, if it did.
-dml=
-if [ -e "$build/libminiasync-vdm-dml.a" ]; then
+# Where DML is: where the build found it, or else a packaged fake.
+has_dml=
+for library in "$build"/libminiasync-vdm-dml.*; do
+	[ ! -e "$library" ] || has_dml=yes
+done
+if [ -n "$has_dml" ]; then
 	dml=$(sed -n 's/^DML_DIR:PATH=//p' "$build/CMakeCache.txt")
 	[ -d "$dml" ] || dml=$(dirname "$(sed -n \
 		's/^DML_INCLUDE_DIR:PATH=//p' "$build/CMakeCache.txt")")
+else
+	dml=$work/dml
+	step sh "$source/tests/fake_dml/package.sh" "$dml" "$cc" -fPIC
 fi
 
-# consume_dml PREFIX: a C program with the mover over DML
-consume_dml() {
-	pc=$(dirname "$(find "$1" -name libminiasync.pc)")
-	lib=$(dirname "$pc")
-	dml_consumer=$consumer/dml
+# build FOLDER CMAKE_ARGUMENT...: the libraries alone
+build() {
+	folder=$1
+	shift
+	step cmake -S "$source" -B "$folder" -DCMAKE_C_COMPILER="$cc" \
+		-DMINIASYNC_BUILD_TESTS=OFF -DMINIASYNC_BUILD_EXAMPLES=OFF \
+		-DMINIASYNC_BUILD_DOC=OFF -DCMAKE_INSTALL_LIBDIR=lib "$@"
+	cp "$work/log" "$folder/configured"
+	step cmake --build "$folder"
+}
 
+# run_dml PREFIX OPTION...: compiles and runs the program with the mover
+run_dml() {
+	lib=$1/lib
+	shift
+	step $cc -std=c99 "$consumer/dml/consumer_dml.c" "$@" -o "$work/dml_c"
+	step env LD_LIBRARY_PATH="$lib" "$work/dml_c"
+}
+
+# build_dml PREFIX CMAKE_ARGUMENT...: the same by the CMake package
+build_dml() {
+	prefix=$1
+	shift
 	rm -rf "$work/consumer_dml"
-	step cmake -S "$dml_consumer" -B "$work/consumer_dml" \
-		-DCMAKE_PREFIX_PATH="$1" -DDML_DIR="$dml" -DDML_ROOT="$dml"
+	step cmake -S "$consumer/dml" -B "$work/consumer_dml" \
+		-DCMAKE_PREFIX_PATH="$prefix" "$@"
 	step cmake --build "$work/consumer_dml"
-	step env LD_LIBRARY_PATH="$lib" "$work/consumer_dml/consumer_dml"
-	flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs \
-		libminiasync-vdm-dml)
-	step $cc -std=c99 "$dml_consumer/consumer_dml.c" $flags -o "$work/dml"
-	step env LD_LIBRARY_PATH="$lib" "$work/dml"
+	step env LD_LIBRARY_PATH="$prefix/lib" "$work/consumer_dml/consumer_dml"
+}
 
-	# Without DML the rest of the package is there, and that is not.
-	if cmake -S "$dml_consumer" -B "$work/without_dml" \
-		-DCMAKE_PREFIX_PATH="$1" >"$work/log" 2>&1; then
-		echo "no DML, and nothing said"
-		cat "$work/log"
-		exit 1
-	fi
+# consume_dml PREFIX: a C program with the mover over DML; PREFIX has a lib
+consume_dml() {
+	for package in miniasync libminiasync; do
+		build_dml "$1" -DPACKAGE=$package -DWITH_DML_TYPES=ON \
+			-DDML_DIR="$dml" -DDML_ROOT="$dml"
+	done
+	export PKG_CONFIG_PATH="$1/lib/pkgconfig"
+	cflags=$(pkg-config --cflags libminiasync-vdm-dml)
+	libs=$(pkg-config --libs libminiasync-vdm-dml)
+	run_dml "$1" -DWITH_DML_TYPES $cflags $libs
+
+	# Each order of the two libraries, for each mover and both.
+	rest=$(echo "$libs" | sed 's/-lminiasync[a-z-]*//g')
+	for use in -DWITHOUT_DML\ -DWITH_THREADS -UWITH_THREADS -DWITH_THREADS; do
+		run_dml "$1" $use $cflags -L"$1/lib" \
+			-lminiasync -lminiasync-vdm-dml $rest
+		run_dml "$1" $use $cflags -L"$1/lib" \
+			-lminiasync-vdm-dml -lminiasync $rest
+		run_dml "$1" $use $cflags -L"$1/lib" \
+			-lminiasync-vdm-dml $rest -lminiasync -pthread
+	done
+	unset PKG_CONFIG_PATH
+
+	# Without DML the rest of the package is there, and the mover is not.
+	for package in miniasync libminiasync; do
+		rm -rf "$work/without_dml"
+		if cmake -S "$consumer/dml" -B "$work/without_dml" \
+			-DCMAKE_PREFIX_PATH="$1" -DPACKAGE=$package \
+			>"$work/log" 2>&1 ||
+			! grep -q " ${package}_FOUND to FALSE" "$work/log"; then
+			echo "$package: no DML, and nothing said"
+			cat "$work/log"
+			exit 1
+		fi
+	done
 	echo "with DML: consumed"
 }
 
@@ -83,7 +132,6 @@ consume() {
 step cmake --install "$build" --prefix "$work/first"
 mv "$work/first" "$work/moved"
 consume "$work/moved"
-[ -z "$dml" ] || consume_dml "$work/moved"
 if grep -rq "$work/first" "$work/moved"; then
 	echo "the installed files name the folder they were installed to"
 	exit 1
@@ -107,15 +155,26 @@ fi
 cd "$source"
 echo "documents: $(find "$work/moved/share/doc" -type f | wc -l) files"
 
-step cmake -S "$source" -B "$work/build" -DBUILD_SHARED_LIBS=ON \
-	-DMINIASYNC_BUILD_TESTS=OFF -DCMAKE_INSTALL_LIBDIR=lib \
+# With DML, as archives.
+build "$work/build_dml" -DMINIASYNC_DML=ON -DDML_DIR="$dml" -DDML_ROOT="$dml"
+step sh "$source/tests/symbols.sh" "$work/build_dml/libminiasync-vdm-dml.a"
+step cmake --install "$work/build_dml" --prefix "$work/first_dml"
+mv "$work/first_dml" "$work/archives"
+consume_dml "$work/archives"
+if grep -rq "$work/first_dml" "$work/archives"; then
+	echo "the installed files name the folder they were installed to"
+	exit 1
+fi
+echo "archives with DML: installed, moved, consumed"
+
+# With DML, the main library shared.
+build "$work/build" -DBUILD_SHARED_LIBS=ON -DMINIASYNC_DML=ON \
 	-DDML_DIR="$dml" -DDML_ROOT="$dml"
-step cmake --build "$work/build"
 step cmake --install "$work/build" --prefix "$work/second"
 mv "$work/second" "$work/shared"
-step sh "$source/tests/symbols.sh" "$work/shared/lib/libminiasync.so.0"
 consume "$work/shared"
-[ -z "$dml" ] || consume_dml "$work/shared"
+consume_dml "$work/shared"
+step sh "$source/tests/symbols.sh" "$work/shared/lib/libminiasync.so.0"
 echo "shared: installed, moved, consumed"
 
 step cmake -S "$consumer" -B "$work/sub" -DMINIASYNC_SOURCE="$source"
@@ -125,7 +184,7 @@ step "$work/sub/consumer_c"
 	{ echo "a subproject builds our tests"; exit 1; }
 echo "subproject: consumed"
 
-if [ -z "$dml" ]; then
+if [ -z "$has_dml" ]; then
 	if cmake -S "$source" -B "$work/nodml" -DMINIASYNC_DML=ON \
 		>"$work/log" 2>&1; then
 		echo "MINIASYNC_DML=ON, and its absence is no error"
