@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# libminiasync-vdm-dml.a, the mover over DML; included by CMakeLists.txt
+# libminiasync-vdm-dml, the mover over DML; included by CMakeLists.txt
 
 list(INSERT CMAKE_MODULE_PATH 0 ${PROJECT_SOURCE_DIR}/cmake)
 find_package(DML QUIET)
@@ -15,17 +15,49 @@ if(NOT DML_FOUND)
 endif()
 message(STATUS "DML found: ${DML_LIBRARY}")
 
-add_library(miniasync-vdm-dml STATIC src/data_mover_dml.c ${mia_common})
+# DML is an archive in most systems. A shared library can take it in only if
+# it is position independent.
+set(mia_dml_kind STATIC)
+if(BUILD_SHARED_LIBS)
+  set(probe ${CMAKE_CURRENT_BINARY_DIR}/dml_probe.c)
+  file(WRITE ${probe} "#include <dml/dml.h>\n"
+    "void *const f[] = {(void *)dml_get_job_size, (void *)dml_init_job,\n"
+    "(void *)dml_submit_job, (void *)dml_check_job, (void *)dml_finalize_job};"
+    "\n")
+  try_compile(MINIASYNC_DML_CAN_BE_SHARED
+    ${CMAKE_CURRENT_BINARY_DIR}/dml_probe ${probe}
+    COMPILE_DEFINITIONS -fPIC
+    LINK_OPTIONS -shared -Wl,-Bsymbolic,-z,text
+    LINK_LIBRARIES DML::dml Threads::Threads)
+  if(MINIASYNC_DML_CAN_BE_SHARED)
+    set(mia_dml_kind SHARED)
+  else()
+    message(STATUS "DML is not position independent: libminiasync-vdm-dml is "
+      "a static archive")
+  endif()
+endif()
+
+add_library(miniasync-vdm-dml ${mia_dml_kind}
+  src/data_mover_dml.c ${mia_common})
 add_library(miniasync::vdm-dml ALIAS miniasync-vdm-dml)
 mia_compile_options(miniasync-vdm-dml)
+mia_shared_library(miniasync-vdm-dml)
 target_include_directories(miniasync-vdm-dml
-  PRIVATE ${PROJECT_SOURCE_DIR}/src)
-target_link_libraries(miniasync-vdm-dml PUBLIC miniasync DML::dml)
+  PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+if(mia_dml_kind STREQUAL "SHARED")
+  target_link_libraries(miniasync-vdm-dml
+    PRIVATE DML::dml Threads::Threads INTERFACE miniasync)
+  target_include_directories(miniasync-vdm-dml SYSTEM
+    INTERFACE $<BUILD_INTERFACE:${DML_INCLUDE_DIR}>)
+else()
+  target_link_libraries(miniasync-vdm-dml PUBLIC miniasync DML::dml)
+endif()
 set_target_properties(miniasync-vdm-dml PROPERTIES EXPORT_NAME vdm-dml)
 
 # In a file of its own: who has no DML can use the rest of the package.
 install(TARGETS miniasync-vdm-dml EXPORT miniasync-vdm-dml-targets
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT miniasync-vdm-dml-targets NAMESPACE miniasync::
   DESTINATION ${package_dir})
 install(FILES cmake/FindDML.cmake DESTINATION ${package_dir})
@@ -41,6 +73,10 @@ if(NOT dml_dir IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)
 endif()
 if(DML_LIBRARY MATCHES "\\.a$")
   set(pc_dml_libs "${pc_dml_libs} -lstdc++ -l${CMAKE_DL_LIBS}")
+endif()
+if(mia_dml_kind STREQUAL "SHARED")
+  set(pc_dml_libs_private ${pc_dml_libs})
+  set(pc_dml_libs)
 endif()
 if(NOT DML_INCLUDE_DIR IN_LIST CMAKE_C_IMPLICIT_INCLUDE_DIRECTORIES)
   set(pc_dml_cflags -I${DML_INCLUDE_DIR})

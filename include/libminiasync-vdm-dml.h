@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * libminiasync-vdm-dml.h -- the interface of the mover over DML, which is in an
- * archive of its own
+ * libminiasync-vdm-dml.h -- the interface of the mover over DML, which is in a
+ * library of its own
  */
 
 #ifndef LIBMINIASYNC_VDM_DML_H

@@ -90,18 +90,26 @@ consume_dml() {
 	done
 	unset PKG_CONFIG_PATH
 
-	# Without DML the rest of the package is there, and the mover is not.
-	for package in miniasync libminiasync; do
-		rm -rf "$work/without_dml"
-		if cmake -S "$consumer/dml" -B "$work/without_dml" \
-			-DCMAKE_PREFIX_PATH="$1" -DPACKAGE=$package \
-			>"$work/log" 2>&1 ||
-			! grep -q " ${package}_FOUND to FALSE" "$work/log"; then
-			echo "$package: no DML, and nothing said"
-			cat "$work/log"
-			exit 1
-		fi
-	done
+	# Without DML the shared library is there, and the archive is not.
+	if [ -e "$1/lib/libminiasync-vdm-dml.so" ]; then
+		build_dml "$1"
+		case "$libs " in
+		*" -ldml "*) echo "pkg-config: $libs"; exit 1 ;;
+		esac
+	else
+		for package in miniasync libminiasync; do
+			rm -rf "$work/without_dml"
+			if cmake -S "$consumer/dml" -B "$work/without_dml" \
+				-DCMAKE_PREFIX_PATH="$1" -DPACKAGE=$package \
+				>"$work/log" 2>&1 ||
+				! grep -q " ${package}_FOUND to FALSE" \
+				"$work/log"; then
+				echo "$package: no DML, and nothing said"
+				cat "$work/log"
+				exit 1
+			fi
+		done
+	fi
 	echo "with DML: consumed"
 }
 
@@ -136,7 +144,7 @@ if grep -rq "$work/first" "$work/moved"; then
 	echo "the installed files name the folder they were installed to"
 	exit 1
 fi
-echo "static: installed, moved, consumed"
+echo "installed, moved, consumed"
 
 # The documents: what they link to is there; the contract suite works.
 cd "$work/moved/share/doc/"*
@@ -148,9 +156,9 @@ for page in README.md $(find . -name '*.md'); do
 	done
 done
 if pkg-config --exists cmocka; then
-	step env PKG_CONFIG_PATH="$(dirname "$(find "$work/moved" \
-		-name libminiasync.pc)")" CC="$cc" tests/contract.sh \
-		tests/contract_custom.c examples/custom_mover.c -Iexamples
+	step env PKG_CONFIG_PATH="$pc" LD_LIBRARY_PATH="$lib" CC="$cc" \
+		tests/contract.sh tests/contract_custom.c \
+		examples/custom_mover.c -Iexamples
 fi
 cd "$source"
 echo "documents: $(find "$work/moved/share/doc" -type f | wc -l) files"
@@ -167,15 +175,40 @@ if grep -rq "$work/first_dml" "$work/archives"; then
 fi
 echo "archives with DML: installed, moved, consumed"
 
-# With DML, the main library shared.
+# With DML, as shared libraries.
 build "$work/build" -DBUILD_SHARED_LIBS=ON -DMINIASYNC_DML=ON \
 	-DDML_DIR="$dml" -DDML_ROOT="$dml"
 step cmake --install "$work/build" --prefix "$work/second"
 mv "$work/second" "$work/shared"
 consume "$work/shared"
 consume_dml "$work/shared"
-step sh "$source/tests/symbols.sh" "$work/shared/lib/libminiasync.so.0"
+for name in libminiasync libminiasync-vdm-dml; do
+	[ -e "$work/shared/lib/$name.so.0" ] || {
+		[ -n "$has_dml" ] && grep -q 'not position independent' \
+			"$work/build/configured" && continue
+		echo "there is no $name.so.0"
+		exit 1
+	}
+	step sh "$source/tests/symbols.sh" "$work/shared/lib/$name.so.0"
+	readelf -d "$work/shared/lib/$name.so.0" | grep -q NODELETE ||
+		{ echo "$name.so.0 can be unloaded"; exit 1; }
+done
 echo "shared: installed, moved, consumed"
+
+# A DML that no shared library can hold.
+case $($cc -dumpmachine) in
+x86_64-*)
+	step sh "$source/tests/fake_dml/package.sh" "$work/fixed" "$cc" \
+		-fno-pic
+	build "$work/build_fixed" -DBUILD_SHARED_LIBS=ON -DMINIASYNC_DML=ON \
+		-DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF -DDML_ROOT="$work/fixed"
+	grep -q 'DML is not position independent' \
+		"$work/build_fixed/configured" &&
+		[ -e "$work/build_fixed/libminiasync-vdm-dml.a" ] ||
+		{ echo "DML at a fixed address, and no archive"; exit 1; }
+	echo "DML at a fixed address: an archive"
+	;;
+esac
 
 step cmake -S "$consumer" -B "$work/sub" -DMINIASYNC_SOURCE="$source"
 step cmake --build "$work/sub"

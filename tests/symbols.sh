@@ -17,7 +17,7 @@ include=$(dirname "$0")/../include
 case $1 in
 *vdm-dml*)
 	headers=$include/libminiasync-vdm-dml/*.h
-	public='^data_mover_dml_[a-z_]+$'
+	public='^data_mover_dml_[a-z_]+(@@LIBMINIASYNC_VDM_DML_1\.0)?$'
 	;;
 *)
 	headers="$include/libminiasync/runtime.h $include/libminiasync/data_mover_*.h"
