@@ -19,7 +19,7 @@
  * The common path, get and put, works on the thread's cache and nothing else.
  * An empty cache takes CACHE_BATCH slots from the pool; a full one gives as
  * many back. A slab that is free altogether goes back to slabs.c, except a
- * pool's last, and those of a pool that keeps them.
+ * pool's last.
  *
  * Everything but the caches' content is under one lock for all pools. It is
  * entered once in CACHE_BATCH operations, and is never held while memory is
@@ -248,7 +248,7 @@ return_slot(struct slot *slot, struct garbage *garbage)
 		list_remove(&pool->full, slab);
 		list_push(&pool->partial, slab);
 	}
-	if (slab->nfree == pool->slots_per_slab && !pool->keeps_slabs &&
+	if (slab->nfree == pool->slots_per_slab &&
 		(slab->prev != NULL || slab->next != NULL)) {
 		list_remove(&pool->partial, slab);
 		pool->nslabs--;

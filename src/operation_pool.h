@@ -36,7 +36,6 @@ struct mia_operation_pool {
 	size_t slot_size;
 	void (*end)(void *slot); /* may be NULL */
 	uint32_t slots_per_slab;
-	bool keeps_slabs; /* set after init: what is put back stays readable */
 
 	/* Under the lock. */
 	struct mia_operation_slab *partial;
