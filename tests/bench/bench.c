@@ -90,6 +90,7 @@ main(int argc, char *argv[])
 	bench_hand_over();
 	bench_pending();
 	bench_wait_cost();
+	bench_work_in_polls();
 	bench_wake();
 	bench_cpu();
 #ifdef BENCH_DML

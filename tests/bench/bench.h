@@ -203,6 +203,7 @@ void bench_single(void);
 void bench_hand_over(void);
 void bench_pending(void);
 void bench_wait_cost(void);
+void bench_work_in_polls(void);
 void bench_wake(void);
 void bench_cpu(void);
 void bench_dml(void); /* with BENCH_DML */

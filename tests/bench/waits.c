@@ -13,6 +13,9 @@
  * outside of the lock, and the time runs from just before that call to the
  * return of the sleeper. They take turns, in alternating order.
  *
+ * Work in polls: a future that sums up memory, so many bytes in each poll, and
+ * announces nothing; polled by a plain loop, and waited for.
+ *
  * CPU: of the waiting thread; of the whole process, where workers count too.
  */
 
@@ -184,6 +187,93 @@ bench_wait_cost(void)
 	free(w.futs);
 }
 
+/* Work in polls */
+
+struct sum_data {
+	const unsigned char *next;
+	size_t left; /* bytes */
+	size_t step; /* bytes in one poll */
+};
+
+FUTURE(sum_future, struct sum_data, uint64_t);
+
+static enum future_state
+sum_task(struct future_context *context, struct future_notifier *n)
+{
+	struct sum_data *data = future_context_get_data(context);
+	uint64_t *sum = future_context_get_output(context);
+
+	(void)n;
+	for (size_t i = 0; i < data->step; i++)
+		*sum = *sum * 31 + data->next[i];
+	data->next += data->step;
+	data->left -= data->step;
+	return data->left > 0 ? FUTURE_STATE_RUNNING : FUTURE_STATE_COMPLETE;
+}
+
+struct summing {
+	struct runtime *runtime; /* NULL: a plain loop */
+	const unsigned char *memory;
+	size_t size, step;
+	uint64_t sum;
+};
+
+static double
+run_summing(void *arg, size_t repeats)
+{
+	struct summing *s = arg;
+	const double start = clock_ns(CLOCK_MONOTONIC);
+
+	for (size_t r = 0; r < repeats; r++) {
+		struct sum_future f = {.data = {s->memory, s->size, s->step}};
+
+		FUTURE_INIT(&f, sum_task);
+		if (s->runtime != NULL)
+			runtime_wait(s->runtime, FUTURE_AS_RUNNABLE(&f));
+		else
+			while (future_poll(FUTURE_AS_RUNNABLE(&f), NULL) !=
+				FUTURE_STATE_COMPLETE)
+				continue;
+		s->sum = f.output;
+	}
+	return clock_ns(CLOCK_MONOTONIC) - start;
+}
+
+void
+bench_work_in_polls(void)
+{
+	static const size_t steps[] = {2048, 8192}; /* some 1 and 4 us */
+	const size_t size = MIB;
+	struct runtime *runtime = runtime_new();
+	unsigned char *memory = new_memory(size);
+
+	if (runtime == NULL)
+		fail("no runtime");
+	memset(memory, 1, size);
+
+	report_section("work done in polls, per poll", "loop", "runtime");
+	for (int i = 0; i < 2; i++) {
+		struct summing plain = {NULL, memory, size, steps[i], 0};
+		struct summing waited = {runtime, memory, size, steps[i], 0};
+		struct contestant c[2] = {
+			{.run = run_summing, .arg = &plain},
+			{.run = run_summing, .arg = &waited},
+		};
+		char what[64];
+
+		c[0].units = c[1].units = size / steps[i];
+		contest(c, 2, settings.target_ns);
+		if (plain.sum != waited.sum)
+			fail("runtime_wait sums up something else");
+		snprintf(what, sizeof(what), "%zu bytes, runtime / loop",
+			steps[i]);
+		report_row(what, c[0].median, c[1].median, ratio(&c[1], &c[0]),
+			"x", AT_MOST, 1.2);
+	}
+	runtime_delete(runtime);
+	free(memory);
+}
+
 /* Wake-up */
 
 /* A sleeper, and the thread that wakes it after it fell asleep. */
@@ -334,6 +424,42 @@ bench_wake(void)
 
 #define WAIT_NS 50000000L
 
+/* A future that only looks at the clock, and announces nothing. */
+struct until_data {
+	double ns;      /* when it is complete */
+	double look_at; /* at the thread's CPU time */
+	double cpu_at;  /* what that was then */
+};
+
+FUTURE(until_future, struct until_data, double);
+
+static enum future_state
+until_task(struct future_context *context, struct future_notifier *n)
+{
+	struct until_data *data = future_context_get_data(context);
+	const double now = clock_ns(CLOCK_MONOTONIC);
+
+	(void)n;
+	if (data->cpu_at == 0 && now >= data->look_at)
+		data->cpu_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	return now >= data->ns ? FUTURE_STATE_COMPLETE : FUTURE_STATE_RUNNING;
+}
+
+/* CPU that a thread uses in a wait for such a future, after 100 ms. */
+static double
+cpu_of_looking(struct runtime *runtime)
+{
+	struct until_future f;
+	const double start = clock_ns(CLOCK_MONOTONIC);
+
+	FUTURE_INIT(&f, until_task);
+	f.data.cpu_at = 0;
+	f.data.look_at = start + 2.0 * WAIT_NS;
+	f.data.ns = start + 4.0 * WAIT_NS;
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID) - f.data.cpu_at;
+}
+
 /* A copy that takes its time without using the CPU. */
 static void *
 slow_memcpy(void *dst, const void *src, size_t n, unsigned flags)
@@ -373,6 +499,13 @@ bench_cpu(void)
 	f = figure_of(used, settings.waits);
 	report_row("runtime_wait of 50 ms, thread", 0, f.median,
 		percent_of(used, settings.waits, WAIT_NS), "%", AT_MOST, 1);
+
+	for (int i = 0; i < settings.waits; i++)
+		used[i] = cpu_of_looking(runtime);
+	f = figure_of(used, settings.waits);
+	report_row("nothing announced, after 100 ms", 0, f.median,
+		percent_of(used, settings.waits, 2.0 * WAIT_NS), "%", AT_MOST,
+		1);
 
 	data_mover_threads_set_memcpy_fn(dmt, slow_memcpy);
 	for (int i = 0; i < settings.waits; i++) {
