@@ -244,14 +244,15 @@ future_init_impl(struct future *fut, future_task_fn task,
 
 /*
  * The distance from the context to the output counts, so that padding between
- * data and output is part of data_size. The size of the array is 1, or
- * negative, an error, if there is padding in front of the data. typeof keeps
- * the argument unevaluated.
+ * data and output is part of data_size. The array is as long as struct future;
+ * its length is negative, an error, if there is padding in front of the data.
+ * typeof keeps the argument unevaluated.
  */
 #define FUTURE_DATA_SIZE_(_futurep) \
-	(offsetof(__typeof__(*(_futurep)), output) - sizeof(struct future) * \
+	(offsetof(__typeof__(*(_futurep)), output) - \
 		sizeof(char[offsetof(__typeof__(*(_futurep)), data) == \
-			sizeof(struct future) ? 1 : -1]))
+			sizeof(struct future) ? \
+			FUTURE_CAST_(int, sizeof(struct future)) : -1]))
 
 /*
  * FUTURE_INIT(futurep, task) makes a future idle and ready to poll;

@@ -20,8 +20,7 @@ copy(void)
 
 	if (dms == NULL)
 		return 0;
-	f = vdm_memcpy(
-		data_mover_sync_get_vdm(dms), dst, src, sizeof(dst), 0);
+	f = vdm_memcpy(data_mover_sync_get_vdm(dms), dst, src, sizeof(dst), 0);
 	FUTURE_BUSY_POLL(&f);
 	data_mover_sync_delete(dms);
 	return FUTURE_OUTPUT(&f)->result == VDM_SUCCESS && dst[0] == 'x';

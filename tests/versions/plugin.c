@@ -22,12 +22,12 @@ use(void)
 	if (dmt == NULL)
 		return 0;
 	for (int i = 0; i < OPERATIONS; i++)
-		futures[i] = vdm_memcpy(data_mover_threads_get_vdm(dmt),
-			dst[i], src, sizeof(src), 0);
+		futures[i] = vdm_memcpy(data_mover_threads_get_vdm(dmt), dst[i],
+			src, sizeof(src), 0);
 	for (int i = 0; i < OPERATIONS; i++) {
 		FUTURE_BUSY_POLL(&futures[i]);
-		succeeded += FUTURE_OUTPUT(&futures[i])->result ==
-				VDM_SUCCESS &&
+		succeeded +=
+			FUTURE_OUTPUT(&futures[i])->result == VDM_SUCCESS &&
 			dst[i][0] == 'x';
 	}
 	data_mover_threads_delete(dmt);
