@@ -308,6 +308,7 @@ jump(void)
 	longjmp(out, 1);
 }
 
+#if !defined(_WIN32)
 static void *
 wait_until_cancelled(void *arg)
 {
@@ -318,6 +319,7 @@ wait_until_cancelled(void *arg)
 	runtime_wait(arg, FUTURE_AS_RUNNABLE(&f));
 	return NULL;
 }
+#endif
 
 /* What a call leaves behind that never returns goes with the runtime. */
 static void
