@@ -75,7 +75,11 @@ struct future_waker {
 	future_waker_wake_fn wake;
 };
 
-/* A poller is a word to watch: it changes when polling is worthwhile. */
+/*
+ * A poller is a word to watch: it changes when polling is worthwhile. A task
+ * must never put the word into memory that is freed while its future, or a
+ * chain that contains it, may be waited for.
+ */
 struct future_poller {
 	uint64_t *ptr_to_monitor;
 };
@@ -195,7 +199,10 @@ future_has_property(void *future, enum future_property property)
  *
  * notifier  may be NULL. What its waker.data points to must stay valid until
  *           the future is complete, or a later poll brought another waker and
- *           this one, should it be running just then, has returned.
+ *           this one, should it be running just then, has returned. Bring
+ *           a fresh one, with notifier_used set to FUTURE_NOTIFIER_NONE, to
+ *           each poll of a chain: the answer of an earlier entry may otherwise
+ *           still stand in it.
  * Returns   the state, which is stored in the future as well
  */
 static inline enum future_state

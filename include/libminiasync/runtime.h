@@ -6,7 +6,9 @@
  * A runtime polls futures, gives each a waker of its own, and sleeps while
  * none of them can move on. It polls again those that were announced, and all
  * of them from time to time, so that a future whose mover forgets to wake is
- * late (by 64 ms at most) and not lost.
+ * late (by 64 ms at most) and not lost. A future that announces nothing is
+ * polled with pauses that grow up to 4 ms; one whose polls do the work is
+ * polled without pauses.
  *
  * Threads: any number may wait on one runtime at once, each for its own
  * futures. No other thread may use it while it is deleted, or later.
@@ -36,6 +38,9 @@ struct runtime *runtime_new(void);
 
 /*
  * runtime_delete -- ends a runtime on which nobody waits; NULL is fine
+ *
+ * Frees the memory of waits that longjmp(), thread cancellation or a C++
+ * exception has left, too.
  *
  * Wakers of futures that were waited for must not be called any more. They
  * are not, once the futures are complete.

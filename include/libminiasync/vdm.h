@@ -18,7 +18,9 @@
  *    polling thread; if VDM_F_MEM_DURABLE was asked for and is supported, it
  *    is written back from the CPU caches too.
  *  - Unknown flags, an unknown operation type, or a NULL pointer with n > 0:
- *    COMPLETE with VDM_ERROR_JOB_CORRUPTED, and nothing was written.
+ *    COMPLETE with VDM_ERROR_JOB_CORRUPTED, and nothing was written. A
+ *    function of the program's own, see data_mover_threads.h, gets unknown
+ *    flags that fit into an unsigned.
  *  - n == 0 with known flags succeeds and touches no memory; pointers may be
  *    NULL.
  *  - A flag that the mover does not support is ignored.
@@ -150,8 +152,10 @@ typedef void *(*vdm_operation_new)(
 
 /*
  * Starts an operation. Returns 0, or something else for "not now": the future
- * stays IDLE and the next poll tries again. The operation is only valid during
- * the call. n may be NULL; if not, its notifier_used is to be set.
+ * stays IDLE and the next poll tries again. Nobody announces when that will
+ * succeed, so a mover that can should keep the operation and return 0. The
+ * operation is only valid during the call. n may be NULL; if not, its
+ * notifier_used is to be set.
  */
 typedef int (*vdm_operation_start)(void *data,
 	const struct vdm_operation *operation, struct future_notifier *n);
@@ -160,7 +164,10 @@ typedef int (*vdm_operation_start)(void *data,
 typedef enum future_state (*vdm_operation_check)(
 	void *data, const struct vdm_operation *operation);
 
-/* Fills in the output and releases what op_new returned. */
+/*
+ * Fills in the output and releases what op_new returned. The output already has
+ * the type, VDM_SUCCESS and a NULL destination.
+ */
 typedef void (*vdm_operation_delete)(void *data,
 	const struct vdm_operation *operation,
 	struct vdm_operation_output *output);
