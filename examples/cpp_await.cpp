@@ -118,7 +118,7 @@ class copying
 		if (future_poll(FUTURE_AS_RUNNABLE(&future), &n) ==
 			FUTURE_STATE_COMPLETE)
 			return true;
-		/* Nobody will wake us: polling is all that there is. */
+		/* Of other movers: nobody will wake us, so poll again. */
 		if (n.notifier_used != FUTURE_NOTIFIER_WAKER)
 			where.wake(this);
 		return false;

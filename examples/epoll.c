@@ -100,8 +100,9 @@ poll_copy(struct loop *loop, struct copy *copy)
 	struct future_notifier n = {.waker = {loop, wake_loop}};
 
 	/*
-	 * If the mover has no room, the future stays idle and nobody will wake
-	 * us: the next tick polls it again.
+	 * This mover takes every copy and wakes us. Other movers may refuse:
+	 * the future then stays idle, nobody wakes us, and the next tick polls
+	 * it again.
 	 */
 	if (future_poll(FUTURE_AS_RUNNABLE(&copy->future), &n) !=
 		FUTURE_STATE_COMPLETE)
