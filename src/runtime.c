@@ -109,7 +109,7 @@
 #define MIN_WAITERS 8
 
 /*
- * Waiters, some 130 bytes each, that waits which are not in use keep beside the
+ * Waiters, 80 bytes each, that waits which are not in use keep beside the
  * one that was used last; and the uses in a row for much fewer futures after
  * which that one gives up more than these as well.
  */
