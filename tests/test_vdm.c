@@ -160,6 +160,17 @@ completing_poll_leaves_the_waker_that_was_answered(void **state)
 		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_WAKER);
 	}
 
+	/* A notifier that this poll brought anew: its waker is not called. */
+	vdm.has_property = knows_renotify;
+	f = start(&vdm, 0, 1);
+	calls.answer = FUTURE_NOTIFIER_WAKER;
+	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+	n.notifier_used = FUTURE_NOTIFIER_NONE;
+	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
+	assert_int_equal(calls.starts, 2);
+	assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
+
 	/* A runtime's notifier, which a task may have handed on. */
 	n.padding = FUTURE_NOTIFIER_INLINE_;
 	f = start(&vdm, 0, 0);

@@ -220,6 +220,8 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 	struct vdm *vdm = data->vdm;
 	char *future = FUTURE_CAST_(char *, FUTURE_CAST_(void *, context)) -
 		offsetof(struct future, context);
+	const enum future_notifier_type last =
+		n != NULL ? n->notifier_used : FUTURE_NOTIFIER_NONE;
 
 	if (context->state == FUTURE_STATE_IDLE) {
 		if (n != NULL)
@@ -242,6 +244,9 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 		vdm->op_delete(data->data, &data->operation,
 			FUTURE_CAST_(struct vdm_operation_output *,
 				future_context_get_output(context)));
+		/* A waker that a later poll brought has nothing to announce. */
+		if (n != NULL && context->state == FUTURE_STATE_RUNNING)
+			n->notifier_used = last;
 		if (n != NULL &&
 			(n->padding == FUTURE_NOTIFIER_INLINE_ ||
 				n->notifier_used == FUTURE_NOTIFIER_POLLER))
