@@ -342,13 +342,28 @@ init_once(void)
 {
 	/* Each for itself: without caches forks need the lock all the more. */
 	(void)mia_at_fork(before_fork, after_fork, after_fork);
-	/* What cannot be told from the end of the process is taken for it. */
-	if (mia_at_exit(at_exit) != 0)
-		end_by(EXITING);
 	/* Pairs with the acquire in thread_get(): the key. */
 	atomic_store_explicit(&have_thread_key,
 		mia_exit_key_init(&thread_key, thread_exit) == 0,
 		memory_order_release);
+}
+
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+/*
+ * With the first mover, and not before main(): what a library that is loaded at
+ * the start registers in its constructor, exit() calls after its destructors.
+ * What cannot be told from the end of the process is taken for it.
+ */
+static void
+init_exit_once(void)
+{
+#if defined(MIA_NEVER_UNLOADED)
+	end_by(EXITING);
+#else
+	if (mia_at_exit(at_exit) != 0)
+		end_by(EXITING);
+#endif
 }
 
 /* Before main(), so that threads find everything initialised. */
@@ -565,6 +580,7 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	void (*end)(void *slot))
 {
 	pthread_once(&once, init_once);
+	pthread_once(&exit_once, init_exit_once);
 
 	if (slot_size < sizeof(struct slot))
 		slot_size = sizeof(struct slot);

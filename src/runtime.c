@@ -206,9 +206,11 @@ struct runtime {
 
 /* How long polls take, in one pass. */
 struct meter {
-	uint64_t start; /* of the polls that are counted */
+	uint64_t clock_ns; /* what a look at the clock takes */
+	uint64_t start;    /* of the polls that are counted */
 	unsigned polls;
-	bool works; /* some of them do work */
+	uint64_t all_ns;  /* of all polls */
+	uint64_t work_ns; /* of those that took long, beyond a look */
 };
 
 static void
@@ -216,16 +218,21 @@ meter_begin(struct meter *meter, uint64_t now)
 {
 	meter->start = now;
 	meter->polls = 0;
-	meter->works = false;
+	meter->all_ns = 0;
+	meter->work_ns = 0;
 }
 
 static void
 meter_read(struct meter *meter)
 {
 	const uint64_t now = mia_clock_ns();
+	const uint64_t ns = now - meter->start;
+	const uint64_t cheap_ns =
+		meter->clock_ns + meter->polls * CHEAP_POLL_NS;
 
-	if (now - meter->start >= WORK_NS + meter->polls * CHEAP_POLL_NS)
-		meter->works = true;
+	if (ns >= WORK_NS + cheap_ns)
+		meter->work_ns += ns - cheap_ns;
+	meter->all_ns += ns;
 	meter->start = now;
 	meter->polls = 0;
 }
@@ -236,6 +243,16 @@ meter_count(struct meter *meter)
 {
 	if (meter != NULL && ++meter->polls == METERED_POLLS)
 		meter_read(meter);
+}
+
+/*
+ * A good part of the time went into polls that do work: not just one of many
+ * that an interrupt made long.
+ */
+static bool
+meter_works(const struct meter *meter)
+{
+	return meter->work_ns > 0 && meter->work_ns * 4 >= meter->all_ns;
 }
 
 static void
@@ -548,6 +565,10 @@ poll_list(struct wait *wait, struct list *list, struct meter *meter)
 	struct waiter *next;
 	bool progress = false;
 
+	/* From here on: what is done with the lists is no work. */
+	if (meter != NULL && list->first != NULL)
+		meter->start = mia_clock_ns();
+
 	for (struct waiter *w = list->first; w != NULL; w = w->next_listed) {
 		w->polled = future_has_property(w->fut, FUTURE_PROPERTY_ASYNC);
 		if (w->polled) {
@@ -561,6 +582,9 @@ poll_list(struct wait *wait, struct list *list, struct meter *meter)
 			progress |= poll_waiter(wait, w);
 			meter_count(meter);
 		}
+
+	if (meter != NULL && meter->polls > 0)
+		meter_read(meter);
 
 	for (struct waiter *w = list->first; w != NULL; w = next) {
 		next = w->next_listed;
@@ -641,8 +665,6 @@ poll_ready(struct wait *wait, struct meter *meter)
 	list_sort(&list);
 	const bool progress = poll_list(wait, &list, meter);
 
-	meter_read(meter);
-
 	/* Words that have not changed are looked at again. */
 	while (unchanged.first != NULL)
 		list_append(&wait->hot, list_take(&unchanged));
@@ -709,21 +731,20 @@ yield_for_wake(struct wait *wait)
  * What a thread does between two passes that found nothing, the second of them
  * at its end: returns the nanoseconds to sleep.
  *
- * No pause while the polls do work. A single long poll may be one that lost its
- * CPU; a second one in a row is work, after which the pauses begin anew.
+ * No pause while the polls do work, from the second pass in a row: a single long
+ * poll may be one that lost its CPU. Afterwards the pauses begin anew.
  */
 static uint64_t
 backoff_after(struct backoff *backoff, struct mia_yields *yields,
 	const struct meter *meter)
 {
-	if (!meter->works) {
-		backoff->worked = false;
-		return backoff_pause(backoff, yields);
-	}
+	const bool worked = backoff->worked;
 
-	if (backoff->worked)
-		backoff_reset(backoff);
-	backoff->worked = true;
+	backoff->worked = meter_works(meter);
+	if (!worked || !backoff->worked)
+		return backoff_pause(backoff, yields);
+
+	backoff_reset(backoff);
 	return 0;
 }
 
@@ -745,10 +766,12 @@ wait_run(struct wait *wait)
 	backoff_reset(&backoff);
 	backoff.worked = false;
 	meter_begin(&meter, net_start);
+	meter.clock_ns = mia_clock_ns() - net_start;
 	while (wait->nleft > 0) {
 		const bool is_up =
 			wait->hot.first != NULL || wait->refused.first != NULL;
-		uint64_t now = meter.works ? meter.start : mia_clock_ns();
+		const uint64_t now =
+			is_up && backoff.worked ? meter.start : mia_clock_ns();
 
 		if (now - net_start >= net_ns) {
 			/* If it caught something, it stays tight. */
@@ -775,9 +798,7 @@ wait_run(struct wait *wait)
 
 		if (sleep_ns > 0)
 			mia_parker_park(&wait->parker, sleep_ns);
-		if (!is_up || !meter.works)
-			now = mia_clock_ns();
-		meter_begin(&meter, now);
+		meter_begin(&meter, meter.start);
 		if (poll_ready(wait, &meter))
 			backoff_reset(&backoff);
 	}
@@ -970,6 +991,8 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 
 	backoff_reset(&backoff);
 	backoff.worked = false;
+	meter_begin(&meter, mia_clock_ns());
+	meter.clock_ns = mia_clock_ns() - meter.start;
 	do {
 		nleft = 0;
 		meter_begin(&meter, mia_clock_ns());
@@ -987,7 +1010,8 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 				}
 			}
 		}
-		meter_read(&meter);
+		if (meter.polls > 0)
+			meter_read(&meter);
 
 		/* What was asynchronous a moment ago was polled neither way. */
 		for (size_t i = 0; i < nfuts; i++)

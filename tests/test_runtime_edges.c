@@ -137,6 +137,59 @@ work_among_futures_that_wait_is_found(void **state)
 	runtime_delete(runtime);
 }
 
+/* Complete when the clock says so. */
+static enum future_state
+until_task(struct future_context *context, struct future_notifier *n)
+{
+	struct steps_data *data = future_context_get_data(context);
+
+	if (n != NULL && data->answer == FUTURE_NOTIFIER_POLLER) {
+		static uint64_t word;
+
+		n->notifier_used = FUTURE_NOTIFIER_POLLER;
+		n->poller.ptr_to_monitor = &word;
+	}
+	return test_clock_ns(CLOCK_MONOTONIC) >= data->sum
+		? FUTURE_STATE_COMPLETE
+		: FUTURE_STATE_RUNNING;
+}
+
+/* Thousands of looks, with their lists, are no work: the thread naps. */
+static void
+many_futures_that_only_look_leave_the_cpu_alone(void **state)
+{
+	enum { MANY = 2000 };
+	static struct steps_future futures[MANY];
+	static struct future *futs[MANY];
+	struct runtime *runtime = runtime_new();
+
+	(void)state;
+	for (int kind = FUTURE_NOTIFIER_NONE; kind <= FUTURE_NOTIFIER_POLLER;
+		kind += FUTURE_NOTIFIER_POLLER) {
+		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+		const uint64_t cpu = test_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+		for (int i = 0; i < MANY; i++) {
+			futures[i] = steps(1, 0);
+			futures[i].data.answer =
+				(enum future_notifier_type)kind;
+			futures[i].data.sum = start + 500000000;
+			FUTURE_INIT(&futures[i], until_task);
+			futs[i] = FUTURE_AS_RUNNABLE(&futures[i]);
+		}
+		runtime_wait_multiple(runtime, futs, MANY);
+
+		const uint64_t used =
+			test_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+
+		printf("notifier %d: %llu of 500 ms on the CPU\n", kind,
+			(unsigned long long)used / 1000000);
+		if (TEST_SLOWDOWN == 1)
+			assert_true(used < 200000000);
+	}
+	runtime_delete(runtime);
+}
+
 struct two_data {
 	FUTURE_CHAIN_ENTRY(struct steps_future, first);
 	FUTURE_CHAIN_ENTRY_LAST(struct steps_future, second);
@@ -360,6 +413,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(work_done_in_polls_is_not_slowed_down),
 		cmocka_unit_test(work_among_futures_that_wait_is_found),
+		cmocka_unit_test(
+			many_futures_that_only_look_leave_the_cpu_alone),
 		cmocka_unit_test(answer_of_an_entry_does_not_hold_for_the_next),
 #if !defined(_WIN32)
 		cmocka_unit_test(
