@@ -48,6 +48,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 1 in shared libraries of ours, which stay loaded. */
+#ifndef MIA_NEVER_UNLOADED
+#define MIA_NEVER_UNLOADED 0
+#endif
+
 /* Slots that go between a cache and the pool at once: half a cache. */
 #define CACHE_BATCH (MIA_OPERATION_CACHE_SLOTS / 2)
 
@@ -358,12 +363,8 @@ static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 static void
 init_exit_once(void)
 {
-#if defined(MIA_NEVER_UNLOADED)
-	end_by(EXITING);
-#else
-	if (mia_at_exit(at_exit) != 0)
+	if (MIA_NEVER_UNLOADED || mia_at_exit(at_exit) != 0)
 		end_by(EXITING);
-#endif
 }
 
 /* Before main(), so that threads find everything initialised. */
