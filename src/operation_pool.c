@@ -353,17 +353,20 @@ init_once(void)
 		memory_order_release);
 }
 
-static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
-
 /*
  * With the first mover, and not before main(): what a library that is loaded at
  * the start registers in its constructor, exit() calls after its destructors.
- * What cannot be told from the end of the process is taken for it.
+ * What cannot be told from the end of the process is taken for it. No
+ * pthread_once(), which allocates memory on some systems.
  */
 static void
-init_exit_once(void)
+register_at_exit(void)
 {
-	if (MIA_NEVER_UNLOADED || mia_at_exit(at_exit) != 0)
+	static atomic_bool registered;
+
+	/* Relaxed: nobody waits for it. */
+	if (!atomic_exchange_explicit(&registered, true, memory_order_relaxed) &&
+		(MIA_NEVER_UNLOADED || mia_at_exit(at_exit) != 0))
 		end_by(EXITING);
 }
 
@@ -581,7 +584,7 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	void (*end)(void *slot))
 {
 	pthread_once(&once, init_once);
-	pthread_once(&exit_once, init_exit_once);
+	register_at_exit();
 
 	if (slot_size < sizeof(struct slot))
 		slot_size = sizeof(struct slot);

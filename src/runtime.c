@@ -676,7 +676,7 @@ poll_ready(struct wait *wait, struct meter *meter)
 struct backoff {
 	unsigned passes;
 	uint64_t nap_ns;
-	bool worked; /* the pass before the last */
+	bool worked; /* the last pass that was metered */
 };
 
 static void
@@ -987,13 +987,15 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 	struct mia_yields yields = {0};
 	struct backoff backoff;
 	struct meter meter;
-	size_t nleft;
+	size_t nleft = 0;
 
 	backoff_reset(&backoff);
 	backoff.worked = false;
 	meter_begin(&meter, mia_clock_ns());
 	meter.clock_ns = mia_clock_ns() - meter.start;
 	do {
+		const size_t nleft_before = nleft;
+
 		nleft = 0;
 		meter_begin(&meter, mia_clock_ns());
 		for (int async = 1; async >= 0; async--) {
@@ -1017,6 +1019,9 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 		for (size_t i = 0; i < nfuts; i++)
 			if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
 				nleft++;
+
+		if (nleft < nleft_before)
+			backoff_reset(&backoff);
 
 		const uint64_t nap_ns = nleft > 0
 			? backoff_after(&backoff, &yields, &meter)
