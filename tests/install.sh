@@ -135,6 +135,12 @@ consume() {
 	step env LD_LIBRARY_PATH="$lib" "$work/c"
 	step g++ -std=c++11 "$consumer/consumer.cpp" $flags -o "$work/cpp"
 	step env LD_LIBRARY_PATH="$lib" "$work/cpp"
+
+	# The memory of workers stays, also when the loader ends the library.
+	step $cc -std=c99 "$consumer/exit.c" $flags -o "$work/exit"
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		step env LD_LIBRARY_PATH="$lib" "$work/exit"
+	done
 }
 
 step cmake --install "$build" --prefix "$work/first"
