@@ -97,13 +97,8 @@
  */
 #define REFUSED_POLLS 16
 
-/*
- * A poll that takes this long does work. What only looks whether something has
- * happened takes CHEAP_POLL_NS. The clock is read once in METERED_POLLS polls.
- */
+/* A poll that takes this long does work. */
 #define WORK_NS 500u
-#define CHEAP_POLL_NS 50u
-#define METERED_POLLS 8
 
 /* Waiters that a new wait has room for. */
 #define MIN_WAITERS 8
@@ -204,45 +199,50 @@ struct runtime {
 	size_t nkept; /* waiters of the unused */
 };
 
-/* How long polls take, in one pass. */
+/* How long polls take, in one pass. The clock is read after each. */
 struct meter {
 	uint64_t clock_ns; /* what a look at the clock takes */
-	uint64_t start;    /* of the polls that are counted */
-	unsigned polls;
-	uint64_t all_ns;  /* of all polls */
-	uint64_t work_ns; /* of those that took long, beyond a look */
+	uint64_t start;    /* of the poll */
+	uint64_t all_ns;   /* of all polls, with the looks */
+	uint64_t work_ns;  /* of those that did work, without */
 };
 
+/* Two looks at the clock, one after the other. */
 static void
-meter_begin(struct meter *meter, uint64_t now)
+meter_init(struct meter *meter, uint64_t first, uint64_t second)
 {
-	meter->start = now;
-	meter->polls = 0;
+	meter->clock_ns = second - first;
+	meter->start = second;
 	meter->all_ns = 0;
 	meter->work_ns = 0;
 }
 
+/* A pass begins. NULL, here and below: nobody wants to know. */
 static void
-meter_read(struct meter *meter)
+meter_begin(struct meter *meter)
 {
-	const uint64_t now = mia_clock_ns();
-	const uint64_t ns = now - meter->start;
-	const uint64_t cheap_ns =
-		meter->clock_ns + meter->polls * CHEAP_POLL_NS;
+	if (meter == NULL)
+		return;
 
-	if (ns >= WORK_NS + cheap_ns)
-		meter->work_ns += ns - cheap_ns;
-	meter->all_ns += ns;
-	meter->start = now;
-	meter->polls = 0;
+	meter->start = mia_clock_ns();
+	meter->all_ns = 0;
+	meter->work_ns = 0;
 }
 
-/* A poll has returned. NULL: nobody wants to know how long it took. */
+/* A poll has returned. */
 static void
 meter_count(struct meter *meter)
 {
-	if (meter != NULL && ++meter->polls == METERED_POLLS)
-		meter_read(meter);
+	if (meter == NULL)
+		return;
+
+	const uint64_t now = mia_clock_ns();
+	const uint64_t ns = now - meter->start;
+
+	if (ns >= WORK_NS + meter->clock_ns)
+		meter->work_ns += ns - meter->clock_ns;
+	meter->all_ns += ns;
+	meter->start = now;
 }
 
 /*
@@ -566,8 +566,7 @@ poll_list(struct wait *wait, struct list *list, struct meter *meter)
 	bool progress = false;
 
 	/* From here on: what is done with the lists is no work. */
-	if (meter != NULL && list->first != NULL)
-		meter->start = mia_clock_ns();
+	meter_begin(meter);
 
 	for (struct waiter *w = list->first; w != NULL; w = w->next_listed) {
 		w->polled = future_has_property(w->fut, FUTURE_PROPERTY_ASYNC);
@@ -582,9 +581,6 @@ poll_list(struct wait *wait, struct list *list, struct meter *meter)
 			progress |= poll_waiter(wait, w);
 			meter_count(meter);
 		}
-
-	if (meter != NULL && meter->polls > 0)
-		meter_read(meter);
 
 	for (struct waiter *w = list->first; w != NULL; w = next) {
 		next = w->next_listed;
@@ -765,8 +761,7 @@ wait_run(struct wait *wait)
 
 	backoff_reset(&backoff);
 	backoff.worked = false;
-	meter_begin(&meter, net_start);
-	meter.clock_ns = mia_clock_ns() - net_start;
+	meter_init(&meter, net_start, mia_clock_ns());
 	while (wait->nleft > 0) {
 		const bool is_up =
 			wait->hot.first != NULL || wait->refused.first != NULL;
@@ -780,7 +775,7 @@ wait_run(struct wait *wait)
 			else if (net_ns < NET_MAX_NS)
 				net_ns *= 2;
 			net_start = mia_clock_ns();
-			meter_begin(&meter, net_start);
+			meter.start = net_start;
 			continue;
 		}
 
@@ -798,7 +793,6 @@ wait_run(struct wait *wait)
 
 		if (sleep_ns > 0)
 			mia_parker_park(&wait->parker, sleep_ns);
-		meter_begin(&meter, meter.start);
 		if (poll_ready(wait, &meter))
 			backoff_reset(&backoff);
 	}
@@ -991,13 +985,15 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 
 	backoff_reset(&backoff);
 	backoff.worked = false;
-	meter_begin(&meter, mia_clock_ns());
-	meter.clock_ns = mia_clock_ns() - meter.start;
+
+	const uint64_t start = mia_clock_ns();
+
+	meter_init(&meter, start, mia_clock_ns());
 	do {
 		const size_t nleft_before = nleft;
 
 		nleft = 0;
-		meter_begin(&meter, mia_clock_ns());
+		meter_begin(&meter);
 		for (int async = 1; async >= 0; async--) {
 			for (size_t i = 0; i < nfuts; i++) {
 				struct future *fut = futs[i];
@@ -1012,8 +1008,6 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 				}
 			}
 		}
-		if (meter.polls > 0)
-			meter_read(&meter);
 
 		/* What was asynchronous a moment ago was polled neither way. */
 		for (size_t i = 0; i < nfuts; i++)
