@@ -96,7 +96,8 @@ copy_to_sum(struct future_context *copy, struct future_context *sum, void *arg)
 
 /* After the last entry: its output becomes the output of the chain. */
 static void
-sum_to_chain(struct future_context *sum, struct future_context *chain, void *arg)
+sum_to_chain(
+	struct future_context *sum, struct future_context *chain, void *arg)
 {
 	unsigned long *from = future_context_get_output(sum);
 	unsigned long *to = future_context_get_output(chain);
@@ -108,7 +109,7 @@ sum_to_chain(struct future_context *sum, struct future_context *chain, void *arg
 static int
 copy_then_sum(struct vdm *vdm, char *dst, const char *src, size_t n)
 {
-	struct sum_future sum = { .data = { NULL, n } };
+	struct sum_future sum = {.data = {NULL, n}};
 	struct copy_and_sum chain;
 
 	FUTURE_INIT(&sum, sum_task);

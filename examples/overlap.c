@@ -70,17 +70,18 @@ take_in(struct vdm *vdm, struct runtime *runtime, const char *src,
 {
 	bool ok = true;
 
-	*sum = (struct checksum){ 0, 0 };
+	*sum = (struct checksum){0, 0};
 	for (size_t i = 0; i <= pieces; i++) {
 		struct vdm_operation_future copy;
 
 		if (i < pieces) {
-			copy = vdm_memcpy(vdm, buffers[i % 2], src + i * PIECE,
-				PIECE, 0);
+			copy = vdm_memcpy(
+				vdm, buffers[i % 2], src + i * PIECE, PIECE, 0);
 			/* The first poll hands the work to the mover. */
 			future_poll(FUTURE_AS_RUNNABLE(&copy), NULL);
 			if (!overlap)
-				runtime_wait(runtime, FUTURE_AS_RUNNABLE(&copy));
+				runtime_wait(
+					runtime, FUTURE_AS_RUNNABLE(&copy));
 		}
 		if (i > 0)
 			checksum_add(sum, buffers[(i - 1) % 2], PIECE);
@@ -96,7 +97,7 @@ static int
 run(struct vdm *vdm, struct runtime *runtime, char *src, char *buffers[2],
 	size_t pieces)
 {
-	double best[2] = { 1e9, 1e9 };
+	double best[2] = {1e9, 1e9};
 	struct checksum sums[2];
 
 	for (size_t i = 0; i < pieces * PIECE; i++)
@@ -126,8 +127,8 @@ run(struct vdm *vdm, struct runtime *runtime, char *src, char *buffers[2],
 	printf("in turn     %8.2f ms\n", best[0] * 1e3);
 	printf("overlapped  %8.2f ms, %.0f %% saved\n", best[1] * 1e3,
 		(1 - best[1] / best[0]) * 100);
-	printf("checksums %016llx%016llx: %s\n",
-		(unsigned long long)sums[1].a, (unsigned long long)sums[1].b,
+	printf("checksums %016llx%016llx: %s\n", (unsigned long long)sums[1].a,
+		(unsigned long long)sums[1].b,
 		sums[0].a == sums[1].a && sums[0].b == sums[1].b ? "equal"
 								 : "DIFFERENT");
 	return EXIT_SUCCESS;
@@ -149,7 +150,7 @@ main(int argc, char *argv[])
 	struct data_mover_threads *dmt = data_mover_threads_default();
 	struct runtime *runtime = runtime_new();
 	char *src = malloc((size_t)mib * PIECE);
-	char *buffers[2] = { malloc(PIECE), malloc(PIECE) };
+	char *buffers[2] = {malloc(PIECE), malloc(PIECE)};
 	int status = EXIT_FAILURE;
 
 	if (dmt == NULL || runtime == NULL || src == NULL ||

@@ -396,8 +396,8 @@ threads_operation_delete(void *data, const struct vdm_operation *operation,
 	struct threads_operation *op = data;
 
 	/* Relaxed, both: op_check has acquired. Not DONE: by its own waker. */
-	if (MIA_UNLIKELY(atomic_load_explicit(&op->state,
-				 memory_order_relaxed) != DONE))
+	if (MIA_UNLIKELY(atomic_load_explicit(
+				 &op->state, memory_order_relaxed) != DONE))
 		(void)MIA_THREAD_SET(this_wake, NULL);
 
 	mia_operation_output(operation,
@@ -534,8 +534,8 @@ enqueue(struct data_mover_threads *dmt, struct threads_operation *op)
 	struct overflow *overflow = &dmt->overflow;
 
 	/* Relaxed: who sees an old count goes before or behind a few others. */
-	if (MIA_LIKELY(atomic_load_explicit(&overflow->count,
-			       memory_order_relaxed) == 0 &&
+	if (MIA_LIKELY(atomic_load_explicit(
+			       &overflow->count, memory_order_relaxed) == 0 &&
 		    mia_queue_push(&dmt->ring, op)))
 		return;
 
@@ -1059,8 +1059,7 @@ answer_notifier(struct threads_operation *op, struct future_notifier *n)
 {
 	n->notifier_used = op->dmt->desired_notifier;
 	if (n->notifier_used == FUTURE_NOTIFIER_POLLER)
-		n->poller.ptr_to_monitor =
-			(uint64_t *)(uintptr_t)word_of(op);
+		n->poller.ptr_to_monitor = (uint64_t *)(uintptr_t)word_of(op);
 	else if (n->waker.wake == NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 }

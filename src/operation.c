@@ -58,8 +58,8 @@ mia_operation_run_any(const struct vdm_operation *op)
 		return VDM_SUCCESS;
 	case VDM_OPERATION_MEMSET:
 		if (set->n != 0)
-			mia_memory_set(set->str, set->c, set->n,
-				(unsigned)set->flags);
+			mia_memory_set(
+				set->str, set->c, set->n, (unsigned)set->flags);
 		return VDM_SUCCESS;
 	case VDM_OPERATION_FLUSH:
 	default:

@@ -365,7 +365,8 @@ register_at_exit(void)
 	static atomic_bool registered;
 
 	/* Relaxed: nobody waits for it. */
-	if (!atomic_exchange_explicit(&registered, true, memory_order_relaxed) &&
+	if (!atomic_exchange_explicit(
+		    &registered, true, memory_order_relaxed) &&
 		(MIA_NEVER_UNLOADED || mia_at_exit(at_exit) != 0))
 		end_by(EXITING);
 }

@@ -103,8 +103,7 @@ mia_usable_cpus(void)
 int
 mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 {
-	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL,
-		SIGTRAP };
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 	sigset_t blocked, old;
 
 	/* A thread inherits the mask of the one that makes it. */

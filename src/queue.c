@@ -63,8 +63,8 @@ mia_queue_push(struct mia_queue *queue, void *item)
 		cell = &queue->cells[pos & queue->mask];
 
 		/* Acquire: pairs with the release in pop; the item is read. */
-		const size_t turn = atomic_load_explicit(
-			&cell->turn, memory_order_acquire);
+		const size_t turn =
+			atomic_load_explicit(&cell->turn, memory_order_acquire);
 
 		if (turn == (pos & ~queue->mask)) {
 			/* Relaxed: claims a number, publishes nothing. */
@@ -84,8 +84,8 @@ mia_queue_push(struct mia_queue *queue, void *item)
 
 	cell->item = item;
 	/* Publishes the item to pop. See mia_queue_is_empty() for seq_cst. */
-	atomic_store_explicit(&cell->turn, (pos & ~queue->mask) + 1,
-		memory_order_seq_cst);
+	atomic_store_explicit(
+		&cell->turn, (pos & ~queue->mask) + 1, memory_order_seq_cst);
 	return true;
 }
 
@@ -100,8 +100,8 @@ mia_queue_pop(struct mia_queue *queue)
 		cell = &queue->cells[pos & queue->mask];
 
 		/* Acquire: pairs with the store in push; the item is there. */
-		const size_t turn = atomic_load_explicit(
-			&cell->turn, memory_order_acquire);
+		const size_t turn =
+			atomic_load_explicit(&cell->turn, memory_order_acquire);
 
 		if (turn == (pos & ~queue->mask) + 1) {
 			/* Relaxed: claims a number, publishes nothing. */
@@ -135,8 +135,8 @@ mia_queue_is_empty(struct mia_queue *queue)
 	for (;;) {
 		const struct mia_queue_cell *cell =
 			&queue->cells[pos & queue->mask];
-		const size_t turn = atomic_load_explicit(
-			&cell->turn, memory_order_seq_cst);
+		const size_t turn =
+			atomic_load_explicit(&cell->turn, memory_order_seq_cst);
 		const size_t old = pos;
 
 		if (turn == (pos & ~queue->mask) + 1)

@@ -121,7 +121,7 @@ struct wait;
 
 struct waiter {
 	struct future_notifier notifier;
-	struct future *fut; /* NULL: complete, or not in use */
+	struct future *fut;         /* NULL: complete, or not in use */
 	struct waiter *next_listed; /* in the list of a pass */
 	uint64_t word;              /* POLLER: what it was before the poll */
 	uint32_t padding;           /* of the future, after the last poll */
@@ -137,7 +137,7 @@ struct waiter {
  */
 struct waiters {
 	struct waiters *next; /* to be freed */
-	size_t capacity; /* a power of two; the table has twice as many */
+	size_t capacity;      /* a power of two; the table has twice as many */
 	uint32_t *table;
 	struct waiter waiters[];
 };
@@ -150,13 +150,13 @@ struct waiters {
  */
 struct group {
 	_Alignas(MIA_CACHE_LINE) struct wait *wait; /* never changes */
-	size_t first; /* waiter; never changes */
-	_Atomic uintptr_t bits; /* one for each waiter to be polled */
+	size_t first;                               /* waiter; never changes */
+	_Atomic uintptr_t bits;   /* one for each waiter to be polled */
 	struct group *next_ready; /* of whoever has set the first bit */
 };
 
-_Static_assert(sizeof(struct group) == MIA_CACHE_LINE &&
-		GROUP_BITS <= MIA_CACHE_LINE,
+_Static_assert(
+	sizeof(struct group) == MIA_CACHE_LINE && GROUP_BITS <= MIA_CACHE_LINE,
 	"a group has an address for each of its waiters");
 
 /* An array of groups; a bigger one takes over, none is freed. */
@@ -180,7 +180,7 @@ struct wait {
 	_Alignas(MIA_CACHE_LINE) struct groups *groups;
 	struct waiters *waiters; /* NULL: given up */
 	size_t nfuts;
-	size_t nleft; /* not complete yet */
+	size_t nleft;        /* not complete yet */
 	unsigned small_uses; /* in a row */
 	struct list hot;
 	struct list refused; /* who was polled last, is last */
@@ -195,8 +195,8 @@ struct runtime {
 
 	/* Under the lock. */
 	struct wait *all;
-	struct wait *unused;  /* the last used first */
-	size_t nkept; /* waiters of the unused */
+	struct wait *unused; /* the last used first */
+	size_t nkept;        /* waiters of the unused */
 };
 
 /* How long polls take, in one pass. The clock is read after each. */
@@ -337,8 +337,7 @@ static void
 wake(void *data)
 {
 	const uintptr_t number = (uintptr_t)data % MIA_CACHE_LINE;
-	struct group *group =
-		(struct group *)(void *)((char *)data - number);
+	struct group *group = (struct group *)(void *)((char *)data - number);
 	struct wait *wait = group->wait;
 
 	/*
@@ -782,8 +781,8 @@ wait_run(struct wait *wait)
 		uint64_t sleep_ns = net_ns - (now - net_start);
 
 		if (is_up) {
-			const uint64_t nap_ns = backoff_after(
-				&backoff, &wait->yields, &meter);
+			const uint64_t nap_ns =
+				backoff_after(&backoff, &wait->yields, &meter);
 
 			if (nap_ns < sleep_ns)
 				sleep_ns = nap_ns;
@@ -1000,8 +999,8 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 
 				if (fut->context.state !=
 						FUTURE_STATE_COMPLETE &&
-					future_has_property(fut,
-						FUTURE_PROPERTY_ASYNC) ==
+					future_has_property(
+						fut, FUTURE_PROPERTY_ASYNC) ==
 						async) {
 					future_poll(fut, NULL);
 					meter_count(&meter);

@@ -21,8 +21,8 @@ static inline uint64_t
 test_seed(const char *what)
 {
 	const char *given = getenv("MIA_TEST_SEED");
-	const uint64_t seed = given != NULL ? strtoull(given, NULL, 0)
-					    : (uint64_t)time(NULL);
+	const uint64_t seed =
+		given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
 
 	printf("%s: MIA_TEST_SEED=%llu\n", what, (unsigned long long)seed);
 	return seed;

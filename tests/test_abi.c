@@ -28,9 +28,11 @@ struct entry_probe {
 
 /* On any target: a declared entry lies as the chain sees it. */
 _Static_assert(offsetof(struct entry_probe, entry.fut) ==
-		offsetof(struct future_chain_entry, future), "future");
+		offsetof(struct future_chain_entry, future),
+	"future");
 _Static_assert(offsetof(struct entry_probe, entry.flags) ==
-		offsetof(struct future_chain_entry, flags), "flags");
+		offsetof(struct future_chain_entry, flags),
+	"flags");
 _Static_assert(sizeof(((struct future_chain_entry *)0)->flags) == 8, "width");
 
 static void

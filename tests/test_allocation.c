@@ -18,7 +18,7 @@
 #include "slabs.h"
 
 static int allowed = -1; /* allocations until one fails; -1: all succeed */
-static bool all_after;	 /* and the ones after it too */
+static bool all_after;   /* and the ones after it too */
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
@@ -266,13 +266,13 @@ runtime_without_memory_finishes_by_polling(void **state)
 	struct runtime *runtime = runtime_new();
 	struct vdm_operation_future f[N];
 	struct future *futs[N];
-	char src[N], dst[N] = { 0 };
+	char src[N], dst[N] = {0};
 
 	(void)state;
 	for (int i = 0; i < N; i++) {
 		src[i] = (char)i;
-		f[i] = vdm_memcpy(data_mover_sync_get_vdm(dms), &dst[i],
-			&src[i], 1, 0);
+		f[i] = vdm_memcpy(
+			data_mover_sync_get_vdm(dms), &dst[i], &src[i], 1, 0);
 		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
 	}
 	allowed = 0;

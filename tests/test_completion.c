@@ -48,8 +48,8 @@ await(sem_t *sem)
 static struct data_mover_threads *
 mover_new(size_t threads, size_t queue)
 {
-	struct data_mover_threads *dmt = data_mover_threads_new(
-		threads, queue, FUTURE_NOTIFIER_WAKER);
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(threads, queue, FUTURE_NOTIFIER_WAKER);
 
 	assert_non_null(dmt);
 	return dmt;
@@ -110,8 +110,8 @@ waker_new(struct waiter *waiter, struct future_notifier *n)
 
 	if (waker == NULL)
 		abort();
-	*waker = (struct waker){ ALIVE, waiter, NULL };
-	*n = (struct future_notifier){ .waker = { waker, waker_wake } };
+	*waker = (struct waker){ALIVE, waiter, NULL};
+	*n = (struct future_notifier){.waker = {waker, waker_wake}};
 	return waker;
 }
 
@@ -200,8 +200,8 @@ waiter_run(void *arg)
 			flight->dst[0] = 0;
 			flight->waker = NULL;
 			flight->done = false;
-			flight->f = vdm_memcpy(stress->vdm, flight->dst,
-				flight->src, 32, 0);
+			flight->f = vdm_memcpy(
+				stress->vdm, flight->dst, flight->src, 32, 0);
 			done += fly(waiter, flight);
 		}
 		while (done < n) {
@@ -230,9 +230,9 @@ stress(size_t workers, size_t queue, bool replaces, size_t operations)
 {
 	enum { THREADS = 5 };
 	struct data_mover_threads *dmt = mover_new(workers, queue);
-	struct stress s = { .vdm = data_mover_threads_get_vdm(dmt),
+	struct stress s = {.vdm = data_mover_threads_get_vdm(dmt),
 		.operations = operations / THREADS,
-		.replaces = replaces };
+		.replaces = replaces};
 	struct waiter waiters[THREADS];
 	pthread_t threads[THREADS];
 	uint64_t seed = test_seed("completion");
@@ -307,13 +307,13 @@ waker_may_take_a_lock_that_the_poll_holds(void **state)
 {
 	static char src[HANDED_OVER], dst[HANDED_OVER];
 	struct data_mover_threads *dmt = mover_new(2, 8);
-	struct locked l = { PTHREAD_MUTEX_INITIALIZER,
-		PTHREAD_COND_INITIALIZER, 0 };
+	struct locked l = {
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
 	uint64_t longest = 0;
 
 	(void)state;
 	for (int i = 0; i < TEST_ROUNDS(1000); i++) {
-		struct future_notifier n = { .waker = { &l, locked_wake } };
+		struct future_notifier n = {.waker = {&l, locked_wake}};
 		struct vdm_operation_future f =
 			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
 				HANDED_OVER, 0);
@@ -322,9 +322,11 @@ waker_may_take_a_lock_that_the_poll_holds(void **state)
 		/* Now and then the lock is held for many polls. */
 		for (int polls = i % 100 == 0 ? 40 : 1;;) {
 			const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
-			const enum future_state s = future_poll(
-				FUTURE_AS_RUNNABLE(&f),
-				i % 2 ? &n : polls % 2 ? &n : NULL);
+			const enum future_state s =
+				future_poll(FUTURE_AS_RUNNABLE(&f),
+					i % 2               ? &n
+						: polls % 2 ? &n
+							    : NULL);
 			const uint64_t ns =
 				test_clock_ns(CLOCK_MONOTONIC) - start;
 
@@ -348,7 +350,7 @@ waker_may_take_a_lock_that_the_poll_holds(void **state)
 static void
 slow_wake(void *data)
 {
-	const struct timespec slow = { 0, 60000000 };
+	const struct timespec slow = {0, 60000000};
 
 	sem_post(data);
 	nanosleep(&slow, NULL);
@@ -365,7 +367,7 @@ poll_that_meets_a_slow_waker_is_woken_again(void **state)
 	(void)state;
 	sem_init(&woken, 0, 0);
 	for (int i = 0; i < 4; i++) {
-		struct future_notifier n = { .waker = { &woken, slow_wake } };
+		struct future_notifier n = {.waker = {&woken, slow_wake}};
 		struct vdm_operation_future f =
 			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
 				HANDED_OVER, 0);
@@ -394,7 +396,7 @@ struct held {
 static void
 held_wake(void *data)
 {
-	const struct timespec a_little = { 0, 80000000 };
+	const struct timespec a_little = {0, 80000000};
 	struct held *held = data;
 
 	if (atomic_load(&held->has_returned))
@@ -434,8 +436,8 @@ waker_that_another_poll_gave_up_may_poll_its_own_future(void **state)
 {
 	static char src[HANDED_OVER], dst[HANDED_OVER];
 	struct data_mover_threads *dmt = mover_new(1, 8);
-	struct given_up g = { .state = FUTURE_STATE_IDLE };
-	struct future_notifier n = { .waker = { &g, given_up_wake } };
+	struct given_up g = {.state = FUTURE_STATE_IDLE};
+	struct future_notifier n = {.waker = {&g, given_up_wake}};
 
 	(void)state;
 	sem_init(&g.begun, 0, 0);
@@ -474,9 +476,9 @@ poll_that_replaces_a_waker_waits_for_it(void **state)
 	(void)state;
 	sem_init(&woken, 0, 0);
 	for (int i = 0; i < 10; i++) {
-		struct held held = { .has_returned = false };
-		struct future_notifier old = { .waker = { &held, held_wake } };
-		struct future_notifier n = { .waker = { &woken, post } };
+		struct held held = {.has_returned = false};
+		struct future_notifier old = {.waker = {&held, held_wake}};
+		struct future_notifier n = {.waker = {&woken, post}};
 		struct vdm_operation_future f =
 			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
 				HANDED_OVER, 0);
@@ -553,7 +555,7 @@ own_last_wake(void *data)
 static void
 own_start_again(struct own *own)
 {
-	struct future_notifier n = { .waker = { own, own_last_wake } };
+	struct future_notifier n = {.waker = {own, own_last_wake}};
 	void *slot = own->f.data.data;
 
 	own->src++;
@@ -570,7 +572,7 @@ own_wake(void *data)
 	struct own *own = data;
 	struct own_test *test = own->test;
 	/* Another one: nobody must wait for that which is being called. */
-	struct future_notifier n = { .waker = { own, own_last_wake } };
+	struct future_notifier n = {.waker = {own, own_last_wake}};
 
 	if (future_poll(FUTURE_AS_RUNNABLE(&own->f),
 		    own->renotifies ? &n : NULL) != FUTURE_STATE_COMPLETE)
@@ -619,13 +621,13 @@ waker_may_poll_its_own_future_and_free_it(void **state)
 			struct own *own = malloc(sizeof(*own));
 
 			assert_non_null(own);
-			*own = (struct own){ .test = &test,
+			*own = (struct own){.test = &test,
 				.renotifies = k % 2,
-				.again = workers == 1, .src = (uint64_t)i };
+				.again = workers == 1,
+				.src = (uint64_t)i};
 			own->f = vdm_memcpy(data_mover_threads_get_vdm(dmt),
 				&own->dst, &own->src, 8, 0);
-			struct future_notifier n = { .waker = { own,
-							     own_wake } };
+			struct future_notifier n = {.waker = {own, own_wake}};
 
 			assert_int_equal(
 				future_poll(FUTURE_AS_RUNNABLE(&own->f), &n),
@@ -678,7 +680,7 @@ start_next(struct starter *s)
 		return;
 	}
 	struct step *step = &s->steps[--s->left];
-	struct future_notifier n = { .waker = { step, step_wake } };
+	struct future_notifier n = {.waker = {step, step_wake}};
 
 	step->starter = s;
 	s->src++;
@@ -696,8 +698,8 @@ waker_may_start_further_operations(void **state)
 	(void)state;
 	for (size_t workers = 1; workers <= 4; workers++) {
 		struct data_mover_threads *dmt = mover_new(workers, 8);
-		struct starter s = { .vdm = data_mover_threads_get_vdm(dmt),
-			.left = n };
+		struct starter s = {
+			.vdm = data_mover_threads_get_vdm(dmt), .left = n};
 
 		s.steps = calloc(n, sizeof(*s.steps));
 		assert_non_null(s.steps);
@@ -737,8 +739,8 @@ every_worker_gets_work(void **state)
 		data_mover_threads_set_memset_fn(dmt, meet);
 		for (int i = 0; i < TEST_ROUNDS(2000); i++) {
 			struct vdm_operation_future f[5];
-			const struct timespec pause = { 0,
-				(long)(test_random(&seed) % 100000) };
+			const struct timespec pause = {
+				0, (long)(test_random(&seed) % 100000)};
 			char a[5];
 
 			for (unsigned k = 0; k < workers; k++) {
@@ -770,8 +772,8 @@ read_note(void *data)
 	(void)data;
 	if (atomic_fetch_add_explicit(&note_calls, 1, memory_order_relaxed) ==
 		0) {
-		while (atomic_load_explicit(&note_polls,
-			       memory_order_relaxed) < 3)
+		while (atomic_load_explicit(&note_polls, memory_order_relaxed) <
+			3)
 			sched_yield();
 	} else {
 		assert_int_equal(plain_note, 3);
@@ -786,7 +788,7 @@ poll_happens_before_the_wake_that_it_causes(void **state)
 		data_mover_threads_new(1, 16, FUTURE_NOTIFIER_WAKER);
 	struct vdm_operation_future f = vdm_memcpy(
 		data_mover_threads_get_vdm(dmt), dst, src, sizeof(src), 0);
-	struct future_notifier n = { .waker = { NULL, read_note } };
+	struct future_notifier n = {.waker = {NULL, read_note}};
 
 	(void)state;
 	future_poll(FUTURE_AS_RUNNABLE(&f), &n);

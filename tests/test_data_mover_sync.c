@@ -27,8 +27,7 @@ end(void *mover)
 }
 
 static const struct contract_mover sync_mover = {
-	.name = "sync", .make = make, .get_vdm = get_vdm, .end = end
-};
+	.name = "sync", .make = make, .get_vdm = get_vdm, .end = end};
 
 static void
 first_poll_completes(void **state)
@@ -57,22 +56,25 @@ capabilities_are_what_was_set(void **state)
 	assert_false(vdm_is_supported(vdm, VDM_F_MEM_DURABLE));
 	assert_int_equal(data_mover_sync_set_capabilities(dms, 4), -1);
 	assert_int_equal(errno, EINVAL);
-	assert_int_equal(data_mover_sync_set_capabilities(
-				 dms, VDM_F_NO_CACHE_HINT), -1);
+	assert_int_equal(
+		data_mover_sync_set_capabilities(dms, VDM_F_NO_CACHE_HINT), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(vdm->capabilities, 0);
 
 	if (mia_memory_capabilities() == 0) {
 		assert_int_equal(data_mover_sync_set_capabilities(
-					 dms, VDM_F_MEM_DURABLE), -1);
+					 dms, VDM_F_MEM_DURABLE),
+			-1);
 		assert_int_equal(errno, ENOTSUP);
 	} else {
 		assert_int_equal(data_mover_sync_set_capabilities(
-					 dms, VDM_F_MEM_DURABLE), 0);
+					 dms, VDM_F_MEM_DURABLE),
+			0);
 		assert_true(vdm_is_supported(vdm, VDM_F_MEM_DURABLE));
 		assert_false(vdm_is_supported(vdm, VDM_F_VALID_FLAGS));
 		assert_int_equal(data_mover_sync_set_capabilities(
-					 dms, VDM_F_VALID_FLAGS), 0);
+					 dms, VDM_F_VALID_FLAGS),
+			0);
 		assert_true(vdm_is_supported(vdm, VDM_F_VALID_FLAGS));
 	}
 	assert_int_equal(data_mover_sync_set_capabilities(dms, 0), 0);

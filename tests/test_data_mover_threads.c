@@ -53,21 +53,22 @@ end(void *mover)
 static int
 contract(void)
 {
-	static const size_t all_threads[] = { 1, 2, 8 };
-	static const size_t all_sizes[] = { 1, 2, 128 };
+	static const size_t all_threads[] = {1, 2, 8};
+	static const size_t all_sizes[] = {1, 2, 128};
 	int failed = 0;
 
 	for (size_t t = 0; t < 3; t++) {
 		for (size_t r = 0; r < 3; r++) {
 			char name[64];
-			const struct contract_mover mover = { .name = name,
-				.make = make, .get_vdm = get_vdm, .end = end };
+			const struct contract_mover mover = {.name = name,
+				.make = make,
+				.get_vdm = get_vdm,
+				.end = end};
 
 			nthreads = all_threads[t];
 			ringbuf_size = all_sizes[r];
-			snprintf(name, sizeof(name),
-				"threads %zu, queue %zu", nthreads,
-				ringbuf_size);
+			snprintf(name, sizeof(name), "threads %zu, queue %zu",
+				nthreads, ringbuf_size);
 			failed += contract_run(&mover);
 		}
 	}
@@ -78,8 +79,8 @@ contract(void)
 static struct data_mover_threads *
 mover_new(size_t threads, size_t queue)
 {
-	struct data_mover_threads *dmt = data_mover_threads_new(
-		threads, queue, FUTURE_NOTIFIER_WAKER);
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(threads, queue, FUTURE_NOTIFIER_WAKER);
 
 	assert_non_null(dmt);
 	return dmt;
@@ -158,13 +159,13 @@ bad_numbers_are_refused(void **state)
 		enum future_notifier_type notifier;
 		int error;
 	} bad[] = {
-		{ 0, 1, FUTURE_NOTIFIER_WAKER, EINVAL },
-		{ 1, 0, FUTURE_NOTIFIER_WAKER, EINVAL },
-		{ SIZE_MAX, 1, FUTURE_NOTIFIER_WAKER, EINVAL },
-		{ 1, SIZE_MAX, FUTURE_NOTIFIER_WAKER, EINVAL },
-		{ 1, SIZE_MAX / 8, FUTURE_NOTIFIER_WAKER, EINVAL },
-		{ 1, 1, (enum future_notifier_type)3, EINVAL },
-		{ 1, 1, (enum future_notifier_type) - 1, EINVAL },
+		{0, 1, FUTURE_NOTIFIER_WAKER, EINVAL},
+		{1, 0, FUTURE_NOTIFIER_WAKER, EINVAL},
+		{SIZE_MAX, 1, FUTURE_NOTIFIER_WAKER, EINVAL},
+		{1, SIZE_MAX, FUTURE_NOTIFIER_WAKER, EINVAL},
+		{1, SIZE_MAX / 8, FUTURE_NOTIFIER_WAKER, EINVAL},
+		{1, 1, (enum future_notifier_type)3, EINVAL},
+		{1, 1, (enum future_notifier_type) - 1, EINVAL},
 	};
 
 	(void)state;
@@ -218,7 +219,7 @@ small_operations_are_done_by_the_poll(void **state)
 
 	f = vdm_memset(vdm, a, 'c', 64, 0);
 	signal_waker_init(&waker);
-	struct future_notifier n = { .waker = { &waker, signal_wake } };
+	struct future_notifier n = {.waker = {&waker, signal_wake}};
 
 	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
 		FUTURE_STATE_COMPLETE) {
@@ -231,8 +232,7 @@ small_operations_are_done_by_the_poll(void **state)
 	/* A waker without a function is none. */
 	n.waker.wake = NULL;
 	f = vdm_memset(vdm, a, 'd', 64, 0);
-	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
-		FUTURE_STATE_COMPLETE)
+	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) != FUTURE_STATE_COMPLETE)
 		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
 	data_mover_threads_delete(dmt);
 	sem_destroy(&waker.sem);
@@ -243,7 +243,7 @@ notifiers_of_the_other_kinds(void **state)
 {
 	static char src[HANDED_OVER], dst[HANDED_OVER];
 	struct signal_waker waker;
-	struct future_notifier n = { .waker = { &waker, signal_wake } };
+	struct future_notifier n = {.waker = {&waker, signal_wake}};
 
 	(void)state;
 	signal_waker_init(&waker);
@@ -295,7 +295,7 @@ no_word_takes_a_value_that_it_had(void **state)
 	(void)state;
 	data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
 	for (int i = 0; i < 4; i++) {
-		struct future_notifier n = { .waker = { NULL, NULL } };
+		struct future_notifier n = {.waker = {NULL, NULL}};
 		struct vdm_operation_future f =
 			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
 				HANDED_OVER, 0);
@@ -340,7 +340,7 @@ words_outlive_their_mover(void **state)
 
 	(void)state;
 	for (int i = 0; i < N; i++) {
-		struct future_notifier n = { .waker = { NULL, NULL } };
+		struct future_notifier n = {.waker = {NULL, NULL}};
 
 		f[i] = vdm_memcpy(vdm, dst, src, HANDED_OVER, 0);
 		future_poll(FUTURE_AS_RUNNABLE(&f[i]), &n);
@@ -353,9 +353,8 @@ words_outlive_their_mover(void **state)
 	data_mover_threads_delete(dmt);
 	for (int i = 0; i < N; i++)
 		if (words[i] != NULL)
-			assert_true(
-				__atomic_load_n(words[i], __ATOMIC_RELAXED) !=
-				UINT64_MAX);
+			assert_true(__atomic_load_n(words[i],
+					    __ATOMIC_RELAXED) != UINT64_MAX);
 }
 
 /* The notifier of the last poll that brought one is the one that counts. */
@@ -373,14 +372,13 @@ last_notifier_counts(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		signal_waker_init(&wakers[i]);
-		n[i] = (struct future_notifier){ .waker = { &wakers[i],
-							 signal_wake } };
+		n[i] = (struct future_notifier){
+			.waker = {&wakers[i], signal_wake}};
 	}
 	assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
 	for (int i = 0; i < 2; i++) {
 		n[i].notifier_used = FUTURE_NOTIFIER_NONE;
-		assert_int_equal(
-			future_poll(fut, &n[i]), FUTURE_STATE_RUNNING);
+		assert_int_equal(future_poll(fut, &n[i]), FUTURE_STATE_RUNNING);
 		assert_int_equal(n[i].notifier_used, FUTURE_NOTIFIER_WAKER);
 	}
 	assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
@@ -426,8 +424,8 @@ runtime_over_100000_futures(void **state)
 
 		runtime_wait_multiple(runtime, futs, n);
 		printf("queue of %zu: %.1f us per operation\n", queue,
-			(double)(test_clock_ns(CLOCK_MONOTONIC) - start) /
-				1e3 / (double)n);
+			(double)(test_clock_ns(CLOCK_MONOTONIC) - start) / 1e3 /
+				(double)n);
 		for (size_t i = 0; i < n; i++)
 			assert_int_equal(
 				FUTURE_OUTPUT(&f[i])->result, VDM_SUCCESS);
@@ -474,7 +472,7 @@ static void
 custom_functions_are_called_on_a_worker(void **state)
 {
 	static char src[SHARED], dst[SHARED];
-	static const size_t sizes[] = { 1, HANDED_OVER, SHARED };
+	static const size_t sizes[] = {1, HANDED_OVER, SHARED};
 	struct data_mover_threads *dmt = mover_new(2, 8);
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 	struct vdm_operation_future f;
@@ -489,16 +487,15 @@ custom_functions_are_called_on_a_worker(void **state)
 			for (int type = 0; type < 3; type++) {
 				memset(dst, 0, sizes[i]);
 				atomic_store(&custom_calls, 0);
-				f = type == 0 ? vdm_memcpy(vdm, dst, src,
-							sizes[i], flags)
-					: type == 1
-					? vdm_memmove(vdm, dst, src, sizes[i],
-						  flags)
-					: vdm_memset(vdm, dst, 'r', sizes[i],
-						  flags);
+				f = type == 0       ? vdm_memcpy(vdm, dst, src,
+							      sizes[i], flags)
+					: type == 1 ? vdm_memmove(vdm, dst, src,
+							      sizes[i], flags)
+						    : vdm_memset(vdm, dst, 'r',
+							      sizes[i], flags);
 				FUTURE_BUSY_POLL(&f);
-				assert_int_equal(FUTURE_OUTPUT(&f)->result,
-					VDM_SUCCESS);
+				assert_int_equal(
+					FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
 				assert_memory_equal(dst, src, sizes[i]);
 				assert_int_equal(custom_calls, 1);
 				assert_int_equal(custom_flags, flags);
@@ -540,10 +537,10 @@ custom_functions_get_flags_of_their_own(void **state)
 		uint64_t flags;
 		bool fits;
 	} cases[] = {
-		{ UINT64_C(1) << 5, true },
-		{ UINT32_MAX, true },
-		{ UINT64_C(1) << 32, false },
-		{ UINT64_MAX, false },
+		{UINT64_C(1) << 5, true},
+		{UINT32_MAX, true},
+		{UINT64_C(1) << 32, false},
+		{UINT64_MAX, false},
 	};
 	struct data_mover_threads *dmt = mover_new(1, 8);
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
@@ -671,8 +668,8 @@ workers_have_a_name(void **state)
 
 	(void)state;
 	data_mover_threads_set_memset_fn(dmt, note_name);
-	struct vdm_operation_future f = vdm_memset(
-		data_mover_threads_get_vdm(dmt), &a, 1, 1, 0);
+	struct vdm_operation_future f =
+		vdm_memset(data_mover_threads_get_vdm(dmt), &a, 1, 1, 0);
 	FUTURE_BUSY_POLL(&f);
 	assert_string_equal(worker_name, "miniasync/0");
 	data_mover_threads_delete(dmt);
@@ -699,9 +696,9 @@ note_mask(void *str, int c, size_t n, unsigned flags)
 static void
 workers_take_no_signals(void **state)
 {
-	static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
-	static const int closed[] = { SIGINT, SIGTERM, SIGUSR1, SIGALRM,
-		SIGCHLD, SIGPROF, SIGIO };
+	static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+	static const int closed[] = {
+		SIGINT, SIGTERM, SIGUSR1, SIGALRM, SIGCHLD, SIGPROF, SIGIO};
 	struct data_mover_threads *dmt = mover_new(1, 1);
 	sigset_t before, after;
 	char a;
@@ -709,8 +706,8 @@ workers_take_no_signals(void **state)
 	(void)state;
 	pthread_sigmask(SIG_BLOCK, NULL, &before);
 	data_mover_threads_set_memset_fn(dmt, note_mask);
-	struct vdm_operation_future f = vdm_memset(
-		data_mover_threads_get_vdm(dmt), &a, 1, 1, 0);
+	struct vdm_operation_future f =
+		vdm_memset(data_mover_threads_get_vdm(dmt), &a, 1, 1, 0);
 	FUTURE_BUSY_POLL(&f);
 	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
 		assert_false(sigismember(&worker_mask, open[i]));
@@ -733,7 +730,7 @@ process_cpu_ns(void)
 static void
 idle_mover_uses_no_cpu(void **state)
 {
-	const struct timespec settle = { 0, 50000000 }, idle = { 1, 0 };
+	const struct timespec settle = {0, 50000000}, idle = {1, 0};
 	struct data_mover_threads *dmt = mover_new(8, 128);
 	static char src[HANDED_OVER], dst[HANDED_OVER];
 
@@ -792,8 +789,8 @@ relay_finish(void *arg)
 static void
 threads_that_come_and_go_leave_no_memory(void **state)
 {
-	static void *(*const runs[])(void *) = { relay_create, relay_poll,
-		relay_finish };
+	static void *(*const runs[])(void *) = {
+		relay_create, relay_poll, relay_finish};
 	struct data_mover_threads *dmt = mover_new(2, 8);
 	static struct relay r;
 	size_t before = 0;
@@ -805,8 +802,8 @@ threads_that_come_and_go_leave_no_memory(void **state)
 		for (size_t t = 0; t < 3; t++) {
 			pthread_t thread;
 
-			assert_int_equal(pthread_create(&thread, NULL,
-						 runs[t], &r), 0);
+			assert_int_equal(
+				pthread_create(&thread, NULL, runs[t], &r), 0);
 			pthread_join(thread, NULL);
 		}
 		assert_int_equal(FUTURE_OUTPUT(&r.f)->result, VDM_SUCCESS);
@@ -814,7 +811,8 @@ threads_that_come_and_go_leave_no_memory(void **state)
 		if (i == 100)
 			before = test_resident_kib();
 	}
-	printf("resident: %zu KiB, then %zu KiB\n", before, test_resident_kib());
+	printf("resident: %zu KiB, then %zu KiB\n", before,
+		test_resident_kib());
 	if (TEST_SLOWDOWN == 1)
 		assert_true(test_resident_kib() < before + 16384 ||
 			getenv("MIA_TEST_EMULATED") != NULL);
@@ -1012,18 +1010,16 @@ fork_does_not_break_the_parent(void **state)
 	(void)state;
 	for (int i = 0; i < 20; i++) {
 		memset(src, i + 1, SHARED);
-		struct vdm_operation_future f =
-			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
-				SHARED, 0);
+		struct vdm_operation_future f = vdm_memcpy(
+			data_mover_threads_get_vdm(dmt), dst, src, SHARED, 0);
 
 		future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
 		/* Sanitizers' own threads and locks do not survive a fork. */
 		const pid_t child = TEST_SLOWDOWN == 1 ? fork() : -1;
 
 		if (child == 0) {
-			struct data_mover_threads *own =
-				data_mover_threads_new(
-					2, 8, FUTURE_NOTIFIER_WAKER);
+			struct data_mover_threads *own = data_mover_threads_new(
+				2, 8, FUTURE_NOTIFIER_WAKER);
 
 			test_deadline(60);
 			if (own == NULL)

@@ -101,8 +101,8 @@ init_complete_is_safe_to_use(void **state)
 	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
 		FUTURE_STATE_COMPLETE);
 	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
-	assert_ptr_equal(future_context_get_output(&f.base.context),
-		FUTURE_OUTPUT(&f));
+	assert_ptr_equal(
+		future_context_get_output(&f.base.context), FUTURE_OUTPUT(&f));
 	FUTURE_BUSY_POLL(&f);
 }
 
@@ -140,11 +140,9 @@ output_is_found_behind_padding(void **state)
 #define CHECK(f) \
 	do { \
 		FUTURE_INIT(&(f), count_task); \
-		assert_ptr_equal( \
-			future_context_get_data(&(f).base.context), \
+		assert_ptr_equal(future_context_get_data(&(f).base.context), \
 			FUTURE_DATA(&(f))); \
-		assert_ptr_equal( \
-			future_context_get_output(&(f).base.context), \
+		assert_ptr_equal(future_context_get_output(&(f).base.context), \
 			FUTURE_OUTPUT(&(f))); \
 		assert_int_equal(future_context_get_size(&(f).base.context), \
 			(size_t)((char *)(&(f).output + 1) - \
@@ -192,7 +190,7 @@ macros_evaluate_their_arguments_once(void **state)
 	struct count_future f = count(0, 0);
 	struct one_chain chain;
 	int wakes = 0;
-	struct future_waker waker = { &wakes, count_wake };
+	struct future_waker waker = {&wakes, count_wake};
 
 	(void)state;
 #define ONCE(statement) \
@@ -215,8 +213,7 @@ macros_evaluate_their_arguments_once(void **state)
 	ONCE((void)FUTURE_STATE(F));
 	ONCE(FUTURE_BUSY_POLL(F));
 	ONCE(FUTURE_CHAIN_INIT(CHAIN));
-	ONCE(FUTURE_CHAIN_ENTRY_INIT(
-		&CHAIN->data.only, f, nothing_map, NULL));
+	ONCE(FUTURE_CHAIN_ENTRY_INIT(&CHAIN->data.only, f, nothing_map, NULL));
 	ONCE(FUTURE_CHAIN_ENTRY_LAZY_INIT(
 		&CHAIN->data.only, NULL, NULL, nothing_map, NULL));
 	ONCE((void)FUTURE_CHAIN_ENTRY_IS_LAST(&CHAIN->data.only));
@@ -297,7 +294,8 @@ chain_runs_entries_in_order_and_maps_results(void **state)
 	assert_true(FUTURE_CHAIN_ENTRY_IS_INITIALIZED(&c.data.second));
 	assert_true(future_has_property(&c, FUTURE_PROPERTY_ASYNC));
 	for (; future_poll(FUTURE_AS_RUNNABLE(&c), NULL) !=
-		FUTURE_STATE_COMPLETE; n++)
+		FUTURE_STATE_COMPLETE;
+		n++)
 		assert_true(n < 10);
 	assert_int_equal(inits, 1);
 	assert_int_equal(FUTURE_OUTPUT(&c)->out, 203);
@@ -341,8 +339,7 @@ FUTURE(odd_wide_chain, struct odd_entries, struct wide);
 		FUTURE_INIT(&odd, odd_task); \
 		FUTURE_CHAIN_ENTRY_INIT(&c.data.a, odd, NULL, NULL); \
 		FUTURE_CHAIN_ENTRY_INIT(&c.data.b, odd, NULL, NULL); \
-		FUTURE_CHAIN_ENTRY_INIT( \
-			&c.data.c, count(2, 7), NULL, NULL); \
+		FUTURE_CHAIN_ENTRY_INIT(&c.data.c, count(2, 7), NULL, NULL); \
 		FUTURE_CHAIN_ENTRY_INIT(&c.data.d, odd, NULL, NULL); \
 		FUTURE_CHAIN_INIT(&c); \
 		FUTURE_BUSY_POLL(&c); \
@@ -396,7 +393,8 @@ chains_nest(void **state)
 		&inner.data.third, count(2, 0), carry_out, NULL);
 	FUTURE_CHAIN_INIT(&inner);
 	FUTURE_CHAIN_ENTRY_INIT(&outer.data.inner, inner, carry, &one);
-	FUTURE_CHAIN_ENTRY_INIT(&outer.data.after, count(1, 0), carry_out, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(
+		&outer.data.after, count(1, 0), carry_out, NULL);
 	FUTURE_CHAIN_INIT(&outer);
 
 	int was_async = 0;

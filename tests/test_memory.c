@@ -93,8 +93,7 @@ each_instruction_runs_and_the_best_is_chosen(void **state)
 	for (size_t i = 0; i < sizeof(buf); i++)
 		buf[i] = (unsigned char)i;
 	for (int kind = 0; kind < MIA_WRITEBACK_MAX; kind++) {
-		mia_line_fn line =
-			mia_memory_line_fn((enum mia_writeback)kind);
+		mia_line_fn line = mia_memory_line_fn((enum mia_writeback)kind);
 
 		if (line == NULL)
 			continue;
@@ -106,8 +105,8 @@ each_instruction_runs_and_the_best_is_chosen(void **state)
 		assert_int_equal(buf[i], (unsigned char)i);
 
 	assert_int_equal(mia_memory_writeback(), best);
-	assert_int_equal(mia_memory_flush(buf, sizeof(buf)),
-		best != MIA_WRITEBACK_NONE);
+	assert_int_equal(
+		mia_memory_flush(buf, sizeof(buf)), best != MIA_WRITEBACK_NONE);
 	assert_int_equal(mia_memory_capabilities(),
 		best != MIA_WRITEBACK_NONE ? VDM_F_VALID_FLAGS : 0);
 }

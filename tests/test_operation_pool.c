@@ -103,13 +103,12 @@ static void
 slots_never_overlap(void **state)
 {
 	enum { N = 20000 };
-	const size_t sizes[] = { 1, 8, 12, 64, 100, 512, 4096 };
+	const size_t sizes[] = {1, 8, 12, 64, 100, 512, 4096};
 	static unsigned char *slots[N];
 
 	(void)state;
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-		struct mia_operation_pool *pool =
-			pool_new(sizes[s]);
+		struct mia_operation_pool *pool = pool_new(sizes[s]);
 
 		for (size_t i = 0; i < N; i++) {
 			slots[i] = mia_operation_pool_get(pool);
@@ -120,8 +119,7 @@ slots_never_overlap(void **state)
 		}
 		for (size_t i = 0; i < N; i++)
 			for (size_t b = 0; b < sizes[s]; b++)
-				assert_int_equal(
-					slots[i][b], (unsigned char)i);
+				assert_int_equal(slots[i][b], (unsigned char)i);
 		for (size_t i = 0; i < N; i++)
 			mia_operation_pool_put(slots[i]);
 		pool_delete(pool);
@@ -476,8 +474,7 @@ child_of_a_busy_parent_can_use_pools(void **state)
 		const pid_t child = fork();
 
 		if (child == 0) {
-			struct mia_operation_pool *pool =
-				pool_new(8);
+			struct mia_operation_pool *pool = pool_new(8);
 
 			test_deadline(30);
 			for (int j = 0; j < 500; j++)

@@ -73,7 +73,7 @@ static void
 no_poll_is_refused_and_each_waker_is_called(void **state)
 {
 	enum { N = 1000, FEW = 7 };
-	static const size_t sizes[] = { 1, 2, 5, 128 };
+	static const size_t sizes[] = {1, 2, 5, 128};
 	static unsigned src[N], dst[N];
 	static struct vdm_operation_future f[N];
 
@@ -90,8 +90,8 @@ no_poll_is_refused_and_each_waker_is_called(void **state)
 		atomic_store(&arrived, 0);
 		data_mover_threads_set_memcpy_fn(dmt, numbered_memcpy);
 		for (unsigned i = 0; i < N; i++) {
-			struct future_notifier n = { .waker = { &counter,
-							     count_wake } };
+			struct future_notifier n = {
+				.waker = {&counter, count_wake}};
 
 			src[i] = i;
 			dst[i] = N;
@@ -260,9 +260,8 @@ nothing_is_lost_between_many_threads(void **state)
 	(void)state;
 	for (int round = 0; round < 4; round++) {
 		const size_t workers = 1 + test_random(&seed) % 5;
-		struct data_mover_threads *dmt = data_mover_threads_new(
-			workers, 1 + test_random(&seed) % 8,
-			FUTURE_NOTIFIER_WAKER);
+		struct data_mover_threads *dmt = data_mover_threads_new(workers,
+			1 + test_random(&seed) % 8, FUTURE_NOTIFIER_WAKER);
 		struct producer producers[PRODUCERS];
 
 		assert_non_null(dmt);

@@ -13,7 +13,7 @@
 static void
 first_in_first_out_and_no_more_than_fit(void **state)
 {
-	static const size_t capacities[] = { 1, 2, 3, 8, 100 };
+	static const size_t capacities[] = {1, 2, 3, 8, 100};
 	char items[200];
 
 	(void)state;
@@ -40,8 +40,8 @@ first_in_first_out_and_no_more_than_fit(void **state)
 		while (popped < pushed) {
 			assert_int_equal(
 				mia_queue_length(&queue), pushed - popped);
-			assert_ptr_equal(mia_queue_pop(&queue),
-				&items[popped++ % 200]);
+			assert_ptr_equal(
+				mia_queue_pop(&queue), &items[popped++ % 200]);
 		}
 		assert_int_equal(mia_queue_length(&queue), 0);
 		assert_true(mia_queue_is_empty(&queue));
@@ -58,8 +58,9 @@ absurd_capacities_are_refused(void **state)
 	assert_int_equal(mia_queue_init(&queue, SIZE_MAX), EINVAL);
 	assert_int_equal(mia_queue_init(&queue, SIZE_MAX / 2), EINVAL);
 	/* A cell is a pointer and a number at least. */
-	assert_int_equal(mia_queue_init(&queue,
-				 PTRDIFF_MAX / 2 / sizeof(void *) + 1), EINVAL);
+	assert_int_equal(
+		mia_queue_init(&queue, PTRDIFF_MAX / 2 / sizeof(void *) + 1),
+		EINVAL);
 }
 
 /* Positions wrap around, as they do on 32 bits after 4 thousand million. */
@@ -119,8 +120,8 @@ produce(void *arg)
 	struct stress *s = p->stress;
 
 	for (uintptr_t i = 1; i <= s->per_producer; i++)
-		while (!mia_queue_push(&s->queue,
-			(void *)(i * PRODUCERS + p->number)))
+		while (!mia_queue_push(
+			&s->queue, (void *)(i * PRODUCERS + p->number)))
 			sched_yield();
 	return NULL;
 }
@@ -129,7 +130,7 @@ static void *
 consume(void *arg)
 {
 	struct stress *s = arg;
-	uintptr_t last[PRODUCERS] = { 0 };
+	uintptr_t last[PRODUCERS] = {0};
 
 	while (atomic_load(&s->popped) < s->per_producer * PRODUCERS) {
 		const uintptr_t item = (uintptr_t)mia_queue_pop(&s->queue);
@@ -150,17 +151,17 @@ consume(void *arg)
 static void
 every_item_arrives_once(void **state)
 {
-	static const size_t capacities[] = { 1, 7, 128 };
+	static const size_t capacities[] = {1, 7, 128};
 
 	(void)state;
 	for (size_t c = 0; c < 3; c++) {
-		struct stress s = { .per_producer = TEST_ROUNDS(30000) };
+		struct stress s = {.per_producer = TEST_ROUNDS(30000)};
 		struct producer producers[PRODUCERS];
 		pthread_t threads[PRODUCERS + CONSUMERS];
 
 		assert_int_equal(mia_queue_init(&s.queue, capacities[c]), 0);
 		for (size_t i = 0; i < PRODUCERS; i++) {
-			producers[i] = (struct producer){ &s, i };
+			producers[i] = (struct producer){&s, i};
 			pthread_create(
 				&threads[i], NULL, produce, &producers[i]);
 		}
@@ -170,7 +171,8 @@ every_item_arrives_once(void **state)
 		for (size_t i = 0; i < PRODUCERS + CONSUMERS; i++)
 			pthread_join(threads[i], NULL);
 		assert_int_equal(s.errors, 0);
-		assert_int_equal(s.sum, PRODUCERS *
+		assert_int_equal(s.sum,
+			PRODUCERS *
 				((uint64_t)s.per_producer *
 					(s.per_producer + 1) / 2));
 		mia_queue_fini(&s.queue);
@@ -228,7 +230,7 @@ static void
 pusher_or_sleeper_sees_the_other(void **state)
 {
 	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
-	struct duel d = { .sleeps = false };
+	struct duel d = {.sleeps = false};
 	uint64_t seed = 2;
 	unsigned missed = 0, overlaps = 0, rounds = 0;
 	pthread_t thread;

@@ -106,7 +106,7 @@ finisher_run(void *arg)
 	struct finisher *f = arg;
 	const struct timespec delay = {
 		.tv_sec = (time_t)(f->delay_ns / 1000000000u),
-		.tv_nsec = (long)(f->delay_ns % 1000000000u) };
+		.tv_nsec = (long)(f->delay_ns % 1000000000u)};
 
 	nanosleep(&delay, NULL);
 	if (f->wakes_first)
@@ -125,7 +125,7 @@ wait_for(enum future_notifier_type kind, uint64_t delay_ns, bool wakes,
 	struct runtime *runtime = runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, kind);
-	struct finisher finisher = { &e, delay_ns, wakes, wakes_first };
+	struct finisher finisher = {&e, delay_ns, wakes, wakes_first};
 	pthread_t thread;
 
 	assert_non_null(runtime);
@@ -170,8 +170,8 @@ futures_that_never_wake_are_found(void **state)
 
 	(void)state;
 	/* It promises to wake, and does not: the safety net. */
-	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 20 * MS, false, false,
-			    &cpu, &polls) < 1000 * MS);
+	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 20 * MS, false, false, &cpu,
+			    &polls) < 1000 * MS);
 	/*
 	 * It promises nothing: polled with growing pauses. ThreadSanitizer
 	 * makes a poll so slow that it may pass for work.
@@ -196,7 +196,7 @@ a_word_that_never_changes_delays_and_no_more(void **state)
 	struct runtime *runtime = runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_POLLER);
-	struct finisher finisher = { &e, 20 * MS, false, false };
+	struct finisher finisher = {&e, 20 * MS, false, false};
 	pthread_t thread;
 
 	(void)state;
@@ -279,14 +279,13 @@ asynchronous_futures_first_else_the_callers_order(void **state)
 	struct runtime *runtime = runtime_new();
 	struct order_future f[5];
 	struct future *futs[5], *copy[5];
-	const bool async[] = { false, true, false, false, true };
+	const bool async[] = {false, true, false, false, true};
 
 	(void)state;
 	memset(order, 0, sizeof(order));
 	norder = 0;
 	for (int i = 0; i < 5; i++) {
-		f[i].data = (struct order_data){ (char)('a' + i), async[i],
-			1 };
+		f[i].data = (struct order_data){(char)('a' + i), async[i], 1};
 		FUTURE_INIT_EXT(&f[i], order_task, order_has_property);
 		copy[i] = futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
 	}
@@ -323,7 +322,7 @@ steps_task(struct future_context *context, struct future_notifier *n)
 static uint64_t
 wait_for_steps(struct runtime *runtime, int steps, bool wakes)
 {
-	struct steps_future f = { .data = { steps, wakes } };
+	struct steps_future f = {.data = {steps, wakes}};
 	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 
 	FUTURE_INIT(&f, steps_task);
@@ -373,7 +372,7 @@ static void *
 ticker_run(void *arg)
 {
 	struct ticker *ticker = arg;
-	const struct timespec pause = { 0, 100000 };
+	const struct timespec pause = {0, 100000};
 
 	while (!atomic_load(&ticker->stop)) {
 		atomic_fetch_add(&ticker->word, 1);
@@ -387,8 +386,8 @@ static void
 changes_of_a_monitored_word_are_seen(void **state)
 {
 	struct runtime *runtime = runtime_new();
-	struct ticker ticker = { 0 };
-	struct tick_future f = { .data = { &ticker, 300 } };
+	struct ticker ticker = {0};
+	struct tick_future f = {.data = {&ticker, 300}};
 	pthread_t thread;
 
 	(void)state;
@@ -422,8 +421,8 @@ static void
 change_of_a_word_makes_the_pauses_short_again(void **state)
 {
 	struct runtime *runtime = runtime_new();
-	struct ticker ticker = { 0 };
-	struct self_future f = { .data = { &ticker, 3000 } };
+	struct ticker ticker = {0};
+	struct self_future f = {.data = {&ticker, 3000}};
 	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 
 	(void)state;
@@ -486,18 +485,16 @@ word_of_a_future_that_another_completes_is_not_read(void **state)
 	(void)state;
 	/* The one that completes it is behind it, then in front of it. */
 	for (int i = 0; i < 6; i++) {
-		struct mapped mapped = { mmap(NULL, 4096,
-						 PROT_READ | PROT_WRITE,
-						 MAP_PRIVATE | MAP_ANONYMOUS,
-						 -1, 0),
-			false };
-		struct mapped_future f = { .data = &mapped };
-		struct outer_future outer = { .data = {
-						      FUTURE_AS_RUNNABLE(&f),
-						      &mapped, i / 2 } };
-		struct future *futs[] = { FUTURE_AS_RUNNABLE(&f),
-			FUTURE_AS_RUNNABLE(&outer) };
-		struct future *turned[] = { futs[1], futs[0] };
+		struct mapped mapped = {
+			mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+			false};
+		struct mapped_future f = {.data = &mapped};
+		struct outer_future outer = {
+			.data = {FUTURE_AS_RUNNABLE(&f), &mapped, i / 2}};
+		struct future *futs[] = {
+			FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&outer)};
+		struct future *turned[] = {futs[1], futs[0]};
 
 		FUTURE_INIT(&f, mapped_task);
 		FUTURE_INIT(&outer, outer_task);
@@ -542,10 +539,10 @@ future_with_changing_words_keeps_no_other_from_its_poll(void **state)
 {
 	struct runtime *runtime = runtime_new();
 	atomic_int released = 0;
-	struct fickle_future f = { .data = { .released = &released } };
-	struct release_future r = { .data = &released };
-	struct future *futs[] = { FUTURE_AS_RUNNABLE(&f),
-		FUTURE_AS_RUNNABLE(&r) };
+	struct fickle_future f = {.data = {.released = &released}};
+	struct release_future r = {.data = &released};
+	struct future *futs[] = {
+		FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&r)};
 
 	(void)state;
 	FUTURE_INIT(&f, fickle_task);
@@ -601,7 +598,7 @@ refused_futures_are_tried_a_few_at_a_time(void **state)
 
 	(void)state;
 	for (int chained = 0; chained < 2; chained++) {
-		struct room room = { 0 };
+		struct room room = {0};
 
 		for (size_t i = 0; i < N; i++) {
 			f[i].data = &room;
@@ -628,7 +625,7 @@ late_wakes_touch_no_freed_memory(void **state)
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
 	struct steps_future many[1000];
 	struct future *futs[1000];
-	struct finisher finisher = { &e, MS, true, false };
+	struct finisher finisher = {&e, MS, true, false};
 	pthread_t thread;
 
 	(void)state;
@@ -636,7 +633,7 @@ late_wakes_touch_no_freed_memory(void **state)
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
 	pthread_join(thread, NULL);
 	for (int i = 0; i < 1000; i++) {
-		many[i].data = (struct steps_data){ 2, false };
+		many[i].data = (struct steps_data){2, false};
 		FUTURE_INIT(&many[i], steps_task);
 		futs[i] = FUTURE_AS_RUNNABLE(&many[i]);
 	}
@@ -662,7 +659,8 @@ FUTURE(storm_future, struct storm *, char);
 static enum future_state
 storm_task(struct future_context *context, struct future_notifier *n)
 {
-	struct storm *storm = *(struct storm **)future_context_get_data(context);
+	struct storm *storm =
+		*(struct storm **)future_context_get_data(context);
 
 	n->notifier_used = FUTURE_NOTIFIER_WAKER;
 	if (!atomic_load(&storm->has_waker)) {
@@ -699,8 +697,8 @@ wakes_need_nothing_of_their_callers(void **state)
 
 	(void)state;
 	for (int i = 0; i < 5; i++) {
-		struct storm storm = { .done = false };
-		struct storm_future f = { .data = &storm };
+		struct storm storm = {.done = false};
+		struct storm_future f = {.data = &storm};
 		pthread_t threads[2];
 
 		sem_init(&storm.start, 0, 0);
@@ -752,14 +750,12 @@ a_noisy_future_starves_nobody(void **state)
 	(void)state;
 	for (int names_words = 0; names_words < 2; names_words++) {
 		struct event e;
-		struct event_future f =
-			event_future(&e, FUTURE_NOTIFIER_WAKER);
-		struct finisher finisher = { &e, 10 * MS, false, false };
-		struct noisy_future noisy = {
-			.data = { FUTURE_AS_RUNNABLE(&f), { 0, 0 },
-				names_words, 0 } };
-		struct future *futs[] = { FUTURE_AS_RUNNABLE(&noisy),
-			FUTURE_AS_RUNNABLE(&f) };
+		struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
+		struct finisher finisher = {&e, 10 * MS, false, false};
+		struct noisy_future noisy = {.data = {FUTURE_AS_RUNNABLE(&f),
+						     {0, 0}, names_words, 0}};
+		struct future *futs[] = {
+			FUTURE_AS_RUNNABLE(&noisy), FUTURE_AS_RUNNABLE(&f)};
 		pthread_t thread;
 
 		FUTURE_INIT(&noisy, noisy_task);
@@ -801,7 +797,7 @@ woken_futures_are_polled_in_the_callers_order(void **state)
 	(void)state;
 	norder = 0;
 	for (int i = 0; i < 3; i++) {
-		f[i].data = (struct order_data){ (char)('a' + i), false, 1 };
+		f[i].data = (struct order_data){(char)('a' + i), false, 1};
 		FUTURE_INIT(&f[i], reverse_task);
 		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
 	}
@@ -818,9 +814,9 @@ complete_none_twice_and_null_property_are_fine(void **state)
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_NONE);
 	struct event_future complete;
-	struct future *futs[] = { FUTURE_AS_RUNNABLE(&complete),
+	struct future *futs[] = {FUTURE_AS_RUNNABLE(&complete),
 		FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&f),
-		FUTURE_AS_RUNNABLE(&complete) };
+		FUTURE_AS_RUNNABLE(&complete)};
 
 	(void)state;
 	memset(&complete, 0, sizeof(complete));
@@ -844,9 +840,9 @@ duplicates_finish_with_the_first_wake(void **state)
 	struct runtime *runtime = runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
-	struct future *futs[] = { FUTURE_AS_RUNNABLE(&f),
-		FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&f) };
-	struct finisher finisher = { &e, 40 * MS, true, false };
+	struct future *futs[] = {FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&f),
+		FUTURE_AS_RUNNABLE(&f)};
+	struct finisher finisher = {&e, 40 * MS, true, false};
 	pthread_t thread;
 
 	(void)state;
@@ -883,7 +879,7 @@ future_started_before_finishes(void **state)
 	struct runtime *runtime = runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
-	struct finisher finisher = { &e, 10 * MS, true, false };
+	struct finisher finisher = {&e, 10 * MS, true, false};
 	pthread_t thread;
 
 	(void)state;
@@ -947,7 +943,7 @@ batch_run(void *arg)
 	struct future *futs[BATCH];
 
 	for (int round = 0; round < TEST_ROUNDS(400); round++) {
-		struct ender ender = { events, test_random(&batch->seed) };
+		struct ender ender = {events, test_random(&batch->seed)};
 		pthread_t thread;
 
 		for (int i = 0; i < BATCH; i++) {
@@ -985,7 +981,7 @@ no_wake_is_lost_by_several_threads(void **state)
 
 	(void)state;
 	for (int i = 0; i < WAITERS; i++) {
-		batches[i] = (struct batch){ runtime, test_random(&seed), 0 };
+		batches[i] = (struct batch){runtime, test_random(&seed), 0};
 		pthread_create(&threads[i], NULL, batch_run, &batches[i]);
 	}
 	for (int i = 0; i < WAITERS; i++) {
@@ -1040,8 +1036,8 @@ pong_run(void *arg)
 static void
 no_wake_is_lost_between_two_sleepers(void **state)
 {
-	struct pong p = { .runtime = runtime_new(),
-		.rounds = TEST_ROUNDS(20000) };
+	struct pong p = {
+		.runtime = runtime_new(), .rounds = TEST_ROUNDS(20000)};
 	pthread_t thread;
 
 	(void)state;

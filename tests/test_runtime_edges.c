@@ -100,8 +100,8 @@ work_done_in_polls_is_not_slowed_down(void **state)
 	}
 	qsort(ratios, 5, sizeof(*ratios), compare);
 	printf("%.2f us per poll, runtime / plain loop %.2f (%.2f to %.2f)\n",
-		(double)plain / TEST_ROUNDS(20000) / 1000, ratios[2],
-		ratios[0], ratios[4]);
+		(double)plain / TEST_ROUNDS(20000) / 1000, ratios[2], ratios[0],
+		ratios[4]);
 	assert_true(ratios[2] < (TEST_SLOWDOWN == 1 ? 1.4 : 3));
 	runtime_delete(runtime);
 }
@@ -263,8 +263,8 @@ word_of_an_entry_that_another_task_ended_is_not_read(void **state)
 {
 	struct runtime *runtime = runtime_new();
 	struct steps_future word = steps(1, 1), mover = steps(1, 1);
-	struct future *futs[] = { FUTURE_AS_RUNNABLE(&other.chain),
-		FUTURE_AS_RUNNABLE(&mover) };
+	struct future *futs[] = {
+		FUTURE_AS_RUNNABLE(&other.chain), FUTURE_AS_RUNNABLE(&mover)};
 
 	(void)state;
 	other.page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,

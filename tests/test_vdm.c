@@ -8,9 +8,9 @@
 
 static struct {
 	int news, starts, checks, deletes; /* calls */
-	int refuse;			   /* starts that say "not now" */
-	int running;			   /* checks that say RUNNING */
-	int last_notifier;		   /* of the last start: 1 or 0 */
+	int refuse;                        /* starts that say "not now" */
+	int running;                       /* checks that say RUNNING */
+	int last_notifier;                 /* of the last start: 1 or 0 */
 	enum future_notifier_type answer;  /* of every start */
 } calls;
 
@@ -84,9 +84,9 @@ start(struct vdm *vdm, int refuse, int running)
 static void
 steps_come_in_order_and_not_now_stays_idle(void **state)
 {
-	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0, NULL };
+	struct vdm vdm = {op_new, op_delete, op_start, op_check, 0, NULL};
 	struct vdm_operation_future f = start(&vdm, 2, 2);
-	struct future_notifier n = { .notifier_used = FUTURE_NOTIFIER_WAKER };
+	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_WAKER};
 
 	(void)state;
 	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_IDLE);
@@ -101,8 +101,8 @@ steps_come_in_order_and_not_now_stays_idle(void **state)
 			FUTURE_STATE_RUNNING);
 	/* Nothing announces a future that is complete; its word may be gone. */
 	n.notifier_used = FUTURE_NOTIFIER_POLLER;
-	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
-		FUTURE_STATE_COMPLETE);
+	assert_int_equal(
+		future_poll(FUTURE_AS_RUNNABLE(&f), &n), FUTURE_STATE_COMPLETE);
 	assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
 	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
 	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
@@ -115,15 +115,14 @@ steps_come_in_order_and_not_now_stays_idle(void **state)
 static void
 only_a_mover_that_knows_renotify_is_started_again(void **state)
 {
-	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0,
-		answers_1_to_all };
+	struct vdm vdm = {
+		op_new, op_delete, op_start, op_check, 0, answers_1_to_all};
 	struct vdm_operation_future f = start(&vdm, 0, 3);
-	struct future_notifier n = { .notifier_used = FUTURE_NOTIFIER_NONE };
+	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_NONE};
 
 	(void)state;
 	assert_true(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
-	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
-		FUTURE_STATE_COMPLETE)
+	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) != FUTURE_STATE_COMPLETE)
 		;
 	assert_int_equal(calls.starts, 1);
 
@@ -146,8 +145,8 @@ only_a_mover_that_knows_renotify_is_started_again(void **state)
 static void
 completing_poll_leaves_the_waker_that_was_answered(void **state)
 {
-	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0, NULL };
-	struct future_notifier n = { .notifier_used = FUTURE_NOTIFIER_NONE };
+	struct vdm vdm = {op_new, op_delete, op_start, op_check, 0, NULL};
+	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_NONE};
 	struct vdm_operation_future f;
 
 	(void)state;
@@ -197,10 +196,10 @@ wake(void *data)
 static void
 mover_that_announces_nothing_is_not_asked_to_renotify(void **state)
 {
-	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0,
-		aborts_over_what_it_does_not_know };
+	struct vdm vdm = {op_new, op_delete, op_start, op_check, 0,
+		aborts_over_what_it_does_not_know};
 	struct vdm_operation_future f = start(&vdm, 0, 3);
-	struct future_notifier n = { .waker = { NULL, wake } };
+	struct future_notifier n = {.waker = {NULL, wake}};
 
 	(void)state;
 	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
@@ -239,7 +238,7 @@ each_operation(struct vdm *vdm, int i)
 static void
 generic_operation_presets_the_output(void **state)
 {
-	struct vdm vdm = { op_new, op_delete, op_start, op_check, 0, NULL };
+	struct vdm vdm = {op_new, op_delete, op_start, op_check, 0, NULL};
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
@@ -255,7 +254,7 @@ generic_operation_presets_the_output(void **state)
 static void
 null_from_op_new_is_out_of_memory(void **state)
 {
-	struct vdm vdm = { op_new, op_delete, op_start, op_check, 77, NULL };
+	struct vdm vdm = {op_new, op_delete, op_start, op_check, 77, NULL};
 	struct vdm_operation_future f = start(&vdm, 0, 0);
 
 	(void)state;
@@ -269,8 +268,8 @@ null_from_op_new_is_out_of_memory(void **state)
 static void
 supported_means_every_bit(void **state)
 {
-	struct vdm vdm = { op_new, op_delete, op_start, op_check,
-		VDM_F_MEM_DURABLE, NULL };
+	struct vdm vdm = {
+		op_new, op_delete, op_start, op_check, VDM_F_MEM_DURABLE, NULL};
 
 	(void)state;
 	assert_true(vdm_is_supported(&vdm, VDM_F_MEM_DURABLE));

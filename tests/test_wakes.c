@@ -64,8 +64,8 @@ wakes(size_t nworkers, size_t count, size_t n, size_t last, int quartile)
 		const size_t all = count + (last > 0);
 
 		for (size_t i = 0; i < all; i++)
-			f[i] = vdm_memcpy(vdm, dst + i * n, src,
-				i < count ? n : last, 0);
+			f[i] = vdm_memcpy(
+				vdm, dst + i * n, src, i < count ? n : last, 0);
 		mia_sleep(3000000); /* until they sleep */
 
 		posts = 0;

@@ -223,11 +223,11 @@ future_poll(struct future *fut, struct future_notifier *notifier)
  * struct future_chain_entry, the alignment of a pointer and of uint64_t.
  */
 #define FUTURE(_name, _data_type, _output_type) \
-struct _name { \
-	struct future base; \
-	_data_type data; \
-	_output_type output; \
-}
+	struct _name { \
+		struct future base; \
+		_data_type data; \
+		_output_type output; \
+	}
 
 /* Of a pointer to such a future: its struct future; and its parts. */
 #define FUTURE_AS_RUNNABLE(_futurep) (&(_futurep)->base)
@@ -258,8 +258,9 @@ future_init_impl(struct future *fut, future_task_fn task,
 #define FUTURE_DATA_SIZE_(_futurep) \
 	(offsetof(__typeof__(*(_futurep)), output) - \
 		sizeof(char[offsetof(__typeof__(*(_futurep)), data) == \
-			sizeof(struct future) ? \
-			FUTURE_CAST_(int, sizeof(struct future)) : -1]))
+					sizeof(struct future) \
+				? FUTURE_CAST_(int, sizeof(struct future)) \
+				: -1]))
 
 /*
  * FUTURE_INIT(futurep, task) makes a future idle and ready to poll;
@@ -276,9 +277,9 @@ future_init_impl(struct future *fut, future_task_fn task,
 
 /* Complete from the start: for a result that is known already. */
 #define FUTURE_INIT_COMPLETE(_futurep) \
-	future_init_impl(&(_futurep)->base, NULL, \
-		future_has_property_default, FUTURE_DATA_SIZE_(_futurep), \
-		sizeof((_futurep)->output), FUTURE_STATE_COMPLETE)
+	future_init_impl(&(_futurep)->base, NULL, future_has_property_default, \
+		FUTURE_DATA_SIZE_(_futurep), sizeof((_futurep)->output), \
+		FUTURE_STATE_COMPLETE)
 
 static inline void
 future_waker_wake_impl(const struct future_waker *waker)
@@ -349,12 +350,12 @@ future_busy_poll_impl(struct future *fut)
  */
 
 /* Carries results on: from lhs, complete, into rhs, about to be polled. */
-typedef void (*future_map_fn)(struct future_context *lhs,
-	struct future_context *rhs, void *arg);
+typedef void (*future_map_fn)(
+	struct future_context *lhs, struct future_context *rhs, void *arg);
 
 /* Makes an entry's future, just before it is needed. */
-typedef void (*future_init_fn)(void *future,
-	struct future_context *chain_context, void *arg);
+typedef void (*future_init_fn)(
+	void *future, struct future_context *chain_context, void *arg);
 
 /* How a declared entry says, by the size of an array, which kind it is. */
 enum future_chain_entry_type {
@@ -386,27 +387,27 @@ struct future_chain_entry {
  * the future.
  */
 #define FUTURE_CHAIN_ENTRY_IMPL_(_future_type, _name, _kind) \
-struct { \
-	future_map_fn map; \
-	void *map_arg; \
-	future_init_fn init; \
-	void *init_arg; \
-	__extension__ union { \
-		uint64_t flags; \
-		char entry_kind[_kind]; \
-	}; \
-	unsigned : (FUTURE_ALIGNOF_(_future_type) > \
-		FUTURE_ALIGNOF_(struct future_chain_entry) ? -1 : 0); \
-	_future_type fut; \
-} _name
+	struct { \
+		future_map_fn map; \
+		void *map_arg; \
+		future_init_fn init; \
+		void *init_arg; \
+		__extension__ union { \
+			uint64_t flags; \
+			char entry_kind[_kind]; \
+		}; \
+		unsigned \
+		    : -(FUTURE_ALIGNOF_(_future_type) > \
+			      FUTURE_ALIGNOF_(struct future_chain_entry)); \
+		_future_type fut; \
+	} _name
 
 #define FUTURE_CHAIN_ENTRY(_future_type, _name) \
-	FUTURE_CHAIN_ENTRY_IMPL_(_future_type, _name, \
-		FUTURE_CHAIN_ENTRY_REGULAR)
+	FUTURE_CHAIN_ENTRY_IMPL_( \
+		_future_type, _name, FUTURE_CHAIN_ENTRY_REGULAR)
 
 #define FUTURE_CHAIN_ENTRY_LAST(_future_type, _name) \
-	FUTURE_CHAIN_ENTRY_IMPL_(_future_type, _name, \
-		(FUTURE_CHAIN_ENTRY_LAST))
+	FUTURE_CHAIN_ENTRY_IMPL_(_future_type, _name, (FUTURE_CHAIN_ENTRY_LAST))
 
 /* The part of an entry before its future. Returns the entry. */
 static inline void
@@ -430,20 +431,20 @@ future_chain_entry_init_impl(void *entry, future_init_fn init, void *init_arg,
  * future into the entry. map may be NULL.
  */
 #define FUTURE_CHAIN_ENTRY_INIT(_entryp, _fut, _map, _map_arg) \
-do { \
-	__typeof__(_entryp) future_chain_entryp_ = (_entryp); \
-	future_chain_entryp_->fut = (_fut); \
-	future_chain_entry_init_impl(future_chain_entryp_, NULL, NULL, \
-		(_map), (_map_arg), \
-		sizeof(future_chain_entryp_->entry_kind)); \
-} while (0)
+	do { \
+		__typeof__(_entryp) future_chain_entryp_ = (_entryp); \
+		future_chain_entryp_->fut = (_fut); \
+		future_chain_entry_init_impl(future_chain_entryp_, NULL, NULL, \
+			(_map), (_map_arg), \
+			sizeof(future_chain_entryp_->entry_kind)); \
+	} while (0)
 
 /*
  * FUTURE_CHAIN_ENTRY_LAZY_INIT(entryp, init, init_arg, map, map_arg): the
  * future is made by init, once, before it is first polled or mapped into.
  */
-#define FUTURE_CHAIN_ENTRY_LAZY_INIT(_entryp, _init, _init_arg, _map, \
-	_map_arg) \
+#define FUTURE_CHAIN_ENTRY_LAZY_INIT( \
+	_entryp, _init, _init_arg, _map, _map_arg) \
 	future_chain_entry_init_impl((_entryp), (_init), (_init_arg), (_map), \
 		(_map_arg), sizeof((_entryp)->entry_kind))
 
@@ -462,8 +463,8 @@ do { \
  * end of the data than an empty entry takes is padding.
  */
 static inline struct future_chain_entry *
-future_chain_next_impl(struct future_context *chain,
-	struct future_chain_entry *entry)
+future_chain_next_impl(
+	struct future_context *chain, struct future_chain_entry *entry)
 {
 	const size_t align = FUTURE_ALIGNOF_(struct future_chain_entry);
 	char *begin = FUTURE_CAST_(char *, future_context_get_data(chain));
@@ -484,8 +485,8 @@ future_chain_next_impl(struct future_context *chain,
 		chain->data_size)
 		return NULL;
 
-	return FUTURE_CAST_(struct future_chain_entry *,
-		FUTURE_CAST_(void *, next));
+	return FUTURE_CAST_(
+		struct future_chain_entry *, FUTURE_CAST_(void *, next));
 }
 
 /* The first entry that is not processed, or NULL. */
@@ -501,8 +502,8 @@ future_chain_current_impl(struct future_context *chain)
 }
 
 static inline void
-future_chain_entry_prepare_impl(struct future_chain_entry *entry,
-	struct future_context *chain)
+future_chain_entry_prepare_impl(
+	struct future_chain_entry *entry, struct future_context *chain)
 {
 	if (entry->init != NULL) {
 		entry->init(&entry->future, chain, entry->init_arg);
@@ -522,8 +523,7 @@ future_chain_has_moved_impl(uint32_t before, uint32_t after)
  * only hands the notifier on: see FUTURE_CONTEXT_REFUSED_.
  */
 static inline enum future_state
-async_chain_impl(struct future_context *chain,
-	struct future_notifier *notifier)
+async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
 {
 	struct future_chain_entry *entry = future_chain_current_impl(chain);
 
@@ -585,11 +585,16 @@ future_chain_has_property(void *future, enum future_property property)
  */
 #define FUTURE_CHAIN_INIT(_futurep) \
 	FUTURE_INIT_EXT(_futurep, \
-		(FUTURE_CAST_(void, sizeof(char[ \
-			FUTURE_DATA_SIZE_(_futurep) - \
-				sizeof((_futurep)->data) < \
-				sizeof(struct future_chain_entry) ? 1 : -1])), \
-		async_chain_impl), future_chain_has_property)
+		(FUTURE_CAST_(void, \
+			 sizeof(char[FUTURE_DATA_SIZE_(_futurep) - \
+							 sizeof((_futurep) \
+									 ->data) < \
+						 sizeof(struct \
+							 future_chain_entry) \
+					 ? 1 \
+					 : -1])), \
+			async_chain_impl), \
+		future_chain_has_property)
 
 #ifdef __cplusplus
 }

@@ -177,7 +177,7 @@ struct vdm {
 	vdm_operation_delete op_delete;
 	vdm_operation_start op_start;
 	vdm_operation_check op_check;
-	unsigned capabilities; /* VDM_F_* that are supported */
+	unsigned capabilities;               /* VDM_F_* that are supported */
 	future_has_property_fn has_property; /* of its futures; may be NULL */
 };
 
@@ -319,8 +319,8 @@ vdm_unconst_impl(const void *pointer)
  *          the work itself
  */
 static inline struct vdm_operation_future
-vdm_memcpy(struct vdm *vdm, void *dest, const void *src, size_t n,
-	uint64_t flags)
+vdm_memcpy(
+	struct vdm *vdm, void *dest, const void *src, size_t n, uint64_t flags)
 {
 	struct vdm_operation_future future;
 
@@ -336,8 +336,8 @@ vdm_memcpy(struct vdm *vdm, void *dest, const void *src, size_t n,
 
 /* vdm_memmove -- like vdm_memcpy(), and the ranges may overlap */
 static inline struct vdm_operation_future
-vdm_memmove(struct vdm *vdm, void *dest, const void *src, size_t n,
-	uint64_t flags)
+vdm_memmove(
+	struct vdm *vdm, void *dest, const void *src, size_t n, uint64_t flags)
 {
 	struct vdm_operation_future future;
 

@@ -67,8 +67,8 @@ run_mover(void *arg, size_t repeats)
 	const double start = clock_ns(CLOCK_MONOTONIC);
 
 	for (size_t i = 0; i < repeats; i++) {
-		struct vdm_operation_future f = vdm_memcpy(
-			c->vdm, c->dst, c->src, hide(c->size), 0);
+		struct vdm_operation_future f =
+			vdm_memcpy(c->vdm, c->dst, c->src, hide(c->size), 0);
 
 		FUTURE_BUSY_POLL(&f);
 		check(&f);

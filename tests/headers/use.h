@@ -48,14 +48,19 @@ struct entries {
 };
 
 #ifdef OVERALIGNED_CHAIN
-FUTURE(chain, struct entries, struct __attribute__((aligned(256))) big_out {
-	char c; });
+FUTURE(
+	chain, struct entries,
+	struct __attribute__((aligned(256))) big_out { char c; });
 #elif defined(OVERALIGNED_CHAIN_DATA)
-FUTURE(chain, struct __attribute__((aligned(64))) big_entries {
-	FUTURE_CHAIN_ENTRY(struct one, first);
-	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
-	FUTURE_CHAIN_ENTRY_LAST(struct one, last);
-	int more; }, struct out);
+FUTURE(
+	chain,
+	struct __attribute__((aligned(64))) big_entries {
+		FUTURE_CHAIN_ENTRY(struct one, first);
+		FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
+		FUTURE_CHAIN_ENTRY_LAST(struct one, last);
+		int more;
+	},
+	struct out);
 #else
 FUTURE(chain, struct entries, struct out);
 #endif
@@ -73,7 +78,8 @@ static inline enum future_state
 task(struct future_context *context, struct future_notifier *n)
 {
 	struct in *in = CAST(struct in *, future_context_get_data(context));
-	struct out *out = CAST(struct out *, future_context_get_output(context));
+	struct out *out =
+		CAST(struct out *, future_context_get_output(context));
 
 	if (n != NULL)
 		FUTURE_WAKER_WAKE(&n->waker);
@@ -139,8 +145,8 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 	else
 		FUTURE_CHAIN_ENTRY_LAZY_INIT(
 			&c.data.first, init, NULL, map, NULL);
-	FUTURE_CHAIN_ENTRY_INIT(&c.data.copy, vdm_memcpy(vdm, a, b, 1, 0),
-		NULL, NULL);
+	FUTURE_CHAIN_ENTRY_INIT(
+		&c.data.copy, vdm_memcpy(vdm, a, b, 1, 0), NULL, NULL);
 	FUTURE_CHAIN_ENTRY_INIT(&c.data.last, f, map, NULL);
 	if (yes)
 		FUTURE_CHAIN_INIT(&c);
@@ -160,8 +166,8 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 
 	return FUTURE_OUTPUT(&f)->c + FUTURE_DATA(&f)->i +
 		CAST(int, FUTURE_STATE(&f)) +
-		FUTURE_CHAIN_ENTRY_HAS_FLAG(&c.data.first,
-			FUTURE_CHAIN_VALID_FLAGS) +
+		FUTURE_CHAIN_ENTRY_HAS_FLAG(
+			&c.data.first, FUTURE_CHAIN_VALID_FLAGS) +
 		FUTURE_CHAIN_ENTRY_IS_LAST(&c.data.last) +
 		FUTURE_CHAIN_ENTRY_IS_PROCESSED(&c.data.last) +
 		FUTURE_CHAIN_ENTRY_IS_INITIALIZED(&c.data.last) +

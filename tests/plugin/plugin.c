@@ -15,8 +15,8 @@ use(void)
 	if (mover == NULL)
 		return 0;
 
-	struct vdm_operation_future f = vdm_memcpy(
-		data_mover_sync_get_vdm(mover), &to, &from, 1, 0);
+	struct vdm_operation_future f =
+		vdm_memcpy(data_mover_sync_get_vdm(mover), &to, &from, 1, 0);
 
 	FUTURE_BUSY_POLL(&f);
 	data_mover_sync_delete(mover);
