@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 #include "libminiasync.h"
-#include "slabs.h"
+#include "operation/slabs.h"
 
 static int allowed = -1; /* allocations until one fails; -1: all succeed */
 static bool all_after;   /* and the ones after it too */

@@ -17,8 +17,8 @@
 #include "fake_dml/fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
-#include "memory.h"
-#include "operation_pool.h"
+#include "operation/memory.h"
+#include "operation/operation_pool.h"
 
 #define ALL_OUTCOMES (FAKE_DML_OUTCOMES - 1) /* but SILENT, the last */
 

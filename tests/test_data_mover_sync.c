@@ -6,7 +6,7 @@
 
 #include "contract.h"
 #include "libminiasync.h"
-#include "memory.h"
+#include "operation/memory.h"
 
 static void *
 make(void)

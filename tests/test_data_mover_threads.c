@@ -16,7 +16,7 @@
 
 #include "contract.h"
 #include "libminiasync.h"
-#include "memory.h"
+#include "operation/memory.h"
 #include "system.h"
 
 #define MS UINT64_C(1000000)

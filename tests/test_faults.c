@@ -27,8 +27,8 @@
 #include "fake_dml/fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
-#include "memory.h"
-#include "slabs.h"
+#include "operation/memory.h"
+#include "operation/slabs.h"
 
 #define MS UINT64_C(1000000)
 #define HOUR (UINT64_C(3600000) * MS)

@@ -18,8 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fork_lock.h"
-#include "operation_pool.h"
+#include "system/fork_lock.h"
+#include "operation/operation_pool.h"
 #include "system.h"
 
 /*

@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "libminiasync/vdm.h"
-#include "memory.h"
+#include "operation/memory.h"
 
 #define ARENA 8192
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #endif
 
-#include "operation_pool.h"
+#include "operation/operation_pool.h"
 #include "system.h"
 
 #define KIB ((size_t)1024)

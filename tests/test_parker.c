@@ -7,8 +7,8 @@
 #include <sched.h>
 #include <signal.h>
 
-#include "parker.h"
-#include "platform.h"
+#include "system/parker.h"
+#include "system/platform.h"
 
 #ifndef MIA_PARKER_PORTABLE
 #include <sys/syscall.h>

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "queue.h"
+#include "crew/queue.h"
 
 static void
 first_in_first_out_and_no_more_than_fit(void **state)

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "platform.h"
-#include "slabs.h"
+#include "system/platform.h"
+#include "operation/slabs.h"
 
 static size_t nmaps, nmapped; /* spans */
 static bool refuse_map, refuse_unmap;

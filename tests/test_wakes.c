@@ -14,7 +14,7 @@
 #include <semaphore.h>
 
 #include "libminiasync.h"
-#include "platform.h"
+#include "system/platform.h"
 
 #define ROUNDS 41
 #define FEWER (ROUNDS / 4)

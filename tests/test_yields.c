@@ -2,7 +2,7 @@
 
 #include "test.h"
 
-#include "yields.h"
+#include "system/yields.h"
 
 /* A clock that stands still but for yields, which take what the test says. */
 static uint64_t clock_ns, yield_ns;

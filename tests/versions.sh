@@ -18,21 +18,21 @@ trap 'rm -rf "$work"' EXIT
 
 # The other version: a longer pool, and all symbols visible.
 cp -R "$source/src" "$source/include" "$work"
-header=$work/src/operation_pool.h
+header=$work/src/operation/operation_pool.h
 sed 's/^struct mia_operation_pool {$/&\n\tchar other_version[512];/' \
-	"$source/src/operation_pool.h" >"$header"
-if cmp -s "$source/src/operation_pool.h" "$header"; then
+	"$source/src/operation/operation_pool.h" >"$header"
+if cmp -s "$source/src/operation/operation_pool.h" "$header"; then
 	echo "versions.sh finds no struct mia_operation_pool to change"
 	exit 1
 fi
-for file in "$work"/src/*.c; do
+for file in "$work"/src/*/*.c; do
 	case $file in
 	*_dml.c | *_windows.c) continue ;;
 	esac
-	$cc -std=c11 -O2 -D_GNU_SOURCE -I"$work/include" -c "$file" \
+	$cc -std=c11 -O2 -D_GNU_SOURCE -I"$work/include" -I"$work/src" -c "$file" \
 		-o "${file%.c}.o"
 done
-ar rcs "$work/other.a" "$work"/src/*.o
+ar rcs "$work/other.a" "$work"/src/*/*.o
 
 versions=$source/tests/versions
 $cc -std=c99 -O2 -rdynamic -I"$work/include" "$versions/host.c" \

@@ -59,7 +59,7 @@ for text in *.dot; do
 done
 # Not behind a pipe: there a failure would be forgotten.
 includes=$(awk -f includes.awk "$top"/include/libminiasync*/*.h \
-	"$top"/src/*.h "$top"/src/*.c) || exit 1
+	"$top"/src/*/*.h "$top"/src/*/*.c) || exit 1
 figure includes <<END
 $includes
 END

@@ -21,7 +21,7 @@
 #include "../fake_dml/fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
-#include "memory.h"
+#include "operation/memory.h"
 
 #define REGIONS 16
 #define LIVE 24

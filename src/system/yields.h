@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "platform.h"
+#include "system/platform.h"
 
 /* A yield that takes longer was not for one of ours, or not for a moment. */
 #define MIA_YIELD_LONG_NS UINT64_C(500000)

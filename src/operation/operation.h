@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "libminiasync/vdm.h"
-#include "platform.h"
+#include "system/platform.h"
 
 /* Whether mia_operation_run() would do it, on a CPU that can. */
 bool mia_operation_is_valid(const struct vdm_operation *op);

@@ -11,13 +11,13 @@
  * there before a fork handler of the program enters the lock.
  */
 
-#include "fork_lock.h"
+#include "system/fork_lock.h"
 
 #include <sched.h>
 #include <stdint.h>
 
 #include "libminiasync/future.h"
-#include "platform.h"
+#include "system/platform.h"
 
 /*
  * The lock is held for some hundred instructions. Pauses are for an owner on

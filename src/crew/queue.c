@@ -15,7 +15,7 @@
  * and zeros are an empty queue, so that memory is touched only as it is used.
  */
 
-#include "queue.h"
+#include "crew/queue.h"
 
 #include <errno.h>
 #include <stdint.h>

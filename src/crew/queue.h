@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "platform.h"
+#include "system/platform.h"
 
 struct mia_queue_cell;
 

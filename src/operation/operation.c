@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "operation.h"
+#include "operation/operation.h"
 
 #include <errno.h>
 #include <stdbool.h>
 
-#include "memory.h"
+#include "operation/memory.h"
 
 /*
  * The flags are 64 bits wide: look at all of them before any is dropped. A

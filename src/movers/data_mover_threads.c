@@ -24,12 +24,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "memory.h"
-#include "operation.h"
-#include "operation_pool.h"
-#include "platform.h"
-#include "queue.h"
-#include "yields.h"
+#include "operation/memory.h"
+#include "operation/operation.h"
+#include "operation/operation_pool.h"
+#include "system/platform.h"
+#include "crew/queue.h"
+#include "system/yields.h"
 
 /*
  * Bytes. Up to INLINE_MAX a poll does the work itself; from SHARE_MIN on idle

@@ -2,7 +2,7 @@
 
 /* platform_windows.c -- see platform.h and platform_windows.h */
 
-#include "platform.h"
+#include "system/platform.h"
 
 #include <malloc.h>
 #include <stdatomic.h>

@@ -2,7 +2,7 @@
 
 /* platform.c -- see platform.h; for Windows it is platform_windows.c */
 
-#include "platform.h"
+#include "system/platform.h"
 
 #include <pthread.h>
 #include <sched.h>

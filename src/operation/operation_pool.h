@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "platform.h"
+#include "system/platform.h"
 
 /* Slots of one pool that can be handed out at once. */
 #define MIA_OPERATION_POOL_MAX ((size_t)4194304)

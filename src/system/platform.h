@@ -107,7 +107,7 @@ bool mia_pages_unmap(void *pages, size_t size);
  *                         destructors; not 0 where that cannot be had
  */
 #if defined(_WIN32)
-#include "platform_windows.h"
+#include "system/platform_windows.h"
 #else
 
 #include <semaphore.h>

@@ -51,9 +51,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parker.h"
-#include "platform.h"
-#include "yields.h"
+#include "system/parker.h"
+#include "system/platform.h"
+#include "system/yields.h"
 
 /*
  * The safety net: sleeps this long at first, and doubles. Not less than a tick

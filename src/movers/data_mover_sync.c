@@ -19,9 +19,9 @@
 
 #include <stdlib.h>
 
-#include "operation.h"
-#include "operation_pool.h"
-#include "platform.h"
+#include "operation/operation.h"
+#include "operation/operation_pool.h"
+#include "system/platform.h"
 
 struct data_mover_sync {
 	struct vdm vdm; /* first: op_new gets a pointer to it */

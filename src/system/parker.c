@@ -13,11 +13,11 @@
  * more, which closes the gap between PARKED and the sleep.
  */
 
-#include "parker.h"
+#include "system/parker.h"
 
 #include <errno.h>
 
-#include "platform.h"
+#include "system/platform.h"
 
 #ifndef MIA_PARKER_PORTABLE
 #include <sys/syscall.h>

@@ -43,10 +43,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "memory.h"
-#include "operation.h"
-#include "operation_pool.h"
-#include "platform.h"
+#include "operation/memory.h"
+#include "operation/operation.h"
+#include "operation/operation_pool.h"
+#include "system/platform.h"
 
 /* The longest piece that is tried, until a device refuses its length. */
 #define PIECE_MAX ((uint32_t)1 << 30)

@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "platform.h"
+#include "system/platform.h"
 
 /* MIA_PARKER_PORTABLE forces the variant for systems without futex. */
 #if !defined(__linux__) && !defined(MIA_PARKER_PORTABLE)

@@ -13,7 +13,7 @@
  * The write-back instructions are ordered the same way.
  */
 
-#include "memory.h"
+#include "operation/memory.h"
 
 #include <stdatomic.h>
 #include <stdint.h>

@@ -35,10 +35,10 @@
  *     in other threads' caches.
  */
 
-#include "operation_pool.h"
+#include "operation/operation_pool.h"
 
-#include "fork_lock.h"
-#include "slabs.h"
+#include "system/fork_lock.h"
+#include "operation/slabs.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -13,11 +13,11 @@
  * the empty spans that were not needed in the period are released.
  */
 
-#include "slabs.h"
+#include "operation/slabs.h"
 
 #include <stdint.h>
 
-#include "platform.h"
+#include "system/platform.h"
 
 /*
  * Slabs that are taken in a period: so many, and all slabs of all spans so many
