@@ -35,7 +35,6 @@
 
 #include <dml/dml.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -465,7 +464,7 @@ end_operation(void *slot)
 
 	while (op->stage == READY || op->stage == FLYING) {
 		advance(op);
-		sched_yield();
+		mia_thread_yield();
 	}
 	end_job(op);
 }
@@ -509,7 +508,7 @@ probe(struct data_mover_dml *dmd)
 	bool is_late = false;
 
 	while (is_queue_full(status = submit_piece(op)) && !is_late) {
-		sched_yield();
+		mia_thread_yield();
 		is_late = mia_clock_ns() - start >= PROBE_NS;
 	}
 
@@ -519,7 +518,7 @@ probe(struct data_mover_dml *dmd)
 		while ((status = dml_check_job(job_of(op))) ==
 				DML_STATUS_BEING_PROCESSED &&
 			!is_late) {
-			sched_yield();
+			mia_thread_yield();
 			is_late = mia_clock_ns() - start >= PROBE_NS;
 		}
 	if (status == DML_STATUS_BEING_PROCESSED)

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,9 +26,9 @@
 #include "operation/memory.h"
 #include "operation/operation.h"
 #include "operation/operation_pool.h"
+#include "system/backoff.h"
 #include "system/platform.h"
 #include "crew/queue.h"
-#include "system/yields.h"
 
 /*
  * Bytes. Up to INLINE_MAX a poll does the work itself; from SHARE_MIN on idle
@@ -48,13 +47,6 @@
 #define WAKE_MIN ((size_t)262144)
 
 /*
- * How long a worker without work looks for some before it sleeps: first with
- * CPU pauses, then yielding, for it may have the CPU of who makes the work.
- */
-#define SEARCH_PAUSES 64
-#define SEARCH_NS 70000u
-
-/*
  * How long a poll waits for a waker that is being called; twice as long each
  * further time for the same operation, so that a slow waker ends it.
  */
@@ -67,15 +59,6 @@
  * its CPU to others.
  */
 #define REPLACED_WAIT_NS UINT64_C(200000000)
-
-/*
- * CPU pauses before a loop that waits for another thread yields to it, and the
- * times that it yields before it sleeps: a thread of real-time priority yields
- * to none of the others, and the one it waits for may need its CPU.
- */
-#define SPINS 128
-#define YIELDS 64
-#define NAP_NS UINT64_C(50000)
 
 /* Operations that the ring of the default mover holds. */
 #define DEFAULT_RING 128
@@ -156,21 +139,6 @@ struct data_mover_threads {
 	struct worker *workers;
 };
 
-/* What a loop does that waits for a few instructions of another thread. */
-static void
-pause_or_yield(unsigned *spins)
-{
-	if (*spins >= SPINS + YIELDS) {
-		mia_sleep(NAP_NS);
-		return;
-	}
-
-	if (++*spins <= SPINS)
-		future_cpu_pause_impl();
-	else
-		sched_yield();
-}
-
 /*
  * Completion
  *
@@ -217,7 +185,7 @@ lock_waker(struct threads_operation *op)
 {
 	/* Relaxed: found out again by the compare-exchange. */
 	uint64_t state = atomic_load_explicit(&op->state, memory_order_relaxed);
-	unsigned spins = 0;
+	struct mia_spin spin = MIA_SPIN_CALL;
 
 	/* Acquire: pairs with unlock_waker(). */
 	while (state == LOCKED ||
@@ -225,7 +193,7 @@ lock_waker(struct threads_operation *op)
 			!atomic_compare_exchange_weak_explicit(&op->state,
 				&state, LOCKED, memory_order_acquire,
 				memory_order_relaxed))) {
-		pause_or_yield(&spins);
+		(void)mia_spin(&spin);
 		state = atomic_load_explicit(&op->state, memory_order_relaxed);
 	}
 
@@ -250,7 +218,7 @@ static bool
 finish_waking(struct threads_operation *op)
 {
 	uint64_t state = WAKING;
-	unsigned spins = 0;
+	struct mia_spin spin = MIA_SPIN_CALL;
 
 	/*
 	 * Release: what the waker did happens before the poll that says
@@ -261,7 +229,7 @@ finish_waking(struct threads_operation *op)
 		if (state == POLLED)
 			return false;
 		state = WAKING;
-		pause_or_yield(&spins);
+		(void)mia_spin(&spin);
 	}
 
 	return true;
@@ -308,7 +276,7 @@ static enum future_state
 await_waker(struct threads_operation *op, uint64_t ns)
 {
 	uint64_t start = 0;
-	unsigned spins = 0;
+	struct mia_spin spin = MIA_SPIN_CALL;
 
 	for (;;) {
 		/* Acquire: pairs with the release of DONE. */
@@ -318,8 +286,7 @@ await_waker(struct threads_operation *op, uint64_t ns)
 		if (state == DONE)
 			return FUTURE_STATE_COMPLETE;
 
-		pause_or_yield(&spins);
-		if (spins < SPINS)
+		if (!mia_spin(&spin))
 			continue;
 		if (start == 0)
 			start = mia_clock_ns();
@@ -922,24 +889,14 @@ static struct threads_operation *
 search(struct worker *worker, bool *helps)
 {
 	struct data_mover_threads *dmt = worker->dmt;
-	struct threads_operation *op = take_work(dmt, helps);
+	struct threads_operation *op;
+	struct mia_linger linger;
 
-	/* Pauses make sense if who makes the work has another CPU. */
-	for (int i = 0; i < SEARCH_PAUSES && op == NULL && dmt->ncpus > 1 &&
-		is_only_searcher(dmt);
-		i++) {
-		future_cpu_pause_impl();
+	mia_linger_begin(&linger, &worker->yields,
+		dmt->ncpus > 1 ? MIA_LINGER_BY_PAUSES : MIA_LINGER_BY_YIELDS);
+	do
 		op = take_work(dmt, helps);
-	}
-	if (op != NULL)
-		return op;
-
-	const uint64_t start = mia_clock_ns();
-
-	while (op == NULL && is_only_searcher(dmt) &&
-		mia_clock_ns() - start < SEARCH_NS &&
-		mia_yield(&worker->yields))
-		op = take_work(dmt, helps);
+	while (op == NULL && is_only_searcher(dmt) && mia_linger(&linger));
 	return op;
 }
 
@@ -954,7 +911,7 @@ worker_run(void *arg)
 
 	/* It must not fail when a waker is to be called: see platform.h. */
 	while (!MIA_THREAD_SET(this_wake, NULL))
-		sched_yield();
+		mia_thread_yield();
 
 	/* A worker begins as a searcher. */
 	for (;;) {
@@ -1001,12 +958,8 @@ stop_workers(struct data_mover_threads *dmt, size_t n)
 	}
 
 	/* Nobody else would end what a cancelled thread has left. */
-	int state;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	for (size_t i = 0; i < n; i++)
-		pthread_join(dmt->workers[i].thread, NULL);
-	pthread_setcancelstate(state, &state);
+		mia_thread_join(dmt->workers[i].thread);
 }
 
 /* The mover's side of an operation */

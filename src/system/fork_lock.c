@@ -13,36 +13,10 @@
 
 #include "system/fork_lock.h"
 
-#include <sched.h>
 #include <stdint.h>
 
-#include "libminiasync/future.h"
+#include "system/backoff.h"
 #include "system/platform.h"
-
-/*
- * The lock is held for some hundred instructions. Pauses are for an owner on
- * another CPU, yields for one that needs this CPU. Naps are for an owner with a
- * lower priority than ours, which a yield does not let run. 4 threads on 2 CPUs
- * that all go by the lock: 13.4 ns an operation with 16 pauses, 16.5 with 128,
- * 17.8 with 1,000, 13.7 with a mutex (medians of 5 runs).
- */
-#define SPINS 16
-#define YIELDS 64
-#define NAP_NS UINT64_C(50000)
-
-static void
-pause_or_yield(unsigned *turns)
-{
-	if (*turns >= SPINS + YIELDS) {
-		mia_sleep(NAP_NS);
-		return;
-	}
-
-	if (++*turns <= SPINS)
-		future_cpu_pause_impl();
-	else
-		sched_yield();
-}
 
 /*
  * Acquire: pairs with the release in mia_fork_lock_leave() and publishes what
@@ -66,7 +40,7 @@ is_forking(const struct mia_fork_lock *lock)
 void
 mia_fork_lock_enter(struct mia_fork_lock *lock)
 {
-	unsigned turns = 0;
+	struct mia_spin spin = MIA_SPIN_LOCK;
 	uintptr_t owner;
 
 	while (!take(lock, &owner)) {
@@ -74,7 +48,7 @@ mia_fork_lock_enter(struct mia_fork_lock *lock)
 			return;
 		/* Relaxed: take() looks again. */
 		do
-			pause_or_yield(&turns);
+			(void)mia_spin(&spin);
 		while (atomic_load_explicit(
 			       &lock->owner, memory_order_relaxed) != 0);
 	}

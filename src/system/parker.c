@@ -129,7 +129,7 @@ sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 			PARKED, left, NULL, 0);
 	} while ((result == 0 || errno == EINTR) && is_parked(parker) &&
 		(slept = mia_clock_ns() - start) < ns);
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 }
 
 static void
@@ -138,7 +138,7 @@ wake_parked(struct mia_parker *parker)
 	const int saved_errno = errno;
 
 	syscall(SYS_futex, &parker->state, WAKE_PRIVATE, 1, NULL, NULL, 0);
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 }
 
 #endif

@@ -46,7 +46,7 @@ mia_clock_ns(void)
 	if (MIA_UNLIKELY(clock_gettime(CLOCK_MONOTONIC, &ts) != 0)) {
 		static _Atomic uint64_t looks;
 
-		errno = saved_errno;
+		mia_restore_errno(saved_errno);
 		return 1000 *
 			atomic_fetch_add_explicit(
 				&looks, 1, memory_order_relaxed);
@@ -71,7 +71,7 @@ mia_sleep(uint64_t ns)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	(void)nanosleep(&ts, NULL);
 	pthread_setcancelstate(state, &state);
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 }
 
 size_t
@@ -116,6 +116,25 @@ mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return error;
+}
+
+void
+mia_thread_join(pthread_t thread)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_join(thread, NULL);
+	pthread_setcancelstate(state, &state);
+}
+
+void
+mia_thread_yield(void)
+{
+	const int saved_errno = errno;
+
+	sched_yield();
+	mia_restore_errno(saved_errno);
 }
 
 void
@@ -198,7 +217,7 @@ mia_pages_map(size_t size, bool small)
 #endif
 	if (pages != NULL)
 		LSAN_ADD(pages, size);
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 	return pages;
 }
 
@@ -210,7 +229,7 @@ mia_pages_unmap(void *pages, size_t size)
 
 	if (unmapped)
 		LSAN_REMOVE(pages, size);
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 	return unmapped;
 }
 

@@ -35,9 +35,9 @@
 #endif
 
 /*
- * errno as it was before an allocation. Clang takes it for granted that
- * allocating does not change errno, and would leave the plain assignment out:
- * the barrier takes that knowledge from it.
+ * Sets errno to an earlier value. Clang assumes that allocating leaves errno
+ * unchanged, and removes a plain assignment after an allocation. The barrier
+ * prevents that.
  */
 static inline void
 mia_restore_errno(int saved_errno)
@@ -63,6 +63,12 @@ size_t mia_usable_cpus(void);
  * of its own raises. Returns 0 or an error number.
  */
 int mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
+
+/* Waits until the thread has ended. Not a cancellation point. */
+void mia_thread_join(pthread_t thread);
+
+/* Lets another thread have the CPU. Keeps errno. */
+void mia_thread_yield(void);
 
 /*
  * mia_thread_id() returns a number that no other thread has, and that is not 0.
@@ -178,7 +184,7 @@ mia_sem_post(mia_sem *sem)
 	const int saved_errno = errno;
 
 	sem_post(sem);
-	errno = saved_errno;
+	mia_restore_errno(saved_errno);
 }
 
 static inline void

@@ -5,6 +5,7 @@
 #include "system/platform.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -55,6 +56,22 @@ int
 mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 {
 	return pthread_create(thread, NULL, run, arg);
+}
+
+void
+mia_thread_join(pthread_t thread)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_join(thread, NULL);
+	pthread_setcancelstate(state, &state);
+}
+
+void
+mia_thread_yield(void)
+{
+	sched_yield();
 }
 
 void

@@ -53,7 +53,7 @@
 
 #include "system/parker.h"
 #include "system/platform.h"
-#include "system/yields.h"
+#include "system/backoff.h"
 
 /*
  * The safety net: sleeps this long at first, and doubles. Not less than a tick
@@ -68,28 +68,6 @@
 
 /* Polls that a future gets beyond the one after its wake. */
 #define LINGER_POLLS 16
-
-/*
- * Passes over hot futures without progress: the first SPIN_PASSES with 1, 2,
- * 4, ... up to SPIN_MAX_PAUSES CPU pauses between (some 40 ns each), then
- * YIELD_PASSES that yield the CPU, then sleeps that grow: by a quarter up to
- * NAP_SLOW_NS, which is after 5 ms, and then by a 32nd up to NAP_MAX_NS, which
- * is after 100 ms. A sleep costs some 15 us of CPU on a virtual machine.
- */
-#define SPIN_PASSES 32
-#define SPIN_MAX_PAUSES 32
-#define YIELD_PASSES 32
-#define NAP_MIN_NS 20000u
-#define NAP_SLOW_NS 1000000u
-#define NAP_MAX_NS 4000000u
-
-/*
- * Before a sleep the thread yields for about as long as falling asleep and
- * being woken take: a wake that comes by then needs no system call, and the
- * worker that makes it may need this CPU. Measured: a copy of 64 KiB on the
- * mover with threads then takes 4.5 us from start to end, else 21.
- */
-#define AWAKE_NS 70000u
 
 /*
  * Refused futures that a pass tries again, in turn: as a rule they are of one
@@ -667,59 +645,36 @@ poll_ready(struct wait *wait, struct meter *meter)
 	return progress || woken;
 }
 
-/* How long to pause between passes over hot futures; grows without progress. */
-struct backoff {
-	unsigned passes;
-	uint64_t nap_ns;
-	bool worked; /* the last pass that was metered */
-};
-
+/*
+ * A wake that comes by then needs no system call, and the worker that makes it
+ * may need this CPU. Measured: a copy of 64 KiB on the mover with threads then
+ * takes 4.5 us from start to end, else 21.
+ */
 static void
-backoff_reset(struct backoff *backoff)
+linger_for_wake(struct wait *wait)
 {
-	backoff->passes = 0;
-	backoff->nap_ns = NAP_MIN_NS;
-}
+	struct mia_linger linger;
 
-/* Returns the nanoseconds to sleep, or 0 after it has paused by itself. */
-static uint64_t
-backoff_pause(struct backoff *backoff, struct mia_yields *yields)
-{
-	const unsigned passes = backoff->passes;
-
-	if (passes < SPIN_PASSES) {
-		unsigned pauses = SPIN_MAX_PAUSES;
-
-		if (passes < 5)
-			pauses = 1u << passes;
-		while (pauses-- > 0)
-			future_cpu_pause_impl();
-		backoff->passes++;
-		return 0;
-	}
-	if (passes < SPIN_PASSES + YIELD_PASSES && mia_yield(yields)) {
-		backoff->passes++;
-		return 0;
-	}
-
-	const uint64_t nap_ns = backoff->nap_ns;
-
-	backoff->nap_ns += nap_ns / (nap_ns < NAP_SLOW_NS ? 4 : 32);
-	if (backoff->nap_ns > NAP_MAX_NS)
-		backoff->nap_ns = NAP_MAX_NS;
-	return nap_ns;
-}
-
-static void
-yield_for_wake(struct wait *wait)
-{
-	const uint64_t start = mia_clock_ns();
+	mia_linger_begin(&linger, &wait->yields, MIA_LINGER_BY_YIELDS);
 
 	/* Relaxed: just a look; take_ready() acquires. */
 	while (atomic_load_explicit(&wait->ready, memory_order_relaxed) ==
 			NULL &&
-		mia_clock_ns() - start < AWAKE_NS && mia_yield(&wait->yields))
+		mia_linger(&linger))
 		continue;
+}
+
+/* The pauses between passes over hot futures. */
+struct pace {
+	struct mia_backoff backoff;
+	bool worked; /* the last pass that was metered */
+};
+
+static void
+pace_init(struct pace *pace, struct mia_yields *yields)
+{
+	mia_backoff_init(&pace->backoff, yields);
+	pace->worked = false;
 }
 
 /*
@@ -730,16 +685,15 @@ yield_for_wake(struct wait *wait)
  * poll may be one that lost its CPU. Afterwards the pauses begin anew.
  */
 static uint64_t
-backoff_after(struct backoff *backoff, struct mia_yields *yields,
-	const struct meter *meter)
+pace_after(struct pace *pace, const struct meter *meter)
 {
-	const bool worked = backoff->worked;
+	const bool worked = pace->worked;
 
-	backoff->worked = meter_works(meter);
-	if (!worked || !backoff->worked)
-		return backoff_pause(backoff, yields);
+	pace->worked = meter_works(meter);
+	if (!worked || !pace->worked)
+		return mia_backoff_pause(&pace->backoff);
 
-	backoff_reset(backoff);
+	mia_backoff_reset(&pace->backoff);
 	return 0;
 }
 
@@ -747,7 +701,7 @@ backoff_after(struct backoff *backoff, struct mia_yields *yields,
 static void
 wait_run(struct wait *wait)
 {
-	struct backoff backoff;
+	struct pace pace;
 	struct meter meter;
 	uint64_t net_ns = NET_MIN_NS;
 
@@ -758,14 +712,13 @@ wait_run(struct wait *wait)
 	/* Whatever happens meanwhile, the net strikes net_ns after this. */
 	uint64_t net_start = mia_clock_ns();
 
-	backoff_reset(&backoff);
-	backoff.worked = false;
+	pace_init(&pace, &wait->yields);
 	meter_init(&meter, net_start, mia_clock_ns());
 	while (wait->nleft > 0) {
 		const bool is_up =
 			wait->hot.first != NULL || wait->refused.first != NULL;
 		const uint64_t now =
-			is_up && backoff.worked ? meter.start : mia_clock_ns();
+			is_up && pace.worked ? meter.start : mia_clock_ns();
 
 		if (now - net_start >= net_ns) {
 			/* If it caught something, it stays tight. */
@@ -781,19 +734,18 @@ wait_run(struct wait *wait)
 		uint64_t sleep_ns = net_ns - (now - net_start);
 
 		if (is_up) {
-			const uint64_t nap_ns =
-				backoff_after(&backoff, &wait->yields, &meter);
+			const uint64_t nap_ns = pace_after(&pace, &meter);
 
 			if (nap_ns < sleep_ns)
 				sleep_ns = nap_ns;
 		} else {
-			yield_for_wake(wait);
+			linger_for_wake(wait);
 		}
 
 		if (sleep_ns > 0)
 			mia_parker_park(&wait->parker, sleep_ns);
 		if (poll_ready(wait, &meter))
-			backoff_reset(&backoff);
+			mia_backoff_reset(&pace.backoff);
 	}
 }
 
@@ -978,12 +930,11 @@ static void
 wait_by_polling(struct future *futs[], size_t nfuts)
 {
 	struct mia_yields yields = {0};
-	struct backoff backoff;
+	struct pace pace;
 	struct meter meter;
 	size_t nleft = 0;
 
-	backoff_reset(&backoff);
-	backoff.worked = false;
+	pace_init(&pace, &yields);
 
 	const uint64_t start = mia_clock_ns();
 
@@ -1014,11 +965,10 @@ wait_by_polling(struct future *futs[], size_t nfuts)
 				nleft++;
 
 		if (nleft < nleft_before)
-			backoff_reset(&backoff);
+			mia_backoff_reset(&pace.backoff);
 
-		const uint64_t nap_ns = nleft > 0
-			? backoff_after(&backoff, &yields, &meter)
-			: 0;
+		const uint64_t nap_ns =
+			nleft > 0 ? pace_after(&pace, &meter) : 0;
 
 		if (nap_ns > 0)
 			mia_sleep(nap_ns);
