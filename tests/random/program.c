@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../fake_dml/fake_dml.h"
+#include "fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
 #include "operation/memory.h"

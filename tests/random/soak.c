@@ -22,8 +22,8 @@
 #include <sys/time.h>
 #endif
 
-#include "../fake_dml/fake_dml.h"
-#include "../system.h"
+#include "fake_dml.h"
+#include "system.h"
 #include "program.h"
 
 #define MAX_THREADS 64

@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fake_dml/fake_dml.h"
+#include "fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
 #include "operation/memory.h"

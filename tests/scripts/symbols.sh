@@ -13,7 +13,7 @@ esac
 # AddressSanitizer marks each global variable by a symbol of its own.
 symbols=$(nm $dynamic --defined-only -g "$1" |
 	awk 'NF == 3 && $2 != "A" { sub(/^__odr_asan\./, "", $3); print $3 }')
-include=$(dirname "$0")/../include
+include=$(dirname "$0")/../../include
 case $1 in
 *vdm-dml*)
 	headers=$include/libminiasync-vdm-dml/*.h

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 
 #include "contract.h"
-#include "fake_dml/fake_dml.h"
+#include "fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
 #include "operation/memory.h"

@@ -13,7 +13,7 @@ build=$2
 cc=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-consumer=$source/tests/consumer
+consumer=$source/tests/scripts/consumer
 
 step() {
 	if ! "$@" >"$work/log" 2>&1; then
@@ -34,7 +34,7 @@ if [ -n "$has_dml" ]; then
 		's/^DML_INCLUDE_DIR:PATH=//p' "$build/CMakeCache.txt")")
 else
 	dml=$work/dml
-	step sh "$source/tests/fake_dml/package.sh" "$dml" "$cc" -fPIC
+	step sh "$source/tests/movers/fake_dml/package.sh" "$dml" "$cc" -fPIC
 fi
 
 # build FOLDER CMAKE_ARGUMENT...: the libraries alone
@@ -163,7 +163,7 @@ for page in README.md $(find . -name '*.md'); do
 done
 if pkg-config --exists cmocka; then
 	step env PKG_CONFIG_PATH="$pc" LD_LIBRARY_PATH="$lib" CC="$cc" \
-		tests/contract.sh tests/contract_custom.c \
+		tests/movers/contract.sh tests/movers/contract_custom.c \
 		examples/custom_mover.c -Iexamples
 fi
 cd "$source"
@@ -171,7 +171,7 @@ echo "documents: $(find "$work/moved/share/doc" -type f | wc -l) files"
 
 # With DML, as archives.
 build "$work/build_dml" -DMINIASYNC_DML=ON -DDML_DIR="$dml" -DDML_ROOT="$dml"
-step sh "$source/tests/symbols.sh" "$work/build_dml/libminiasync-vdm-dml.a"
+step sh "$source/tests/scripts/symbols.sh" "$work/build_dml/libminiasync-vdm-dml.a"
 step cmake --install "$work/build_dml" --prefix "$work/first_dml"
 mv "$work/first_dml" "$work/archives"
 consume_dml "$work/archives"
@@ -195,7 +195,7 @@ for name in libminiasync libminiasync-vdm-dml; do
 		echo "there is no $name.so.0"
 		exit 1
 	}
-	step sh "$source/tests/symbols.sh" "$work/shared/lib/$name.so.0"
+	step sh "$source/tests/scripts/symbols.sh" "$work/shared/lib/$name.so.0"
 	readelf -d "$work/shared/lib/$name.so.0" | grep -q NODELETE ||
 		{ echo "$name.so.0 can be unloaded"; exit 1; }
 done
@@ -204,7 +204,7 @@ echo "shared: installed, moved, consumed"
 # A DML that no shared library can hold.
 case $($cc -dumpmachine) in
 x86_64-*)
-	step sh "$source/tests/fake_dml/package.sh" "$work/fixed" "$cc" \
+	step sh "$source/tests/movers/fake_dml/package.sh" "$work/fixed" "$cc" \
 		-fno-pic
 	build "$work/build_fixed" -DBUILD_SHARED_LIBS=ON -DMINIASYNC_DML=ON \
 		-DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF -DDML_ROOT="$work/fixed"

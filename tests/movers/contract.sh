@@ -11,17 +11,18 @@
 
 set -eu
 
-tests=$(cd "$(dirname "$0")" && pwd)
+movers=$(cd "$(dirname "$0")" && pwd)
+top=$movers/../..
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 [ $# -gt 0 ] || { echo "usage: contract.sh FILE..." >&2; exit 2; }
 if [ -n "${MINIASYNC_BUILD:-}" ]; then
-	flags="-I$tests/../include $MINIASYNC_BUILD/libminiasync.a -pthread"
+	flags="-I$top/include $MINIASYNC_BUILD/libminiasync.a -pthread"
 else
 	flags=$(pkg-config --cflags --libs libminiasync)
 fi
-${CC:-cc} ${CFLAGS:--O1 -g} -std=gnu11 -I"$tests" -I"$tests/../include" \
-	"$tests/contract_main.c" "$tests/contract.c" "$@" $flags \
-	$(pkg-config --cflags --libs cmocka) -o "$work/contract"
+${CC:-cc} ${CFLAGS:--O1 -g} -std=gnu11 -I"$movers" -I"$movers/../support" \
+	-I"$top/include" "$movers/contract_main.c" "$movers/contract.c" "$@" \
+	$flags $(pkg-config --cflags --libs cmocka) -o "$work/contract"
 "$work/contract"

@@ -4,7 +4,7 @@
 
 #include "contract.h"
 
-#include "../examples/custom_mover.h"
+#include "../../examples/custom_mover.h"
 
 static void *
 make(void)

@@ -28,7 +28,7 @@ int main(void) { return (int)mallinfo2().uordblks; }' >"$work/has.c"
 	exit 77
 }
 
-cd "$top/tests/plugin"
+cd "$top/tests/scripts/plugin"
 "$cc" -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra host.c -o "$work/host" \
 	-pthread -ldl
 "$cc" -std=c11 -O1 -Wall -Wextra -fPIC -shared -I"$top/include" plugin.c \

@@ -10,8 +10,8 @@
 
 set -eu
 
-source=$(cd "$(dirname "$0")/.." && pwd)
-described=$source/tests/abi/libminiasync.abi
+source=$(cd "$(dirname "$0")/../.." && pwd)
+described=$source/tests/scripts/abi/libminiasync.abi
 update=
 if [ "${1:-}" = --update ]; then
 	update=yes
@@ -55,7 +55,7 @@ status=0
 abidiff --harmless --no-show-locs "$described" "$work/abi" || status=$?
 if [ $status -ne 0 ]; then
 	echo "The interface has changed. If that is meant:" \
-		"sh tests/abidiff.sh --update"
+		"sh tests/scripts/abidiff.sh --update"
 	exit 1
 fi
 echo "$(grep -c '<elf-symbol ' "$work/abi") symbols as described"

@@ -2,7 +2,7 @@
 
 /*
  * test_abi.c -- the layout of the public structs equals libminiasync 0.2.1's,
- * as measured on 64-bit machines; abi/layout.awk makes the assertions
+ * as measured on 64-bit machines; scripts/abi/layout.awk makes the assertions
  */
 
 #include "test.h"

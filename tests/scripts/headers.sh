@@ -10,7 +10,7 @@ set -u
 
 include=$1/include
 tests=$1/tests
-use=$1/tests/headers/use.h
+use=$1/tests/scripts/headers/use.h
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 warnings='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-qual -Wcast-align -Werror'
@@ -68,13 +68,13 @@ cp "$work/t.c" "$work/t.cpp"
 each_standard "the use of every macro"
 
 # Old programs use these without including their headers.
-printf '#include "%s"\n' "$tests/headers/brought.h" >"$work/t.c"
+printf '#include "%s"\n' "$tests/scripts/headers/brought.h" >"$work/t.c"
 cp "$work/t.c" "$work/t.cpp"
 each_standard "an old program"
-printf '#define USE_DML 1\n#include "%s"\n' "$tests/headers/brought.h" \
+printf '#define USE_DML 1\n#include "%s"\n' "$tests/scripts/headers/brought.h" \
 	>"$work/t.c"
 cp "$work/t.c" "$work/t.cpp"
-more=-I$tests/fake_dml
+more=-I$tests/movers/fake_dml
 each_standard "an old program with DML"
 more=
 
@@ -101,7 +101,7 @@ for bad in OVERALIGNED_INIT OVERALIGNED_INIT_EXT OVERALIGNED_INIT_COMPLETE \
 done
 
 # 32 bits, where the compiler can.
-printf '#include "%s"\n#include "%s"\n' "$use" "$tests/headers/brought.h" \
+printf '#include "%s"\n#include "%s"\n' "$use" "$tests/scripts/headers/brought.h" \
 	>"$work/t.c"
 for compiler in gcc clang; do
 	if echo '#include <stdint.h>' | $compiler -m32 -fsyntax-only -x c - \

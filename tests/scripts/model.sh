@@ -7,7 +7,7 @@
 
 set -u
 
-top=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$(dirname "$0")/.." && pwd)
 
 skip() {
 	echo "model: skipped: $*"

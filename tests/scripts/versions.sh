@@ -34,7 +34,7 @@ for file in "$work"/src/*/*.c; do
 done
 ar rcs "$work/other.a" "$work"/src/*/*.o
 
-versions=$source/tests/versions
+versions=$source/tests/scripts/versions
 $cc -std=c99 -O2 -rdynamic -I"$work/include" "$versions/host.c" \
 	"$work/other.a" -pthread -ldl -o "$work/host"
 $cc -std=c99 -O2 -shared -fPIC -I"$source/include" "$versions/plugin.c" \
