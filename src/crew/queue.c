@@ -33,13 +33,13 @@ mia_queue_init(struct mia_queue *queue, size_t capacity)
 	size_t rounded = 2;
 
 	if (capacity > max)
-		return EINVAL;
+		return -EINVAL;
 	while (rounded < capacity)
 		rounded *= 2;
 
 	queue->cells = calloc(rounded, sizeof(*queue->cells));
 	if (queue->cells == NULL)
-		return ENOMEM;
+		return -ENOMEM;
 	queue->mask = rounded - 1;
 	atomic_init(&queue->head, 0);
 	atomic_init(&queue->tail, 0);

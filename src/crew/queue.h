@@ -33,7 +33,7 @@ struct mia_queue {
 
 /*
  * capacity  items that the queue can hold at least, from 1
- * Returns   0, EINVAL if no address space could hold that many, or ENOMEM
+ * Returns   0, -EINVAL if no address space could hold that many, or -ENOMEM
  */
 int mia_queue_init(struct mia_queue *queue, size_t capacity);
 void mia_queue_fini(struct mia_queue *queue);

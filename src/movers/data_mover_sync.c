@@ -17,6 +17,7 @@
 
 #include "libminiasync/data_mover_sync.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "operation/operation.h"
@@ -105,7 +106,13 @@ data_mover_sync_get_vdm(struct data_mover_sync *dms)
 MIA_PUBLIC int
 data_mover_sync_set_capabilities(struct data_mover_sync *dms, unsigned flags)
 {
-	return mia_operation_set_capabilities(&dms->vdm, flags);
+	const int error = mia_operation_set_capabilities(&dms->vdm, flags);
+
+	if (error != 0) {
+		errno = -error;
+		return -1;
+	}
+	return 0;
 }
 
 MIA_PUBLIC void

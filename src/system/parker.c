@@ -51,14 +51,14 @@ mia_parker_init(struct mia_parker *parker)
 	int error = mia_mutex_init(&parker->mutex);
 
 	if (error != 0)
-		return -error;
+		return error;
 
 	error = mia_cond_init(&parker->cond);
 	if (error != 0)
 		mia_mutex_fini(&parker->mutex);
 
 	atomic_init(&parker->state, EMPTY);
-	return -error;
+	return error;
 }
 
 void

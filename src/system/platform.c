@@ -112,7 +112,7 @@ mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 		sigdelset(&blocked, faults[i]);
 
 	pthread_sigmask(SIG_SETMASK, &blocked, &old);
-	const int error = pthread_create(thread, NULL, run, arg);
+	const int error = -pthread_create(thread, NULL, run, arg);
 
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return error;
@@ -237,14 +237,14 @@ int
 mia_cond_init(mia_cond *cond)
 {
 	pthread_condattr_t attr;
-	int error = pthread_condattr_init(&attr);
+	int error = -pthread_condattr_init(&attr);
 
 	if (error != 0)
 		return error;
 
-	error = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	error = -pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	if (error == 0)
-		error = pthread_cond_init(cond, &attr);
+		error = -pthread_cond_init(cond, &attr);
 	pthread_condattr_destroy(&attr);
 	return error;
 }

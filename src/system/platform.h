@@ -60,7 +60,7 @@ size_t mia_usable_cpus(void);
 
 /*
  * pthread_create(), for a thread that takes no signals but those that a fault
- * of its own raises. Returns 0 or an error number.
+ * of its own raises. Returns 0 or -errno.
  */
 int mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
 
@@ -92,25 +92,23 @@ void *mia_pages_map(size_t size, bool small);
 bool mia_pages_unmap(void *pages, size_t size);
 
 /*
- * What follows is POSIX's under names of our own. Windows has it by the same
- * names, in platform_windows.h.
+ * The rest is POSIX's under names of our own. platform_windows.h has the same
+ * names for Windows. Every init returns 0 or -errno.
  *
  *   mia_mutex, mia_sem,   a lock, a semaphore, which is empty at first, and a
- *   mia_cond              condition variable. init returns 0 or an error
- *                         number; whatever comes later cannot fail
+ *   mia_cond              condition variable. Only init can fail
  *   mia_cond_wait_until() returns false once mia_clock_ns() has come to the
  *                         time, and true for a signal or for no reason
- *   MIA_THREAD_POINTER    a variable of which each thread has its own. Both
- *                         get and whoever defines it give the value at first;
- *                         set returns false, with all as it was, if it needs
- *                         memory and there is none: never once it was set
- *   mia_exit_key          a function that each thread that has set a value
- *                         other than NULL calls with it when it ends; one in
- *                         all of the library. init and set return 0 or an
- *                         error number
- *   mia_at_fork()         pthread_atfork()
+ *   MIA_THREAD_POINTER    a variable that each thread has for itself. The
+ *                         definition and each get name the same initial value.
+ *                         set returns false, and changes nothing, if memory is
+ *                         short. After one success it always succeeds
+ *   mia_exit_key          a function that a thread calls when it ends, with the
+ *                         value that it has set, unless that is NULL. The
+ *                         library has one such key. set returns 0 or -errno
+ *   mia_at_fork()         pthread_atfork(), but 0 or -errno
  *   mia_at_exit()         atexit(), for a function that exit() calls before all
- *                         destructors; not 0 where that cannot be had
+ *                         destructors. Not 0: the system cannot do that
  */
 #if defined(_WIN32)
 #include "system/platform_windows.h"
@@ -124,7 +122,7 @@ typedef pthread_mutex_t mia_mutex;
 static inline int
 mia_mutex_init(mia_mutex *mutex)
 {
-	return pthread_mutex_init(mutex, NULL);
+	return -pthread_mutex_init(mutex, NULL);
 }
 
 static inline void
@@ -168,7 +166,7 @@ typedef sem_t mia_sem;
 static inline int
 mia_sem_init(mia_sem *sem)
 {
-	return sem_init(sem, 0, 0) == 0 ? 0 : errno;
+	return sem_init(sem, 0, 0) == 0 ? 0 : -errno;
 }
 
 static inline void
@@ -222,7 +220,7 @@ typedef pthread_key_t mia_exit_key;
 static inline int
 mia_exit_key_init(mia_exit_key *key, void (*at_exit)(void *value))
 {
-	return pthread_key_create(key, at_exit);
+	return -pthread_key_create(key, at_exit);
 }
 
 static inline void
@@ -234,13 +232,13 @@ mia_exit_key_fini(mia_exit_key key)
 static inline int
 mia_exit_key_set(mia_exit_key key, void *value)
 {
-	return pthread_setspecific(key, value);
+	return -pthread_setspecific(key, value);
 }
 
 static inline int
 mia_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void))
 {
-	return pthread_atfork(before, parent, child);
+	return -pthread_atfork(before, parent, child);
 }
 
 static inline int

@@ -55,7 +55,7 @@ mia_usable_cpus(void)
 int
 mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 {
-	return pthread_create(thread, NULL, run, arg);
+	return -pthread_create(thread, NULL, run, arg);
 }
 
 void
@@ -168,7 +168,7 @@ int
 mia_exit_key_set(mia_exit_key key, void *value)
 {
 	(void)key;
-	return MIA_THREAD_SET(exit_value, value) ? 0 : ENOMEM;
+	return MIA_THREAD_SET(exit_value, value) ? 0 : -ENOMEM;
 }
 
 static void NTAPI

@@ -71,7 +71,7 @@ static inline int
 mia_sem_init(mia_sem *sem)
 {
 	*sem = CreateSemaphoreA(NULL, 0, LONG_MAX, NULL);
-	return *sem != NULL ? 0 : ENOMEM;
+	return *sem != NULL ? 0 : -ENOMEM;
 }
 
 static inline void

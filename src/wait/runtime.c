@@ -1087,7 +1087,7 @@ runtime_new(void)
 
 	if (error != 0) {
 		free(runtime);
-		errno = error;
+		errno = -error;
 		return NULL;
 	}
 

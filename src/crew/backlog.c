@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * backlog.c -- see backlog.h
+ *
+ * While the overflow has items, new items go there too, so that no item is
+ * overtaken by many. A pop that finds the ring empty takes the oldest item of
+ * the overflow, and fills the ring from it. So the lock is entered once for
+ * each item that overflows, and once for FILL_MAX of those that leave.
+ *
+ * An item that moves to the ring is in the ring before it is no longer counted
+ * in the overflow. So a thread that looks at the overflow first and then at the
+ * ring misses no item.
+ */
+
+#include "crew/backlog.h"
+
+/* Items that one pop takes from the overflow at most. */
+#define FILL_MAX 64
+
+int
+mia_backlog_init(struct mia_backlog *backlog, size_t ring_capacity)
+{
+	int error = mia_queue_init(&backlog->ring, ring_capacity);
+
+	if (error != 0)
+		return error;
+
+	error = mia_mutex_init(&backlog->lock);
+	if (error != 0) {
+		mia_queue_fini(&backlog->ring);
+		return error;
+	}
+
+	backlog->first = NULL;
+	backlog->end = &backlog->first;
+	atomic_init(&backlog->count, 0);
+	return 0;
+}
+
+void
+mia_backlog_fini(struct mia_backlog *backlog)
+{
+	mia_mutex_fini(&backlog->lock);
+	mia_queue_fini(&backlog->ring);
+}
+
+void
+mia_backlog_push(struct mia_backlog *backlog, struct mia_backlog_node *node)
+{
+	/* Relaxed: with an old count an item overtakes a few, or is overtaken. */
+	if (MIA_LIKELY(atomic_load_explicit(
+			       &backlog->count, memory_order_relaxed) == 0 &&
+		    mia_queue_push(&backlog->ring, node)))
+		return;
+
+	mia_mutex_lock(&backlog->lock);
+	node->next = NULL;
+	*backlog->end = node;
+	backlog->end = &node->next;
+	/* Seq_cst: published before the caller looks for sleepers. */
+	atomic_fetch_add_explicit(&backlog->count, 1, memory_order_seq_cst);
+	mia_mutex_unlock(&backlog->lock);
+}
+
+/* The oldest item of the overflow, when the ring is empty; or NULL. */
+static struct mia_backlog_node *
+pop_overflow(struct mia_backlog *backlog)
+{
+	size_t taken = 0;
+
+	/* Relaxed: the lock decides. A worker that sleeps looks once more. */
+	if (atomic_load_explicit(&backlog->count, memory_order_relaxed) == 0)
+		return NULL;
+
+	mia_mutex_lock(&backlog->lock);
+	struct mia_backlog_node *node = backlog->first;
+	struct mia_backlog_node *next = node;
+
+	if (node != NULL) {
+		next = node->next;
+		taken = 1;
+	}
+	while (next != NULL && taken < FILL_MAX) {
+		/* Once the item is in the ring, a worker may have done it. */
+		struct mia_backlog_node *behind = next->next;
+
+		if (!mia_queue_push(&backlog->ring, next))
+			break;
+		next = behind;
+		taken++;
+	}
+	backlog->first = next;
+	if (next == NULL)
+		backlog->end = &backlog->first;
+	/* Seq_cst: after the pushes, see mia_backlog_is_empty(). */
+	atomic_fetch_sub_explicit(&backlog->count, taken, memory_order_seq_cst);
+	mia_mutex_unlock(&backlog->lock);
+	return node;
+}
+
+struct mia_backlog_node *
+mia_backlog_pop(struct mia_backlog *backlog)
+{
+	struct mia_backlog_node *node = mia_queue_pop(&backlog->ring);
+
+	return node != NULL ? node : pop_overflow(backlog);
+}
+
+bool
+mia_backlog_is_empty(struct mia_backlog *backlog)
+{
+	/* The overflow first: see the head of this file. */
+	return atomic_load_explicit(&backlog->count, memory_order_seq_cst) ==
+		0 &&
+		mia_queue_is_empty(&backlog->ring);
+}
+
+size_t
+mia_backlog_length(struct mia_backlog *backlog)
+{
+	/* Relaxed: a hint. */
+	return mia_queue_length(&backlog->ring) +
+		atomic_load_explicit(&backlog->count, memory_order_relaxed);
+}

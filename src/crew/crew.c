@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * crew.c -- see crew.h
+ *
+ * A worker ends when it finds nothing after it has read stop. An item that was
+ * submitted before stop is either found by that search, or another worker has
+ * it, or it was moving from the overflow to the ring. For the last case the
+ * worker looks at the backlog once more.
+ */
+
+#include "crew/crew.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "system/backoff.h"
+
+struct mia_worker {
+	struct mia_crew *crew; /* I */
+	size_t number;         /* I */
+	pthread_t thread;      /* I */
+	struct mia_yields yields;
+};
+
+/* Something to do: at most one of the two is not NULL. */
+struct work {
+	struct mia_backlog_node *node;
+	struct mia_shared *shared;
+};
+
+static bool
+is_nothing(struct work work)
+{
+	return work.node == NULL && work.shared == NULL;
+}
+
+/* Sequentially consistent with submitting and sharing: see idle.h. */
+static bool
+has_work(struct mia_crew *crew)
+{
+	return !mia_backlog_is_empty(&crew->backlog) ||
+		mia_sharing_has_work(&crew->sharing);
+}
+
+static bool
+is_stopped(struct mia_crew *crew)
+{
+	return atomic_load_explicit(&crew->stop, memory_order_seq_cst);
+}
+
+static struct work
+take_work(struct mia_crew *crew)
+{
+	struct work work = {mia_backlog_pop(&crew->backlog), NULL};
+
+	if (work.node == NULL)
+		work.shared = mia_sharing_join_oldest(&crew->sharing);
+	return work;
+}
+
+/* Looks for work, and for a time again if no other worker searches. */
+static struct work
+search(struct mia_worker *worker)
+{
+	struct mia_crew *crew = worker->crew;
+	struct mia_linger linger;
+	struct work work;
+
+	mia_linger_begin(&linger, &worker->yields,
+		crew->idle.ncpus > 1 ? MIA_LINGER_BY_PAUSES
+				     : MIA_LINGER_BY_YIELDS);
+	do
+		work = take_work(crew);
+	while (is_nothing(work) && mia_idle_is_only_searcher(&crew->idle) &&
+		mia_linger(&linger));
+	return work;
+}
+
+/* A searcher sleeps until it is notified, unless work has come. */
+static void
+sleep_until_notified(struct mia_crew *crew)
+{
+	mia_idle_prepare(&crew->idle);
+	if (has_work(crew) || is_stopped(crew))
+		mia_idle_cancel(&crew->idle);
+	else
+		mia_idle_sleep(&crew->idle);
+}
+
+static void
+run(struct mia_crew *crew, struct work work)
+{
+	if (work.node != NULL)
+		crew->fns.run(crew->fns.arg, work.node);
+	else
+		crew->fns.help(crew->fns.arg, work.shared);
+}
+
+static void *
+worker_run(void *arg)
+{
+	struct mia_worker *worker = arg;
+	struct mia_crew *crew = worker->crew;
+
+	mia_thread_name(worker->number);
+
+	for (;;) {
+		/* Before the search: see the head of this file. */
+		const bool stopped = is_stopped(crew);
+		struct work work = search(worker);
+
+		if (is_nothing(work)) {
+			if (stopped && mia_backlog_is_empty(&crew->backlog))
+				return NULL;
+			sleep_until_notified(crew);
+			continue;
+		}
+
+		if (mia_idle_found(&crew->idle) && has_work(crew))
+			mia_idle_notify(&crew->idle, 1);
+		do {
+			run(crew, work);
+			work = take_work(crew);
+		} while (!is_nothing(work));
+		mia_idle_search(&crew->idle);
+	}
+}
+
+/* Ends the first n workers, when they have done what was submitted. */
+static void
+stop_workers(struct mia_crew *crew, size_t n)
+{
+	/* Seq_cst: published before the sleepers are looked for. */
+	atomic_store_explicit(&crew->stop, true, memory_order_seq_cst);
+	mia_idle_notify_all(&crew->idle);
+	for (size_t i = 0; i < n; i++)
+		mia_thread_join(crew->workers[i].thread);
+}
+
+/* Starts the workers. Returns 0, or -errno when none runs. */
+static int
+start_workers(struct mia_crew *crew)
+{
+	for (size_t i = 0; i < crew->nworkers; i++) {
+		struct mia_worker *worker = &crew->workers[i];
+
+		worker->crew = crew;
+		worker->number = i;
+
+		const int error =
+			mia_thread_start(&worker->thread, worker_run, worker);
+
+		if (error != 0) {
+			stop_workers(crew, i);
+			return error;
+		}
+	}
+
+	return 0;
+}
+
+/* The workers are gone. */
+static void
+fini(struct mia_crew *crew)
+{
+	free(crew->workers);
+	mia_idle_fini(&crew->idle);
+	mia_sharing_fini(&crew->sharing);
+	mia_backlog_fini(&crew->backlog);
+}
+
+int
+mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
+	struct mia_work_fns fns)
+{
+	crew->fns = fns;
+	crew->nworkers = nworkers;
+	atomic_init(&crew->stop, false);
+
+	int error = mia_backlog_init(&crew->backlog, ring_capacity);
+
+	if (error != 0)
+		return error;
+
+	error = mia_sharing_init(&crew->sharing);
+	if (error != 0)
+		goto fini_backlog;
+
+	error = mia_idle_init(&crew->idle, nworkers, mia_usable_cpus());
+	if (error != 0)
+		goto fini_sharing;
+
+	crew->workers = calloc(nworkers, sizeof(*crew->workers));
+	if (crew->workers == NULL) {
+		error = -ENOMEM;
+		goto fini_idle;
+	}
+
+	error = start_workers(crew);
+	if (error != 0)
+		fini(crew);
+	return error;
+
+fini_idle:
+	mia_idle_fini(&crew->idle);
+fini_sharing:
+	mia_sharing_fini(&crew->sharing);
+fini_backlog:
+	mia_backlog_fini(&crew->backlog);
+	return error;
+}
+
+void
+mia_crew_fini(struct mia_crew *crew)
+{
+	stop_workers(crew, crew->nworkers);
+	fini(crew);
+}
+
+void
+mia_crew_submit(struct mia_crew *crew, struct mia_backlog_node *node,
+	enum mia_crew_wake wake)
+{
+	size_t searchers = 1;
+
+	mia_backlog_push(&crew->backlog, node);
+	if (wake != MIA_CREW_WAKE_ONE) {
+		const size_t waiting = mia_backlog_length(&crew->backlog);
+
+		if (waiting > 0)
+			searchers = waiting;
+		if (wake == MIA_CREW_WAKE_EACH_SHARED)
+			searchers++;
+	}
+	mia_idle_notify(&crew->idle, searchers);
+}
+
+void
+mia_crew_share(struct mia_crew *crew, struct mia_shared *shared, size_t total,
+	size_t chunk)
+{
+	mia_sharing_open(&crew->sharing, shared, total, chunk);
+	mia_idle_notify(&crew->idle, 1);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * crew.h -- worker threads: start, search, run, sleep, stop
+ *
+ * A crew takes items from its backlog, and helps with work that is shared. It
+ * knows nothing of what an item is: one function, run, does that. Workers sleep
+ * while there is nothing to do.
+ *
+ * Threads: any thread submits. run() is called on workers, several at once.
+ */
+
+#ifndef LIBMINIASYNC_CREW_H
+#define LIBMINIASYNC_CREW_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "crew/backlog.h"
+#include "crew/idle.h"
+#include "crew/sharing.h"
+#include "system/platform.h"
+
+struct mia_worker;
+
+struct mia_work_fns {
+	/* Does an item of the backlog. It may be gone afterwards. */
+	void (*run)(void *arg, struct mia_backlog_node *node);
+	/* Helps with work that the worker has joined, and leaves it. */
+	void (*help)(void *arg, struct mia_shared *shared);
+	void *arg;
+};
+
+struct mia_crew {
+	/* I: init only */
+	struct mia_work_fns fns;
+	size_t nworkers;
+	struct mia_worker *workers;
+
+	struct mia_backlog backlog;
+	struct mia_sharing sharing;
+	struct mia_idle idle;
+	atomic_bool stop;
+};
+
+/*
+ * nworkers       from 1 to MIA_IDLE_MAX_WORKERS
+ * ring_capacity  see mia_backlog_init()
+ * Returns        0, or -errno with nothing left behind
+ */
+int mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
+	struct mia_work_fns fns);
+
+/* Waits until the workers have done all that was submitted and have ended. */
+void mia_crew_fini(struct mia_crew *crew);
+
+/* Which workers a new item wakes, if they sleep; see idle.c for the reasons. */
+enum mia_crew_wake {
+	MIA_CREW_WAKE_ONE,         /* one, which wakes the next */
+	MIA_CREW_WAKE_EACH,        /* one for each item that waits */
+	MIA_CREW_WAKE_EACH_SHARED, /* and one more, which helps with this item */
+};
+
+void mia_crew_submit(struct mia_crew *crew, struct mia_backlog_node *node,
+	enum mia_crew_wake wake);
+
+/* run(): opens shared work, see mia_sharing_open(), and wakes a helper. */
+void mia_crew_share(struct mia_crew *crew, struct mia_shared *shared,
+	size_t total, size_t chunk);
+
+#endif /* LIBMINIASYNC_CREW_H */

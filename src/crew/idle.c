@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * idle.c -- see idle.h
+ *
+ * counts has two halves: the workers that search, and the workers that sleep.
+ * The others work. A producer reads counts after it has published work. If
+ * nobody searches and somebody sleeps, it makes one sleeper a searcher and
+ * posts a token. A searcher that has found work does the same if it was the
+ * last searcher and there is more. So a system call is made only if no awake
+ * worker would find the work, or if the producer asks for more searchers.
+ *
+ * No work is left lying. A producer publishes, then reads counts. A worker
+ * writes counts, then looks for work. All four are sequentially consistent, so
+ * at least one side sees the other (Dekker).
+ *
+ * Why a producer may ask for more than one searcher: one is enough for the work
+ * to be done, because it wakes the next. But the kernel may put the next one
+ * on the CPU of the worker that woke it, which is about to work for long, and
+ * leave it waiting beside an idle CPU for milliseconds. The thread that starts
+ * operations mostly waits soon, and leaves its CPU to the worker that it woke.
+ * The searchers beyond the first are woken only while fewer workers are awake
+ * than there are CPUs. Otherwise they would take the producer's CPU.
+ */
+
+#include "crew/idle.h"
+
+#define SEARCHER ((size_t)1)
+#define SLEEPER ((size_t)1 << (sizeof(size_t) * 4))
+
+static size_t
+searchers_of(size_t counts)
+{
+	return counts % SLEEPER;
+}
+
+static size_t
+sleepers_of(size_t counts)
+{
+	return counts / SLEEPER;
+}
+
+int
+mia_idle_init(struct mia_idle *idle, size_t nworkers, size_t ncpus)
+{
+	idle->nworkers = nworkers;
+	idle->ncpus = ncpus;
+	atomic_init(&idle->counts, nworkers * SEARCHER);
+	return mia_sem_init(&idle->tokens);
+}
+
+void
+mia_idle_fini(struct mia_idle *idle)
+{
+	mia_sem_fini(&idle->tokens);
+}
+
+/*
+ * Makes a sleeper a searcher. Seq_cst: one order with the looks of the workers.
+ * False: the counts have changed, and are in *counts now.
+ */
+static bool
+wake_one(struct mia_idle *idle, size_t *counts)
+{
+	if (!atomic_compare_exchange_weak_explicit(&idle->counts, counts,
+		    *counts - SLEEPER + SEARCHER, memory_order_seq_cst,
+		    memory_order_seq_cst))
+		return false;
+
+	mia_sem_post(&idle->tokens);
+	*counts += SEARCHER - SLEEPER;
+	return true;
+}
+
+void
+mia_idle_notify(struct mia_idle *idle, size_t searchers)
+{
+	size_t counts =
+		atomic_load_explicit(&idle->counts, memory_order_seq_cst);
+	size_t woken = 0; /* they may find nothing and sleep again */
+
+	while (woken < searchers && sleepers_of(counts) > 0) {
+		const bool is_first_wake =
+			woken == 0 && searchers_of(counts) == 0;
+		const size_t awake = idle->nworkers - sleepers_of(counts);
+		const bool has_spare_cpu = awake < idle->ncpus;
+
+		if (!is_first_wake &&
+			(searchers_of(counts) >= searchers || !has_spare_cpu))
+			return;
+		if (wake_one(idle, &counts))
+			woken++;
+	}
+}
+
+void
+mia_idle_notify_all(struct mia_idle *idle)
+{
+	size_t counts =
+		atomic_load_explicit(&idle->counts, memory_order_seq_cst);
+
+	while (sleepers_of(counts) > 0)
+		(void)wake_one(idle, &counts);
+}
+
+/* Seq_cst, here and below: see the head of this file. */
+bool
+mia_idle_found(struct mia_idle *idle)
+{
+	const size_t counts = atomic_fetch_sub_explicit(
+		&idle->counts, SEARCHER, memory_order_seq_cst);
+
+	return searchers_of(counts) == 1 && sleepers_of(counts) > 0;
+}
+
+void
+mia_idle_search(struct mia_idle *idle)
+{
+	atomic_fetch_add_explicit(
+		&idle->counts, SEARCHER, memory_order_seq_cst);
+}
+
+bool
+mia_idle_is_only_searcher(struct mia_idle *idle)
+{
+	/* Relaxed: a hint. */
+	return searchers_of(atomic_load_explicit(
+		       &idle->counts, memory_order_relaxed)) == 1;
+}
+
+void
+mia_idle_prepare(struct mia_idle *idle)
+{
+	atomic_fetch_add_explicit(
+		&idle->counts, SLEEPER - SEARCHER, memory_order_seq_cst);
+}
+
+void
+mia_idle_cancel(struct mia_idle *idle)
+{
+	size_t counts =
+		atomic_load_explicit(&idle->counts, memory_order_seq_cst);
+
+	while (sleepers_of(counts) > 0) {
+		if (atomic_compare_exchange_weak_explicit(&idle->counts,
+			    &counts, counts - SLEEPER + SEARCHER,
+			    memory_order_seq_cst, memory_order_seq_cst))
+			return;
+	}
+
+	/* All sleepers have been woken, this one too: its token is there. */
+	mia_sem_wait(&idle->tokens);
+}
+
+void
+mia_idle_sleep(struct mia_idle *idle)
+{
+	mia_sem_wait(&idle->tokens);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * completion.h -- the end of one operation: its result and its waker
+ *
+ * Two threads share a completion. The finisher does the work: a worker, or a
+ * thread that serves a device. The poller polls the future. Each function says
+ * which of the two may call it.
+ *
+ * No wake-up is lost. A waker is not touched after a poll has returned
+ * COMPLETE. The states and the reasons are in completion.c. The Spin model is
+ * tests/model/completion.pml.
+ */
+
+#ifndef LIBMINIASYNC_COMPLETION_H
+#define LIBMINIASYNC_COMPLETION_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libminiasync/vdm.h"
+#include "system/platform.h"
+
+/* See completion.c. */
+enum mia_completion_state {
+	MIA_COMPLETION_NEW,
+	MIA_COMPLETION_PENDING,
+	MIA_COMPLETION_LOCKED,
+	MIA_COMPLETION_WAKING,
+	MIA_COMPLETION_POLLED,
+	MIA_COMPLETION_DONE,
+};
+
+struct mia_completion {
+	_Atomic uint32_t state;
+	_Atomic uint32_t result;   /* enum vdm_operation_result */
+	struct future_waker waker; /* the last one that a poll set */
+	unsigned waits;            /* polls that waited for a waker in vain */
+};
+
+/* Poller: begins a new life. Relaxed: other threads come in by begin. */
+static inline void
+mia_completion_init(struct mia_completion *c)
+{
+	atomic_store_explicit(
+		&c->state, MIA_COMPLETION_NEW, memory_order_relaxed);
+}
+
+/* Poller. Relaxed: only the poller leaves NEW. */
+static inline bool
+mia_completion_is_new(const struct mia_completion *c)
+{
+	return atomic_load_explicit(&c->state, memory_order_relaxed) ==
+		MIA_COMPLETION_NEW;
+}
+
+/* Poller: it has done the work itself. Calls no waker. Relaxed: one thread. */
+static inline void
+mia_completion_finish_here(
+	struct mia_completion *c, enum vdm_operation_result result)
+{
+	atomic_store_explicit(
+		&c->result, (uint32_t)result, memory_order_relaxed);
+	atomic_store_explicit(
+		&c->state, MIA_COMPLETION_DONE, memory_order_relaxed);
+}
+
+/*
+ * Poller, before it publishes the operation to a finisher. The result is
+ * VDM_SUCCESS from now on. wake may be NULL: nobody is called.
+ */
+void mia_completion_begin(struct mia_completion *c, struct future_waker waker);
+
+/*
+ * Finisher, or any thread whose work the finisher acquires: the operation
+ * failed. Relaxed: published by mia_completion_finish().
+ */
+static inline void
+mia_completion_fail(struct mia_completion *c, enum vdm_operation_result result)
+{
+	atomic_store_explicit(
+		&c->result, (uint32_t)result, memory_order_relaxed);
+}
+
+/*
+ * Finisher: publishes the result and everything that happened before, then
+ * calls the waker. The completion may be gone afterwards.
+ */
+void mia_completion_finish(struct mia_completion *c);
+
+enum future_state mia_completion_poll_slow(struct mia_completion *c);
+
+/*
+ * Poller, after begin or finish_here: COMPLETE, or RUNNING. Waits for a waker
+ * that is running: 20 ms, and up to 640 ms if that was in vain before.
+ */
+static inline enum future_state
+mia_completion_poll(struct mia_completion *c)
+{
+	/* Acquire: pairs with the release of DONE: the data and the result. */
+	return atomic_load_explicit(&c->state, memory_order_acquire) ==
+			MIA_COMPLETION_DONE
+		? FUTURE_STATE_COMPLETE
+		: mia_completion_poll_slow(c);
+}
+
+/*
+ * Poller, after begin. If the old waker is running, waits up to 200 ms for its
+ * return.
+ */
+void mia_completion_replace_waker(
+	struct mia_completion *c, struct future_waker waker);
+
+void mia_completion_leave_waker(void);
+
+/*
+ * Poller, after COMPLETE, also from inside of the waker. Returns the result.
+ * The completion's memory may be reused.
+ */
+static inline enum vdm_operation_result
+mia_completion_retire(struct mia_completion *c)
+{
+	/* Relaxed, both: the poll has acquired. Not DONE: by its own waker. */
+	if (MIA_UNLIKELY(atomic_load_explicit(&c->state,
+				 memory_order_relaxed) != MIA_COMPLETION_DONE))
+		mia_completion_leave_waker();
+
+	return (enum vdm_operation_result)atomic_load_explicit(
+		&c->result, memory_order_relaxed);
+}
+
+#endif /* LIBMINIASYNC_COMPLETION_H */

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * piece.h -- one shape for every operation, and the parts of an operation
+ *
+ * A piece is a parsed operation. mia_piece_of() is the only place that looks
+ * at the union of a vdm_operation and checks it. A piece of any kind other than
+ * MIA_PIECE_INVALID is valid input, so nothing below checks again.
+ *
+ * Threads: a piece is a value. All functions are safe from any thread.
+ */
+
+#ifndef LIBMINIASYNC_PIECE_H
+#define LIBMINIASYNC_PIECE_H 1
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libminiasync/vdm.h"
+#include "system/platform.h"
+
+enum mia_piece_kind {
+	MIA_PIECE_INVALID, /* an unknown type or flag, or NULL with n > 0 */
+	MIA_PIECE_MOVE,    /* VDM_OPERATION_MEMCPY and _MEMMOVE */
+	MIA_PIECE_SET,
+	MIA_PIECE_FLUSH,
+};
+
+struct mia_piece {
+	char *dest;
+	union {
+		const char *src; /* of a MOVE */
+		int c;           /* of a SET */
+	};
+	size_t n;       /* bytes; 0 is legal, and touches no memory */
+	uint32_t flags; /* VDM_F_*, or all that the parser was told to accept */
+	enum mia_piece_kind kind;
+};
+
+/*
+ * Parses any operation. A flag that is not in known_flags makes it invalid. The
+ * flags of an operation have 64 bits: all of them are looked at. The piece of
+ * an invalid operation has 0 bytes.
+ */
+struct mia_piece mia_piece_parse(
+	const struct vdm_operation *op, uint32_t known_flags);
+
+/* The same with the flags VDM_F_*. */
+static inline struct mia_piece
+mia_piece_of(const struct vdm_operation *op)
+{
+	return mia_piece_parse(op, VDM_F_VALID_FLAGS);
+}
+
+/*
+ * Does a piece now, on the calling thread. VDM_ERROR_JOB_CORRUPTED, with
+ * nothing written: the piece is invalid, or a flush on a CPU without an
+ * instruction for that.
+ */
+enum vdm_operation_result mia_piece_run(struct mia_piece piece);
+
+/*
+ * Whether an operation is valid, a copy, and without flags. A small copy must
+ * be as short as a few instructions, so it needs no piece: returns the copy, or
+ * NULL. Both kinds of copy have one layout.
+ */
+static inline const struct vdm_operation_data_memmove *
+mia_piece_plain_copy(const struct vdm_operation *op)
+{
+	const struct vdm_operation_data_memmove *move = &op->data.memmove;
+
+	if (MIA_UNLIKELY(op->type > VDM_OPERATION_MEMMOVE || move->flags != 0 ||
+		    move->dest == NULL || move->src == NULL))
+		return NULL;
+	return move;
+}
+
+/* n bytes of a valid piece, from byte at on. */
+struct mia_piece mia_piece_part(struct mia_piece piece, size_t at, size_t n);
+
+/*
+ * Bytes between the source and the destination of a MOVE whose ranges overlap.
+ * SIZE_MAX: no two bytes of the piece depend on each other.
+ */
+size_t mia_piece_distance(struct mia_piece piece);
+
+#endif /* LIBMINIASYNC_PIECE_H */
