@@ -401,7 +401,10 @@ dml_operation_start(void *data, const struct vdm_operation *operation,
 	const int saved_errno = errno;
 
 	/* An operation of a type that nobody knows may have no members set. */
-	const bool is_valid = mia_piece_of(operation).kind != MIA_PIECE_INVALID;
+	struct mia_piece piece;
+
+	mia_piece_of(&piece, operation);
+	const bool is_valid = piece.kind != MIA_PIECE_INVALID;
 
 	if (is_valid)
 		take_operation(op, operation);

@@ -133,16 +133,16 @@ function_of(const struct data_mover_threads *dmt, enum vdm_operation_type type)
 }
 
 static enum plan
-plan_of(const struct data_mover_threads *dmt, struct mia_piece piece,
+plan_of(const struct data_mover_threads *dmt, const struct mia_piece *piece,
 	const struct future_notifier *n)
 {
 	/* The upper bound is that of mia_sharing_open(). */
 	const bool is_big =
-		piece.n >= SHARE_MIN_BYTES && piece.n < SIZE_MAX / 2;
+		piece->n >= SHARE_MIN_BYTES && piece->n < SIZE_MAX / 2;
 
-	if (piece.kind == MIA_PIECE_INVALID)
+	if (piece->kind == MIA_PIECE_INVALID)
 		return PLAN_REFUSE;
-	if (piece.n <= HERE_MAX_BYTES && may_do_here(n))
+	if (piece->n <= HERE_MAX_BYTES && may_do_here(n))
 		return PLAN_HERE;
 	if (is_big && dmt->crew.nworkers > 1 &&
 		mia_piece_distance(piece) == SIZE_MAX)
@@ -174,13 +174,13 @@ make_plan(struct threads_operation *op, const struct vdm_operation *operation,
 	op->function = function_of(op->dmt, operation->type);
 	if (op->function != NULL) {
 		/* All flags that fit its argument are the function's own. */
-		op->piece = mia_piece_parse(operation, UINT_MAX);
+		mia_piece_parse(&op->piece, operation, UINT_MAX);
 		op->plan = plan_of_function(op->piece);
 		return;
 	}
 
-	op->piece = mia_piece_of(operation);
-	op->plan = plan_of(op->dmt, op->piece, n);
+	mia_piece_of(&op->piece, operation);
+	op->plan = plan_of(op->dmt, &op->piece, n);
 }
 
 /* The workers' side */
@@ -229,8 +229,9 @@ run_chunk(struct threads_operation *op)
 	if (claim.n == 0)
 		return false;
 
-	const enum vdm_operation_result result =
-		mia_piece_run(mia_piece_part(op->piece, claim.at, claim.n));
+	const struct mia_piece part =
+		mia_piece_part(&op->piece, claim.at, claim.n);
+	const enum vdm_operation_result result = mia_piece_run(&part);
 
 	/* Published by leaving. */
 	if (result != VDM_SUCCESS)
@@ -300,7 +301,7 @@ worker_run(void *arg, struct mia_backlog_node *node)
 		return;
 	case PLAN_ALONE:
 	case PLAN_HERE:
-		finish(op, mia_piece_run(op->piece));
+		finish(op, mia_piece_run(&op->piece));
 		return;
 	case PLAN_MOVE_BY:
 		finish(op, move_by((memcpy_fn)op->function, op->piece));
@@ -391,7 +392,7 @@ start_any(struct threads_operation *op, const struct vdm_operation *operation,
 		if (n != NULL)
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
 		mia_completion_finish_here(
-			&op->completion, mia_piece_run(op->piece));
+			&op->completion, mia_piece_run(&op->piece));
 		return;
 	case PLAN_MOVE_BY:
 	case PLAN_SET_BY:

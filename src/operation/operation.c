@@ -17,7 +17,10 @@ _Static_assert(offsetof(struct vdm_operation_data_memcpy, dest) == 0 &&
 enum vdm_operation_result
 mia_operation_run_any(const struct vdm_operation *op)
 {
-	return mia_piece_run(mia_piece_of(op));
+	struct mia_piece piece;
+
+	mia_piece_of(&piece, op);
+	return mia_piece_run(&piece);
 }
 
 int

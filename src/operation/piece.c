@@ -23,73 +23,73 @@ _Static_assert(sizeof(struct vdm_operation_data_memcpy) ==
 
 /* A pointer may be NULL only if there is nothing to do. */
 static bool
-is_valid(struct mia_piece piece, uint64_t flags, uint32_t known_flags)
+is_valid(const struct mia_piece *piece)
 {
-	return (flags & ~(uint64_t)known_flags) == 0 &&
-		(piece.n == 0 ||
-			(piece.dest != NULL &&
-				(piece.kind != MIA_PIECE_MOVE ||
-					piece.src != NULL)));
+	return piece->n == 0 ||
+		(piece->dest != NULL &&
+			(piece->kind != MIA_PIECE_MOVE || piece->src != NULL));
 }
 
-struct mia_piece
-mia_piece_parse(const struct vdm_operation *op, uint32_t known_flags)
+void
+mia_piece_parse(struct mia_piece *piece, const struct vdm_operation *op,
+	uint32_t known_flags)
 {
 	const struct vdm_operation_data_memmove *move = &op->data.memmove;
 	const struct vdm_operation_data_memset *set = &op->data.memset;
 	const struct vdm_operation_data_flush *flush = &op->data.flush;
-	struct mia_piece piece = {.kind = MIA_PIECE_INVALID};
 	uint64_t flags = 0;
+
+	piece->kind = MIA_PIECE_INVALID;
+	piece->n = 0;
 
 	/* An unknown type stays invalid. Its members may not be set. */
 	switch (op->type) {
 	case VDM_OPERATION_MEMCPY:
 	case VDM_OPERATION_MEMMOVE:
-		piece.kind = MIA_PIECE_MOVE;
-		piece.dest = move->dest;
-		piece.src = move->src;
-		piece.n = move->n;
+		piece->kind = MIA_PIECE_MOVE;
+		piece->dest = move->dest;
+		piece->src = move->src;
+		piece->n = move->n;
 		flags = move->flags;
 		break;
 	case VDM_OPERATION_MEMSET:
-		piece.kind = MIA_PIECE_SET;
-		piece.dest = set->str;
-		piece.c = set->c;
-		piece.n = set->n;
+		piece->kind = MIA_PIECE_SET;
+		piece->dest = set->str;
+		piece->c = set->c;
+		piece->n = set->n;
 		flags = set->flags;
 		break;
 	case VDM_OPERATION_FLUSH:
-		piece.kind = MIA_PIECE_FLUSH;
-		piece.dest = flush->dest;
-		piece.n = flush->n;
+		piece->kind = MIA_PIECE_FLUSH;
+		piece->dest = flush->dest;
+		piece->n = flush->n;
 		flags = flush->flags;
 		break;
 	}
 
-	if (!is_valid(piece, flags, known_flags))
-		return (struct mia_piece){.kind = MIA_PIECE_INVALID};
-
-	piece.flags = (uint32_t)flags;
-	return piece;
+	piece->flags = (uint32_t)flags;
+	if ((flags & ~(uint64_t)known_flags) != 0 || !is_valid(piece)) {
+		piece->kind = MIA_PIECE_INVALID;
+		piece->n = 0;
+	}
 }
 
 enum vdm_operation_result
-mia_piece_run(struct mia_piece piece)
+mia_piece_run(const struct mia_piece *piece)
 {
-	if (piece.kind == MIA_PIECE_INVALID)
-		return VDM_ERROR_JOB_CORRUPTED;
-	if (piece.n == 0)
-		return VDM_SUCCESS;
-
-	switch (piece.kind) {
+	switch (piece->kind) {
 	case MIA_PIECE_MOVE:
-		mia_memory_move(piece.dest, piece.src, piece.n, piece.flags);
+		if (piece->n > 0)
+			mia_memory_move(piece->dest, piece->src, piece->n,
+				piece->flags);
 		return VDM_SUCCESS;
 	case MIA_PIECE_SET:
-		mia_memory_set(piece.dest, piece.c, piece.n, piece.flags);
+		if (piece->n > 0)
+			mia_memory_set(
+				piece->dest, piece->c, piece->n, piece->flags);
 		return VDM_SUCCESS;
 	case MIA_PIECE_FLUSH:
-		if (mia_memory_flush(piece.dest, piece.n))
+		if (piece->n == 0 || mia_memory_flush(piece->dest, piece->n))
 			return VDM_SUCCESS;
 		break;
 	case MIA_PIECE_INVALID:
@@ -100,24 +100,26 @@ mia_piece_run(struct mia_piece piece)
 }
 
 struct mia_piece
-mia_piece_part(struct mia_piece piece, size_t at, size_t n)
+mia_piece_part(const struct mia_piece *piece, size_t at, size_t n)
 {
-	piece.dest += at;
-	if (piece.kind == MIA_PIECE_MOVE)
-		piece.src += at;
-	piece.n = n;
-	return piece;
+	struct mia_piece part = *piece;
+
+	part.dest += at;
+	if (part.kind == MIA_PIECE_MOVE)
+		part.src += at;
+	part.n = n;
+	return part;
 }
 
 size_t
-mia_piece_distance(struct mia_piece piece)
+mia_piece_distance(const struct mia_piece *piece)
 {
-	if (piece.kind != MIA_PIECE_MOVE)
+	if (piece->kind != MIA_PIECE_MOVE)
 		return SIZE_MAX;
 
-	const uintptr_t dest = (uintptr_t)piece.dest;
-	const uintptr_t src = (uintptr_t)piece.src;
+	const uintptr_t dest = (uintptr_t)piece->dest;
+	const uintptr_t src = (uintptr_t)piece->src;
 	const size_t distance = dest > src ? dest - src : src - dest;
 
-	return distance < piece.n ? distance : SIZE_MAX;
+	return distance < piece->n ? distance : SIZE_MAX;
 }
