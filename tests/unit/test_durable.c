@@ -9,7 +9,7 @@
  * follows cannot be seen.
  */
 
-#include "../../src/operation/memory.c"
+#include "operation/memory.c"
 
 #include "test.h"
 
