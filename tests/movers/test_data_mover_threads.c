@@ -18,14 +18,8 @@
 #include "libminiasync.h"
 #include "operation/memory.h"
 #include "system.h"
-
-#define MS UINT64_C(1000000)
-#define KIB ((size_t)1024)
-
-/* More than any threshold below which a poll does the work itself. */
-#define HANDED_OVER (64 * KIB)
-/* More than any threshold above which workers share. */
-#define SHARED (4096 * KIB)
+#include "threads_mover.h"
+#include "wakers.h"
 
 /* The contract, for every pair of these numbers. */
 static size_t nthreads;
@@ -74,81 +68,6 @@ contract(void)
 	}
 
 	return failed;
-}
-
-static struct data_mover_threads *
-mover_new(size_t threads, size_t queue)
-{
-	struct data_mover_threads *dmt =
-		data_mover_threads_new(threads, queue, FUTURE_NOTIFIER_WAKER);
-
-	assert_non_null(dmt);
-	return dmt;
-}
-
-/* A waker that counts its calls, and lets a thread wait for one. */
-struct signal_waker {
-	sem_t sem;
-	atomic_int calls;
-};
-
-static void
-signal_wake(void *data)
-{
-	struct signal_waker *w = data;
-
-	atomic_fetch_add(&w->calls, 1);
-	sem_post(&w->sem);
-}
-
-static void
-signal_waker_init(struct signal_waker *w)
-{
-	sem_init(&w->sem, 0, 0);
-	atomic_init(&w->calls, 0);
-}
-
-/* Returns false if nothing came in a minute. */
-static bool
-await(sem_t *sem)
-{
-	struct timespec deadline;
-
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += 60;
-	while (sem_timedwait(sem, &deadline) != 0)
-		if (errno != EINTR)
-			return false;
-	return true;
-}
-
-/* A memcpy function that waits at a gate, to hold the worker. */
-static sem_t gate;
-
-static void *
-memcpy_at_gate(void *dst, const void *src, size_t n, unsigned flags)
-{
-	(void)flags;
-	sem_wait(&gate);
-	return memcpy(dst, src, n);
-}
-
-static void
-open_gate(int times)
-{
-	while (times-- > 0)
-		sem_post(&gate);
-}
-
-static struct data_mover_threads *
-gated_mover(size_t threads, size_t queue)
-{
-	struct data_mover_threads *dmt = mover_new(threads, queue);
-
-	while (sem_trywait(&gate) == 0)
-		continue;
-	data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
-	return dmt;
 }
 
 static void
@@ -207,7 +126,7 @@ small_operations_are_done_by_the_poll(void **state)
 {
 	struct data_mover_threads *dmt = mover_new(1, 8);
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
-	struct signal_waker waker;
+	struct counter waker;
 	char a[64] = "a", b[64] = "b";
 
 	(void)state;
@@ -218,8 +137,8 @@ small_operations_are_done_by_the_poll(void **state)
 	assert_string_equal(a, "b");
 
 	f = vdm_memset(vdm, a, 'c', 64, 0);
-	signal_waker_init(&waker);
-	struct future_notifier n = {.waker = {&waker, signal_wake}};
+	counter_init(&waker);
+	struct future_notifier n = {.waker = {&waker, wake_counter}};
 
 	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
 		FUTURE_STATE_COMPLETE) {
@@ -235,18 +154,18 @@ small_operations_are_done_by_the_poll(void **state)
 	while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) != FUTURE_STATE_COMPLETE)
 		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
 	data_mover_threads_delete(dmt);
-	sem_destroy(&waker.sem);
+	counter_fini(&waker);
 }
 
 static void
 notifiers_of_the_other_kinds(void **state)
 {
 	static char src[HANDED_OVER], dst[HANDED_OVER];
-	struct signal_waker waker;
-	struct future_notifier n = {.waker = {&waker, signal_wake}};
+	struct counter waker;
+	struct future_notifier n = {.waker = {&waker, wake_counter}};
 
 	(void)state;
-	signal_waker_init(&waker);
+	counter_init(&waker);
 	for (int kind = 0; kind < 2; kind++) {
 		struct data_mover_threads *dmt = data_mover_threads_new(1, 4,
 			kind ? FUTURE_NOTIFIER_POLLER : FUTURE_NOTIFIER_NONE);
@@ -276,7 +195,7 @@ notifiers_of_the_other_kinds(void **state)
 		data_mover_threads_delete(dmt);
 	}
 	assert_int_equal(waker.calls, 0);
-	sem_destroy(&waker.sem);
+	counter_fini(&waker);
 }
 
 /*
@@ -363,7 +282,7 @@ last_notifier_counts(void **state)
 {
 	static char src[HANDED_OVER], dst[HANDED_OVER];
 	struct data_mover_threads *dmt = gated_mover(1, 4);
-	struct signal_waker wakers[2];
+	struct counter wakers[2];
 	struct future_notifier n[2];
 	struct vdm_operation_future f = vdm_memcpy(
 		data_mover_threads_get_vdm(dmt), dst, src, HANDED_OVER, 0);
@@ -371,9 +290,9 @@ last_notifier_counts(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		signal_waker_init(&wakers[i]);
+		counter_init(&wakers[i]);
 		n[i] = (struct future_notifier){
-			.waker = {&wakers[i], signal_wake}};
+			.waker = {&wakers[i], wake_counter}};
 	}
 	assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
 	for (int i = 0; i < 2; i++) {
@@ -387,15 +306,8 @@ last_notifier_counts(void **state)
 	FUTURE_BUSY_POLL(&f);
 	assert_int_equal(wakers[0].calls, 0);
 	data_mover_threads_delete(dmt);
-	sem_destroy(&wakers[0].sem);
-	sem_destroy(&wakers[1].sem);
-}
-
-static void *
-plain_memcpy(void *dst, const void *src, size_t n, unsigned flags)
-{
-	(void)flags;
-	return memcpy(dst, src, n);
+	counter_fini(&wakers[0]);
+	counter_fini(&wakers[1]);
 }
 
 /* Far more than the ring holds; the custom function forbids doing it inline. */
@@ -973,13 +885,13 @@ start_once_more_without_a_notifier_leaves_the_last(void **state)
 {
 	struct data_mover_threads *dmt = gated_mover(1, 1);
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
-	struct signal_waker w;
-	struct future_notifier n = {.waker = {&w, signal_wake}};
+	struct counter w;
+	struct future_notifier n = {.waker = {&w, wake_counter}};
 	char a = 0, b = 'b';
 	struct vdm_operation_future f = vdm_memcpy(vdm, &a, &b, 1, 0);
 
 	(void)state;
-	signal_waker_init(&w);
+	counter_init(&w);
 	assert_int_equal(
 		future_poll(FUTURE_AS_RUNNABLE(&f), &n), FUTURE_STATE_RUNNING);
 	assert_int_equal(
@@ -990,7 +902,7 @@ start_once_more_without_a_notifier_leaves_the_last(void **state)
 	assert_int_equal(a, 'b');
 	assert_int_equal(w.calls, 1);
 	data_mover_threads_delete(dmt);
-	sem_destroy(&w.sem);
+	counter_fini(&w);
 }
 
 #if defined(_WIN32)

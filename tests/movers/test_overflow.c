@@ -7,7 +7,6 @@
 
 #include "test.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -16,56 +15,20 @@
 
 #include "libminiasync.h"
 #include "system.h"
+#include "threads_mover.h"
+#include "wakers.h"
 
-/* Functions for the mover: they wait at a gate, and note their order. */
-static sem_t gate;
+/* A function for the mover: it waits at the gate, and notes its order. */
 static atomic_uint arrived;
 static unsigned order[1000];
 
 static void *
 numbered_memcpy(void *dst, const void *src, size_t n, unsigned flags)
 {
-	while (sem_wait(&gate) != 0)
-		continue; /* EINTR */
+	wait_at_gate();
 	order[atomic_fetch_add(&arrived, 1)] = *(const unsigned *)src;
 	(void)flags;
 	return memcpy(dst, src, n);
-}
-
-static void
-open_gate(size_t n)
-{
-	while (n-- > 0)
-		sem_post(&gate);
-}
-
-/* A waker that counts, for a loop that follows wakes and nothing else. */
-struct counter {
-	sem_t sem;
-	atomic_int calls;
-};
-
-static void
-count_wake(void *data)
-{
-	struct counter *counter = data;
-
-	atomic_fetch_add(&counter->calls, 1);
-	sem_post(&counter->sem);
-}
-
-/* Returns false if nothing came in a minute. */
-static bool
-await(sem_t *sem)
-{
-	struct timespec deadline;
-
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += 60;
-	while (sem_timedwait(sem, &deadline) != 0)
-		if (errno != EINTR)
-			return false;
-	return true;
 }
 
 /* Each is polled once with a waker, and then when that has been called. */
@@ -79,19 +42,16 @@ no_poll_is_refused_and_each_waker_is_called(void **state)
 
 	(void)state;
 	for (size_t s = 0; s < 4; s++) {
-		struct data_mover_threads *dmt = data_mover_threads_new(
-			1, sizes[s], FUTURE_NOTIFIER_WAKER);
+		struct data_mover_threads *dmt = mover_new(1, sizes[s]);
 		struct counter counter;
 		size_t done = 0;
 
-		assert_non_null(dmt);
-		sem_init(&counter.sem, 0, 0);
-		atomic_init(&counter.calls, 0);
+		counter_init(&counter);
 		atomic_store(&arrived, 0);
 		data_mover_threads_set_memcpy_fn(dmt, numbered_memcpy);
 		for (unsigned i = 0; i < N; i++) {
 			struct future_notifier n = {
-				.waker = {&counter, count_wake}};
+				.waker = {&counter, wake_counter}};
 
 			src[i] = i;
 			dst[i] = N;
@@ -125,7 +85,7 @@ no_poll_is_refused_and_each_waker_is_called(void **state)
 		assert_int_equal(done, N);
 		assert_int_equal(counter.calls, N);
 		data_mover_threads_delete(dmt);
-		sem_destroy(&counter.sem);
+		counter_fini(&counter);
 	}
 }
 
@@ -138,10 +98,8 @@ deleting_waits_for_the_overflow(void **state)
 
 	(void)state;
 	for (size_t threads = 1; threads <= 4; threads++) {
-		struct data_mover_threads *dmt = data_mover_threads_new(
-			threads, 2, FUTURE_NOTIFIER_WAKER);
+		struct data_mover_threads *dmt = mover_new(threads, 2);
 
-		assert_non_null(dmt);
 		atomic_store(&arrived, 0);
 		data_mover_threads_set_memcpy_fn(dmt, numbered_memcpy);
 		for (unsigned i = 0; i < N; i++) {
@@ -179,11 +137,9 @@ two_workers_take_from_the_overflow_at_once(void **state)
 	enum { N = 200, ROUNDS = TEST_ROUNDS(100) };
 	static char src[N], dst[N];
 	static struct vdm_operation_future f[N];
-	struct data_mover_threads *dmt =
-		data_mover_threads_new(2, 2, FUTURE_NOTIFIER_WAKER);
+	struct data_mover_threads *dmt = mover_new(2, 2);
 
 	(void)state;
-	assert_non_null(dmt);
 	pthread_barrier_init(&pair, NULL, 2);
 	data_mover_threads_set_memcpy_fn(dmt, pairing_memcpy);
 	for (int round = 0; round < ROUNDS; round++) {
@@ -260,11 +216,10 @@ nothing_is_lost_between_many_threads(void **state)
 	(void)state;
 	for (int round = 0; round < 4; round++) {
 		const size_t workers = 1 + test_random(&seed) % 5;
-		struct data_mover_threads *dmt = data_mover_threads_new(workers,
-			1 + test_random(&seed) % 8, FUTURE_NOTIFIER_WAKER);
+		struct data_mover_threads *dmt =
+			mover_new(workers, 1 + test_random(&seed) % 8);
 		struct producer producers[PRODUCERS];
 
-		assert_non_null(dmt);
 		data_mover_threads_set_memcpy_fn(dmt, counting_memcpy);
 		for (int i = 0; i < PRODUCERS; i++) {
 			producers[i].vdm = data_mover_threads_get_vdm(dmt);

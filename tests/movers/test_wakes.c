@@ -20,7 +20,6 @@
 #define FEWER (ROUNDS / 4)
 #define MORE (ROUNDS * 3 / 4)
 #define MAX_COPIES 101
-#define KIB ((size_t)1024)
 
 static _Thread_local unsigned posts; /* by this thread */
 

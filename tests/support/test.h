@@ -28,6 +28,9 @@ test_seed(const char *what)
 	return seed;
 }
 
+#define KIB ((size_t)1024)
+#define MS UINT64_C(1000000) /* in ns */
+
 /* SplitMix64 (Steele, Lea, Flood, 2014): any state will do. */
 static inline uint64_t
 test_random(uint64_t *state)

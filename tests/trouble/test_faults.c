@@ -29,8 +29,8 @@
 #include "libminiasync.h"
 #include "operation/memory.h"
 #include "operation/slabs.h"
+#include "wakers.h"
 
-#define MS UINT64_C(1000000)
 #define HOUR (UINT64_C(3600000) * MS)
 
 /* The test fails by SIGALRM if it is not over in time. */
@@ -595,12 +595,6 @@ fill(void)
 	memset(memory.dst, 0, sizeof(memory.dst));
 	memset(memory.big_src, 7, BIG);
 	memset(memory.big_dst, 0, BIG);
-}
-
-static void
-wake_nobody(void *data)
-{
-	(void)data;
 }
 
 static void

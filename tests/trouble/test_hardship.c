@@ -37,8 +37,8 @@
 #endif
 
 #include "libminiasync.h"
+#include "wakers.h"
 
-#define MS UINT64_C(1000000)
 #define SKIPPED 77 /* a child's exit status */
 
 static uint64_t seed;
@@ -124,12 +124,6 @@ static bool
 is_all(const unsigned char *p, unsigned char c, size_t n)
 {
 	return n == 0 || (p[0] == c && memcmp(p, p + 1, n - 1) == 0);
-}
-
-static void
-wake_nobody(void *data)
-{
-	(void)data;
 }
 
 static void

@@ -10,7 +10,6 @@
 
 #include "test.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -18,10 +17,8 @@
 #include <stdbool.h>
 
 #include "libminiasync.h"
-
-#define MS UINT64_C(1000000)
-#define KIB ((size_t)1024)
-#define HANDED_OVER (64 * KIB)
+#include "threads_mover.h"
+#include "wakers.h"
 
 static size_t
 stress_factor(void)
@@ -29,30 +26,6 @@ stress_factor(void)
 	const char *given = getenv("MIA_STRESS");
 
 	return given != NULL ? strtoul(given, NULL, 0) : 1;
-}
-
-/* Returns false if nothing came in a minute. */
-static bool
-await(sem_t *sem)
-{
-	struct timespec deadline;
-
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += 60;
-	while (sem_timedwait(sem, &deadline) != 0)
-		if (errno != EINTR)
-			return false;
-	return true;
-}
-
-static struct data_mover_threads *
-mover_new(size_t threads, size_t queue)
-{
-	struct data_mover_threads *dmt =
-		data_mover_threads_new(threads, queue, FUTURE_NOTIFIER_WAKER);
-
-	assert_non_null(dmt);
-	return dmt;
 }
 
 /*
@@ -407,12 +380,6 @@ held_wake(void *data)
 	atomic_store(&held->has_returned, true);
 }
 
-static void
-post(void *data)
-{
-	sem_post(data);
-}
-
 /* A waker that polls its future when another thread has given up waiting. */
 struct given_up {
 	sem_t begun, go, done;
@@ -478,7 +445,7 @@ poll_that_replaces_a_waker_waits_for_it(void **state)
 	for (int i = 0; i < 10; i++) {
 		struct held held = {.has_returned = false};
 		struct future_notifier old = {.waker = {&held, held_wake}};
-		struct future_notifier n = {.waker = {&woken, post}};
+		struct future_notifier n = {.waker = {&woken, wake_by_post}};
 		struct vdm_operation_future f =
 			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
 				HANDED_OVER, 0);
@@ -592,16 +559,6 @@ own_wake(void *data)
  * The polls of two threads must not overlap: the first is over before the
  * worker is let through the gate.
  */
-static sem_t gate;
-
-static void *
-memcpy_at_gate(void *dst, const void *src, size_t n, unsigned flags)
-{
-	(void)flags;
-	sem_wait(&gate);
-	return memcpy(dst, src, n);
-}
-
 static void
 waker_may_poll_its_own_future_and_free_it(void **state)
 {
@@ -634,7 +591,7 @@ waker_may_poll_its_own_future_and_free_it(void **state)
 				FUTURE_STATE_RUNNING);
 		}
 		for (int k = 0; k < (workers == 1 ? 2 : 1) * N; k++)
-			sem_post(&gate);
+			open_gate(1);
 		for (int k = 0; k < N; k++)
 			assert_true(await(&test.done));
 		data_mover_threads_delete(dmt);

@@ -15,8 +15,7 @@
 
 #include <stdatomic.h>
 
-#include "libminiasync/data_mover_sync.h"
-#include "libminiasync/data_mover_threads.h"
+#include "threads_mover.h"
 
 #define BIG ((size_t)2097152 + 4096) /* workers share it */
 #define ARENA (BIG + 4096)
@@ -55,20 +54,6 @@ record(const void *address)
 			*(volatile unsigned char *)i != range.value)
 			return;
 	atomic_store(&written_back[number], true);
-}
-
-static void *
-plain_memcpy(void *to, const void *from, size_t n, unsigned flags)
-{
-	(void)flags;
-	return memcpy(to, from, n);
-}
-
-static void *
-plain_memset(void *to, int c, size_t n, unsigned flags)
-{
-	(void)flags;
-	return memset(to, c, n);
 }
 
 /* Lines that have stores past the caches, which are not written back. */

@@ -15,8 +15,6 @@
 #include "operation/operation_pool.h"
 #include "system.h"
 
-#define KIB ((size_t)1024)
-
 static struct mia_operation_pool *
 pool_new(size_t slot_size)
 {
