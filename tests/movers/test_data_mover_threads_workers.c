@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_threads_workers.c -- the threads of the threads mover, and the
- * program's: names, signals, CPU, cancellation, fork, and what they leave behind
+ * test_data_mover_threads_workers.c -- the threads of the threads mover, and
+ * those of the program: names, signals, CPU, cancellation, fork, and what they
+ * leave behind
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * threads_mover.h -- what tests of the threads mover need: movers that wake, sizes
- * that it treats in different ways, functions for it, a gate for its workers
+ * threads_mover.h -- what tests of the threads mover need: movers that wake,
+ * sizes that it treats in different ways, functions, a gate for its workers
  */
 
 #ifndef LIBMINIASYNC_TEST_THREADS_MOVER_H
@@ -44,7 +44,7 @@ plain_memset(void *str, int c, size_t n, unsigned flags)
 	return memset(str, c, n);
 }
 
-/* A function that waits at a gate, to hold the worker. main() makes the gate. */
+/* A function that waits at a gate, and holds the worker. main() inits it. */
 static sem_t gate;
 
 static inline void

@@ -4,127 +4,15 @@
  * test_allocation.c -- every allocation and every thread of every constructor
  * fails once: NULL, errno, nothing left behind; and what is used afterwards
  * goes on without memory
- *
- * The linker puts __wrap_* in the place of the allocating functions.
  */
 
 #include "test.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
 
 #include "libminiasync.h"
-#include "operation/slabs.h"
-
-static int allowed = -1; /* allocations until one fails; -1: all succeed */
-static bool all_after;   /* and the ones after it too */
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_mia_aligned_alloc(size_t align, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_mia_aligned_alloc(size_t align, size_t n);
-
-static bool
-refused(void)
-{
-	if (allowed < 0)
-		return false;
-	if (allowed > 0) {
-		allowed--;
-		return false;
-	}
-	if (!all_after)
-		allowed = -1;
-	errno = ENOMEM;
-	return true;
-}
-
-void *
-__wrap_malloc(size_t n)
-{
-	return refused() ? NULL : __real_malloc(n);
-}
-
-void *
-__wrap_calloc(size_t n, size_t size)
-{
-	return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *
-__wrap_mia_aligned_alloc(size_t align, size_t n)
-{
-	return refused() ? NULL : __real_mia_aligned_alloc(align, n);
-}
-
-/*
- * One refusal is that of a slab, new pages for it included: no span has a free
- * slab, the system gives none, and no other thread has put one back meanwhile.
- */
-static _Thread_local enum {
-	WILLING,
-	NO_SLAB,
-	NO_PAGES,
-	NEW_PAGES, /* their first slab counts once */
-} slab_refusal;
-
-void *__real_mia_slabs_take(
-	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
-void *__wrap_mia_slabs_take(
-	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
-
-void *
-__wrap_mia_slabs_take(
-	struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
-{
-	const int saved_errno = errno;
-
-	if (slab_refusal == NEW_PAGES) {
-		slab_refusal = WILLING;
-		return __real_mia_slabs_take(slabs, used, garbage);
-	}
-	if (slab_refusal == NO_PAGES)
-		slab_refusal = WILLING;
-	else if (refused())
-		slab_refusal = NO_SLAB;
-	else
-		return __real_mia_slabs_take(slabs, used, garbage);
-	errno = saved_errno;
-	return NULL;
-}
-
-void *__real_mia_pages_map(size_t size, bool small);
-void *__wrap_mia_pages_map(size_t size, bool small);
-
-void *
-__wrap_mia_pages_map(size_t size, bool small)
-{
-	const bool refuse = slab_refusal == NO_SLAB;
-
-	slab_refusal = refuse ? NO_PAGES : NEW_PAGES;
-	return refuse ? NULL : __real_mia_pages_map(size, small);
-}
-
-static int threads_allowed = -1; /* until one fails; -1: all succeed */
-
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-	void *(*run)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-	void *(*run)(void *), void *arg);
-
-int
-__wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-	void *(*run)(void *), void *arg)
-{
-	if (threads_allowed == 0)
-		return EAGAIN;
-	if (threads_allowed > 0)
-		threads_allowed--;
-	return __real_pthread_create(thread, attr, run, arg);
-}
+#include "refuse.h"
 
 static void *
 make_threads(void)
@@ -182,17 +70,18 @@ ladder(void *(*make)(void), void (*end)(void *), int at_least)
 {
 	int failures = 0;
 
+	refuse_reset();
 	for (;; failures++) {
-		allowed = failures;
+		refuse_after(REFUSE_MEMORY, failures, REFUSE_ONE);
 		errno = 0;
 		void *made = make();
 
 		if (made != NULL) {
-			allowed = -1;
+			refuse_nothing();
 			end(made);
 			break;
 		}
-		assert_int_equal(allowed, -1);
+		assert_int_equal(refused(REFUSE_MEMORY), failures + 1);
 		assert_true(is_for_lack_of_memory(errno));
 	}
 	printf("constructor failed at each of %d allocations\n", failures);
@@ -214,17 +103,17 @@ mover_fails_cleanly_at_each_thread(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 4; i++) {
-		threads_allowed = i;
+		refuse_after(REFUSE(THREAD_CREATE), i, REFUSE_ALL_AFTER);
 		errno = 0;
 		assert_null(make_threads());
 		assert_int_equal(errno, EAGAIN);
 	}
-	threads_allowed = 4;
+	refuse_after(REFUSE(THREAD_CREATE), 4, REFUSE_ALL_AFTER);
 	void *mover = make_threads();
 
 	assert_non_null(mover);
 	end_threads(mover);
-	threads_allowed = -1;
+	refuse_nothing();
 }
 
 static void
@@ -235,25 +124,24 @@ operation_without_memory_is_out_of_memory_then_recovers(void **state)
 	char a = 'a', b = 'b';
 
 	(void)state;
-	allowed = 0;
-	all_after = true;
+	refuse_after(REFUSE_MEMORY, 0, REFUSE_ALL_AFTER);
 	errno = 99;
 	struct vdm_operation_future f = vdm_memcpy(vdm, &a, &b, 1, 0);
 
 	assert_int_equal(errno, 99);
 	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
 	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_ERROR_OUT_OF_MEMORY);
-	allowed = 1; /* a slab, but no cache for the thread */
+	/* A slab, but no cache for the thread. */
+	refuse_after(REFUSE_MEMORY, 1, REFUSE_ALL_AFTER);
 	f = vdm_memcpy(vdm, &a, &b, 1, 0);
 	if (FUTURE_STATE(&f) == FUTURE_STATE_COMPLETE) {
 		/* The one allowed went to the cache. */
-		allowed = 1;
+		refuse_after(REFUSE_MEMORY, 1, REFUSE_ALL_AFTER);
 		f = vdm_memcpy(vdm, &a, &b, 1, 0);
 	}
 	FUTURE_BUSY_POLL(&f);
 	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
-	allowed = -1;
-	all_after = false;
+	refuse_nothing();
 	data_mover_sync_delete(dms);
 }
 
@@ -275,13 +163,11 @@ runtime_without_memory_finishes_by_polling(void **state)
 			data_mover_sync_get_vdm(dms), &dst[i], &src[i], 1, 0);
 		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
 	}
-	allowed = 0;
-	all_after = true;
+	refuse_after(REFUSE_MEMORY, 0, REFUSE_ALL_AFTER);
 	errno = 55;
 	runtime_wait_multiple(runtime, futs, N);
 	assert_int_equal(errno, 55);
-	allowed = -1;
-	all_after = false;
+	refuse_nothing();
 	assert_memory_equal(src, dst, N);
 	runtime_wait_multiple(runtime, futs, N);
 	runtime_delete(runtime);
@@ -318,11 +204,9 @@ wait_without_memory(struct future *futs[], size_t n)
 {
 	struct runtime *runtime = runtime_new();
 
-	allowed = 0;
-	all_after = true;
+	refuse_after(REFUSE_MEMORY, 0, REFUSE_ALL_AFTER);
 	runtime_wait_multiple(runtime, futs, n);
-	allowed = -1;
-	all_after = false;
+	refuse_nothing();
 	runtime_delete(runtime);
 }
 
@@ -383,7 +267,6 @@ main(void)
 			polling_without_memory_asks_no_complete_future),
 	};
 
-	/* On Windows a thread's first access needs memory, or aborts. */
-	slab_refusal = WILLING;
+	refuse_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

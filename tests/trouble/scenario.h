@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * scenario.h -- operations of every kind on a mover, waits of every kind, and
+ * what must hold whatever the system refuses: an operation is done, or is out
+ * of memory and has done nothing; and no wait is for ever
+ */
+
+#ifndef LIBMINIASYNC_TEST_SCENARIO_H
+#define LIBMINIASYNC_TEST_SCENARIO_H 1
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "libminiasync.h"
+#include "system.h"
+#include "test.h"
+
+/* Not cmocka's assertions: the scenario has threads of its own. */
+#define EXPECT(condition) \
+	scenario_expect(condition, #condition, __FILE__, __LINE__)
+
+void scenario_expect(bool holds, const char *what, const char *file, int line);
+
+extern atomic_long scenario_wrong;   /* expectations */
+extern atomic_long scenario_done;    /* operations */
+extern atomic_long scenario_refused; /* operations that had no memory */
+
+/* Of scenario_random(); for main() to set. */
+extern _Atomic uint64_t scenario_seed;
+
+uint64_t scenario_random(void);
+
+/* Starts the scenario's own threads, which are to be refused to no test. */
+extern int (*scenario_pthread_create)(pthread_t *thread,
+	const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+
+/* The memory of all operations, as it is before them. */
+void scenario_fill(void);
+
+/* The operation number i; and what must hold when it is complete. */
+struct vdm_operation_future scenario_make(struct vdm *vdm, int i);
+void scenario_check(const struct vdm_operation_future *f, int i);
+
+/* Uses a mover in every way. Without a runtime it polls. */
+void scenario_use(struct vdm *vdm, struct runtime *runtime);
+
+/*
+ * Waits for every kind of mover, for a future that wakes nobody, and for a
+ * waker that is slow. By a clock that falls, each poll may ask such a waker for
+ * one more call.
+ */
+enum scenario_slow_waker { NO_SLOW_WAKER, SLOW_WAKER };
+
+void scenario_waits(enum scenario_slow_waker slow);
+
+/* The test fails by SIGALRM if it is not over in time; 0: it is. */
+static inline void
+deadline(unsigned seconds)
+{
+	test_deadline(seconds * (TEST_SLOWDOWN > 1 ? 4 : 1));
+}
+
+#endif /* LIBMINIASYNC_TEST_SCENARIO_H */
