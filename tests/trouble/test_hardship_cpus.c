@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_hardship_cpus.c -- workers without a CPU, one CPU for all, CPUs that
+ * change, and a waiter that the kernel prefers to its worker
+ *
+ * Linux only. What a system does not allow is skipped, and says so.
+ */
+
+#include "test.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libminiasync.h"
+#include "rounds.h"
+
+static atomic_bool burn_stop;
+
+static void *
+burn(void *arg)
+{
+	while (!atomic_load_explicit(&burn_stop, memory_order_relaxed))
+		continue;
+	return arg;
+}
+
+static void
+starved_workers_finish(void **state)
+{
+	enum { MAX = 16 };
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	const int n = cpus > 0 && cpus < MAX / 2 ? (int)cpus * 2 : MAX;
+	const struct sched_param param = {0};
+	pthread_t burners[MAX];
+	pid_t workers[6];
+	struct rounds r;
+
+	(void)state;
+	deadline(200);
+	rounds_init(&r, 2);
+	const int nworkers = wait_for_workers(workers, 6);
+
+	/* The call itself: musl refuses sched_setscheduler(). */
+	int nidle = 0;
+
+	for (int i = 0; i < nworkers; i++)
+		nidle += syscall(SYS_sched_setscheduler, workers[i], SCHED_IDLE,
+				 &param) == 0;
+	if (nidle < 6) {
+		rounds_fini(&r);
+		printf("workers cannot be found or made idle here\n");
+		skip();
+	}
+	atomic_store(&burn_stop, false);
+	for (int i = 0; i < n; i++)
+		pthread_create(&burners[i], NULL, burn, NULL);
+	do_rounds(&r, 2000);
+	atomic_store(&burn_stop, true);
+	for (int i = 0; i < n; i++)
+		pthread_join(burners[i], NULL);
+	rounds_check(&r, "starved");
+	rounds_fini(&r);
+	deadline(0);
+}
+
+/* Runs this thread on the first CPU of all that it may use; which that is. */
+static int
+use_first_cpu(cpu_set_t *all)
+{
+	cpu_set_t one;
+	int cpu = 0;
+
+	if (sched_getaffinity(0, sizeof(*all), all) != 0)
+		skip();
+	while (!CPU_ISSET(cpu, all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	return cpu;
+}
+
+/* All on one CPU; and all sent from one to the other, again and again. */
+static void
+one_cpu_and_changing_ones_are_enough(void **state)
+{
+	cpu_set_t all, one;
+	struct rounds r;
+	pid_t workers[9];
+
+	(void)state;
+	deadline(60);
+	int cpu = use_first_cpu(&all);
+
+	rounds_init(&r, 3);
+	do_rounds(&r, 1000);
+	rounds_check(&r, "one CPU");
+
+	const int n = wait_for_workers(workers, 9);
+
+	for (int i = 0; i < TEST_ROUNDS(150); i++) {
+		do
+			cpu = (cpu + 1) % CPU_SETSIZE;
+		while (!CPU_ISSET(cpu, &all));
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		for (int k = 0; k < n; k++)
+			if ((k + i) % 3 != 0)
+				sched_setaffinity(
+					workers[k], sizeof(one), &one);
+		if (i % 2 == 0)
+			sched_setaffinity(0, sizeof(one), &one);
+		do_round(&r);
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+	rounds_check(&r, "changing CPUs");
+	rounds_fini(&r);
+	deadline(0);
+}
+
+/*
+ * A thread of real-time priority waits on the only CPU, which a worker of the
+ * usual one needs to return from the wake-up. The kernel takes the CPU from
+ * the first for 0.05 s of each second, so that a wait would end after one.
+ */
+static void
+real_time_waiter_leaves_the_worker_its_cpu(void **state)
+{
+	enum { SIZE_COPIED = 65536 };
+	static char src[SIZE_COPIED], dst[SIZE_COPIED];
+	const struct sched_param real_time = {.sched_priority = 1}, usual = {0};
+	uint64_t used = 0;
+	cpu_set_t all;
+
+	(void)state;
+	deadline(60);
+	use_first_cpu(&all);
+
+	struct runtime *runtime = runtime_new();
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(1, 8, FUTURE_NOTIFIER_WAKER);
+
+	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &real_time) ==
+		0) {
+		const uint64_t start = test_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+		for (int i = 0; i < TEST_ROUNDS(200); i++) {
+			struct vdm_operation_future f =
+				vdm_memcpy(data_mover_threads_get_vdm(dmt), dst,
+					src, SIZE_COPIED, 0);
+
+			runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+		}
+
+		used = test_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+		pthread_setschedparam(pthread_self(), SCHED_OTHER, &usual);
+		printf("waiter's CPU: %.1f ms\n", (double)used / MS);
+	} else {
+		printf("left out: real-time priority is not allowed\n");
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+	data_mover_threads_delete(dmt);
+	runtime_delete(runtime);
+	assert_true(used < 500 * MS);
+	deadline(0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(starved_workers_finish),
+		cmocka_unit_test(one_cpu_and_changing_ones_are_enough),
+		cmocka_unit_test(real_time_waiter_leaves_the_worker_its_cpu),
+	};
+
+	rounds_seed = test_seed("hardship_cpus");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
