@@ -5,7 +5,8 @@
  *
  *	bench.c        options, and the order of it all
  *	operations.c   what one operation costs
- *	waits.c        what a wait, a wake-up and idleness cost
+ *	waits.c        what a wait costs
+ *	wakes.c        what a wake-up and idleness cost
  *	bulk.c         big copies, and the sweep over sizes
  *	dml.c          the mover over DML, where that is built
  *	contestants.c  the ways to copy that bulk.c compares
@@ -196,7 +197,7 @@ struct contestant ways_contestant(struct ways *ways, enum way way);
 /* Fails if this way does not copy what it should. */
 void ways_verify(struct ways *ways, enum way way);
 
-/* operations.c, waits.c, bulk.c */
+/* operations.c, waits.c, wakes.c, bulk.c */
 
 void bench_small(void);
 void bench_single(void);

@@ -11,155 +11,18 @@
 
 #include "program.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "fake_dml.h"
-#include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
 #include "operation/memory.h"
+#include "stage.h"
 
 #define REGIONS 16
 #define LIVE 24
-
-/* Movers */
-
-enum kind { SYNC, THREADS, DML, KINDS };
-
-/*
- * A mover with its users counted: it is replaced by a new one now and then,
- * and deleted when the last user has gone.
- */
-struct mover {
-	enum kind kind;
-	void *object;
-	struct vdm *vdm;
-	size_t users; /* under the stage's lock; operations, and the stage */
-};
-
-struct stage {
-	pthread_mutex_t lock;
-	struct mover *movers[KINDS]; /* under the lock */
-	struct runtime *runtime;
-	size_t region_size;
-};
-
-static struct mover *
-mover_new(enum kind kind, uint64_t number)
-{
-	static const enum data_mover_dml_type types[] = {
-		DATA_MOVER_DML_SOFTWARE,
-		DATA_MOVER_DML_AUTO,
-		DATA_MOVER_DML_AUTO,
-		DATA_MOVER_DML_AUTO,
-	};
-	struct mover *mover = calloc(1, sizeof(*mover));
-
-	if (mover == NULL)
-		abort();
-	/* The mover over DML is for CPUs that can write their caches back. */
-	if (kind == DML && mia_memory_capabilities() == 0)
-		kind = SYNC;
-	mover->kind = kind;
-	mover->users = 1;
-	switch (kind) {
-	case SYNC:
-		mover->object = data_mover_sync_new();
-		if (number % 2 != 0)
-			data_mover_sync_set_capabilities(
-				mover->object, VDM_F_VALID_FLAGS);
-		mover->vdm = data_mover_sync_get_vdm(mover->object);
-		break;
-	case THREADS:
-		mover->object = data_mover_threads_new(1 + number % 4,
-			1 + number / 4 % 40,
-			number / 160 % 4 == 0 ? FUTURE_NOTIFIER_POLLER
-					      : FUTURE_NOTIFIER_WAKER);
-		mover->vdm = data_mover_threads_get_vdm(mover->object);
-		break;
-	default:
-		mover->object = data_mover_dml_new(types[number % 4]);
-		mover->vdm = data_mover_dml_get_vdm(mover->object);
-		break;
-	}
-	if (mover->object == NULL)
-		abort();
-	return mover;
-}
-
-static void
-mover_delete(struct mover *mover)
-{
-	switch (mover->kind) {
-	case SYNC:
-		data_mover_sync_delete(mover->object);
-		break;
-	case THREADS:
-		data_mover_threads_delete(mover->object);
-		break;
-	default:
-		data_mover_dml_delete(mover->object);
-		break;
-	}
-	free(mover);
-}
-
-static struct mover *
-mover_take(struct stage *stage, enum kind kind)
-{
-	pthread_mutex_lock(&stage->lock);
-	struct mover *mover = stage->movers[kind];
-
-	mover->users++;
-	pthread_mutex_unlock(&stage->lock);
-	return mover;
-}
-
-static void
-mover_leave(struct stage *stage, struct mover *mover)
-{
-	pthread_mutex_lock(&stage->lock);
-	const size_t users = --mover->users;
-
-	pthread_mutex_unlock(&stage->lock);
-	if (users == 0)
-		mover_delete(mover);
-}
-
-struct stage *
-stage_new(size_t region_size)
-{
-	struct stage *stage = calloc(1, sizeof(*stage));
-
-	fake_dml_reset();
-	fake_dml_random(region_size, 5);
-	if (stage == NULL)
-		abort();
-	pthread_mutex_init(&stage->lock, NULL);
-	stage->runtime = runtime_new();
-	if (stage->runtime == NULL)
-		abort();
-	stage->region_size = region_size;
-	for (int kind = 0; kind < KINDS; kind++)
-		stage->movers[kind] = mover_new((enum kind)kind, 165);
-	return stage;
-}
-
-void
-stage_delete(struct stage *stage)
-{
-	for (int kind = 0; kind < KINDS; kind++)
-		mover_leave(stage, stage->movers[kind]);
-	runtime_delete(stage->runtime);
-	pthread_mutex_destroy(&stage->lock);
-	free(stage);
-}
-
-/* Programs */
 
 struct region {
 	unsigned char *memory;
@@ -222,17 +85,9 @@ next(struct stream *stream)
 }
 
 static void
-mover_replace(struct program *p, enum kind kind, uint64_t number)
+replace_mover(struct program *p, enum kind kind, uint64_t number)
 {
-	struct stage *stage = p->stage;
-	struct mover *fresh = mover_new(kind, number);
-
-	pthread_mutex_lock(&stage->lock);
-	struct mover *old = stage->movers[kind];
-
-	stage->movers[kind] = fresh;
-	pthread_mutex_unlock(&stage->lock);
-	mover_leave(stage, old);
+	mover_replace(p->stage, kind, number);
 	p->tally->movers++;
 }
 
@@ -559,7 +414,7 @@ step(struct program *p)
 		return;
 	case 7:
 		if ((r >> 16) % 64 == 0)
-			mover_replace(
+			replace_mover(
 				p, (enum kind)((r >> 24) % KINDS), r >> 32);
 		return;
 	}

@@ -4,8 +4,8 @@
  * rounds.h -- what the tests of real trouble have in common: rounds of
  * operations, the workers' threads, children that may limit themselves
  *
- * A round is some operations at once, of all kinds. Workers do most of them, and
- * share one. Then memory must hold what it should. Linux only.
+ * A round is some operations at once, of all kinds. Workers do most of them,
+ * and share one. Then memory must hold what it should. Linux only.
  */
 
 #ifndef LIBMINIASYNC_TEST_ROUNDS_H

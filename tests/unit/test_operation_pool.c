@@ -1,37 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/*
+ * test_operation_pool.c -- a slot has one owner at a time, keeps what was made
+ * in it, and is one of a bounded number; many pools, and many threads
+ */
+
 #include "test.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#if !defined(_WIN32)
-#include <sys/wait.h>
-#include <unistd.h>
-#endif
 
-#include "operation/operation_pool.h"
-#include "system.h"
-
-static struct mia_operation_pool *
-pool_new(size_t slot_size)
-{
-	struct mia_operation_pool *pool = malloc(sizeof(*pool));
-
-	if (pool == NULL)
-		abort();
-	mia_operation_pool_init(pool, slot_size, NULL);
-	return pool;
-}
-
-static void
-pool_delete(struct mia_operation_pool *pool)
-{
-	mia_operation_pool_fini(pool);
-	free(pool);
-}
+#include "pools.h"
 
 struct ended_slot {
 	void *pool_link;
@@ -124,148 +104,7 @@ slots_never_overlap(void **state)
 	}
 }
 
-static void
-one_after_the_other_takes_memory_for_a_few(void **state)
-{
-	struct mia_operation_pool *pool = pool_new(64);
-
-	(void)state;
-	for (int i = 0; i < TEST_ROUNDS(1000000); i++)
-		mia_operation_pool_put(mia_operation_pool_get(pool));
-	assert_true(mia_operation_pool_bytes(pool) <= 16 * KIB);
-	pool_delete(pool);
-}
-
 static void *slots[MIA_OPERATION_POOL_MAX];
-
-/* In order, backwards, and shuffled. */
-static void
-memory_of_a_burst_goes_back(void **state)
-{
-	const size_t n = 200000;
-	uint64_t seed = test_seed("burst");
-
-	(void)state;
-	for (int order = 0; order < 3; order++) {
-		struct mia_operation_pool *pool = pool_new(64);
-
-		for (size_t i = 0; i < n; i++)
-			slots[i] = mia_operation_pool_get(pool);
-		assert_true(mia_operation_pool_bytes(pool) >= n * 64);
-		for (size_t i = 0; order == 1 && i < n / 2; i++) {
-			void *slot = slots[i];
-
-			slots[i] = slots[n - 1 - i];
-			slots[n - 1 - i] = slot;
-		}
-		for (size_t i = n; order == 2 && i-- > 1;) {
-			const size_t j = test_random(&seed) % i;
-			void *slot = slots[i];
-
-			slots[i] = slots[j];
-			slots[j] = slot;
-		}
-		for (size_t i = 0; i < n; i++)
-			mia_operation_pool_put(slots[i]);
-		/* A thread keeps 126 slots at most, each in a slab of 16 KiB. */
-		assert_true(mia_operation_pool_bytes(pool) <= 127 * 16 * KIB);
-		pool_delete(pool);
-	}
-}
-
-/* 25 MiB of slots, and what stays in spans: 2 warm ones, and 1 or 2 in use. */
-static void
-resident_memory_of_a_burst_goes_back(void **state)
-{
-	const size_t n = 200000;
-	struct mia_operation_pool *pool = pool_new(128);
-
-	(void)state;
-	/* Their pages are touched before. */
-	for (size_t i = 0; i < n; i++)
-		slots[i] = &slots[i];
-	const size_t before = test_resident_kib();
-
-	for (size_t i = 0; i < n; i++) {
-		slots[i] = mia_operation_pool_get(pool);
-		memset(slots[i], 1, 128);
-	}
-	const size_t burst = test_resident_kib();
-
-	for (size_t i = 0; i < n; i++)
-		mia_operation_pool_put(slots[i]);
-	const size_t after = test_resident_kib();
-
-	pool_delete(pool);
-	printf("resident: %zu KiB, %zu in the burst, %zu after\n", before,
-		burst, after);
-	if (TEST_SLOWDOWN == 1 && getenv("MIA_TEST_EMULATED") == NULL)
-		assert_true(after < before + 10 * KIB);
-}
-
-/* Also if what allocates and what frees do not belong together. */
-static void
-memory_of_pools_goes_back_to_the_system(void **state)
-{
-	enum { ROUNDS = 100, N = 20000 };
-	size_t before = 0;
-
-	(void)state;
-	for (int round = 0; round < TEST_ROUNDS(ROUNDS); round++) {
-		struct mia_operation_pool *pool = pool_new(128);
-
-		for (size_t i = 0; i < N; i++)
-			memset(mia_operation_pool_get(pool), round, 128);
-		pool_delete(pool);
-		if (round == 5)
-			before = test_resident_kib();
-	}
-	printf("resident: %zu KiB, then %zu KiB\n", before,
-		test_resident_kib());
-	if (TEST_SLOWDOWN == 1)
-		assert_true(test_resident_kib() < before + 64 * KIB ||
-			getenv("MIA_TEST_EMULATED") != NULL);
-}
-
-static void *
-take_some(void *arg)
-{
-	for (size_t i = 0; i < 10000; i++)
-		slots[i] = mia_operation_pool_get(arg);
-	return NULL;
-}
-
-static void *
-put_some(void *arg)
-{
-	(void)arg;
-	for (size_t i = 0; i < 10000; i++)
-		mia_operation_pool_put(slots[i]);
-	return NULL;
-}
-
-static void
-on_thread(void *(*run)(void *), void *arg)
-{
-	pthread_t thread;
-
-	assert_int_equal(pthread_create(&thread, NULL, run, arg), 0);
-	pthread_join(thread, NULL);
-}
-
-static void
-memory_goes_back_when_the_threads_are_gone(void **state)
-{
-	struct mia_operation_pool *pool = pool_new(64);
-
-	(void)state;
-	for (int i = 0; i < 20; i++) {
-		on_thread(take_some, pool);
-		on_thread(put_some, pool);
-		assert_true(mia_operation_pool_bytes(pool) <= 16 * KIB);
-	}
-	pool_delete(pool);
-}
 
 static void *
 put_ten(void *arg)
@@ -415,119 +254,6 @@ stress_with_threads_that_come_and_go(void **state)
 	pool_delete(stress.pool);
 }
 
-#if defined(_WIN32)
-
-/* Nothing to register handlers with, either. */
-static int
-register_fork_handlers(void)
-{
-	return 0;
-}
-
-static void
-child_of_a_busy_parent_can_use_pools(void **state)
-{
-	(void)state;
-	TEST_LEFT_OUT("this system has no fork()");
-}
-
-static void
-fork_handlers_of_the_program_may_use_pools(void **state)
-{
-	(void)state;
-	TEST_LEFT_OUT("this system has no fork()");
-}
-
-#else
-
-/* A child makes and uses pools whatever other threads did at the fork. */
-static atomic_bool churn_stop;
-
-static void *
-churn(void *arg)
-{
-	(void)arg;
-	while (!atomic_load(&churn_stop)) {
-		struct mia_operation_pool *pool = pool_new(8);
-
-		for (int i = 0; i < 200; i++)
-			mia_operation_pool_get(pool);
-		pool_delete(pool);
-	}
-	return NULL;
-}
-
-static void
-child_of_a_busy_parent_can_use_pools(void **state)
-{
-	pthread_t threads[3];
-
-	(void)state;
-	/* The sanitizers' own allocators do not survive a fork of threads. */
-	if (TEST_SLOWDOWN > 1)
-		skip();
-	for (int i = 0; i < 3; i++)
-		pthread_create(&threads[i], NULL, churn, NULL);
-	for (int i = 0; i < TEST_ROUNDS(200); i++) {
-		const pid_t child = fork();
-
-		if (child == 0) {
-			struct mia_operation_pool *pool = pool_new(8);
-
-			test_deadline(30);
-			for (int j = 0; j < 500; j++)
-				mia_operation_pool_put(
-					mia_operation_pool_get(pool));
-			pool_delete(pool);
-			_exit(0);
-		}
-		int status = -1;
-
-		assert_int_equal(waitpid(child, &status, 0), child);
-		assert_int_equal(status, 0);
-	}
-	atomic_store(&churn_stop, true);
-	for (int i = 0; i < 3; i++)
-		pthread_join(threads[i], NULL);
-}
-
-/*
- * A program that was there first, and uses pools in its fork handlers: ours
- * must not hold the lock then.
- */
-static void
-use_pool(void)
-{
-	struct mia_operation_pool *pool = pool_new(8);
-
-	mia_operation_pool_put(mia_operation_pool_get(pool));
-	pool_delete(pool);
-}
-
-static int
-register_fork_handlers(void)
-{
-	return pthread_atfork(use_pool, use_pool, use_pool);
-}
-
-static void
-fork_handlers_of_the_program_may_use_pools(void **state)
-{
-	int status = -1;
-
-	(void)state;
-	test_deadline(60);
-	const pid_t child = fork();
-
-	if (child == 0)
-		_exit(0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	test_deadline(0);
-}
-
-#endif
-
 static void
 pools_in_use_have_places_of_their_own(void **state)
 {
@@ -548,25 +274,14 @@ pools_in_use_have_places_of_their_own(void **state)
 int
 main(void)
 {
-	if (register_fork_handlers() != 0)
-		return 1;
-
 	const struct CMUnitTest tests[] = {
-		/* The first: what comes again is kept warm. */
-		cmocka_unit_test(resident_memory_of_a_burst_goes_back),
 		cmocka_unit_test(slots_never_overlap),
 		cmocka_unit_test(slots_keep_what_was_made_until_they_end),
-		cmocka_unit_test(one_after_the_other_takes_memory_for_a_few),
-		cmocka_unit_test(memory_of_a_burst_goes_back),
-		cmocka_unit_test(memory_of_pools_goes_back_to_the_system),
-		cmocka_unit_test(memory_goes_back_when_the_threads_are_gone),
 		cmocka_unit_test(
 			bound_is_exact_and_other_threads_caches_do_not_count),
 		cmocka_unit_test(many_pools_take_turns),
 		cmocka_unit_test(stress_with_threads_that_come_and_go),
-		cmocka_unit_test(fork_handlers_of_the_program_may_use_pools),
 		cmocka_unit_test(pools_in_use_have_places_of_their_own),
-		cmocka_unit_test(child_of_a_busy_parent_can_use_pools),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
