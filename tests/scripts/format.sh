@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# format.sh SOURCE -- every C and C++ file is as clang-format leaves it
+#
+# Each version of clang-format has its own opinion. The files follow version 14,
+# that of Debian 12.
+
+set -eu
+
+version=14
+cd "$1"
+for tool in clang-format-$version clang-format ''; do
+	[ -z "$tool" ] && break
+	command -v "$tool" >/dev/null || continue
+	"$tool" --version | grep -q "version $version\." && break
+done
+[ -n "$tool" ] || {
+	echo "format: skipped: no clang-format $version (Debian clang-format)"
+	exit 77
+}
+
+files=$(find src include examples tests -name '*.[ch]' -o -name '*.cpp')
+"$tool" --dry-run --Werror $files
+echo "format: $(echo "$files" | wc -l) files as clang-format $version leaves them"
