@@ -2,12 +2,14 @@
 #
 # includes.awk FILE... -- which part of the library includes which, for dot
 #
-# x.c, x.h and their _windows are one part; public ones are bold. What a part
-# gets through another that it includes is left out.
+# x.c, x.h and their _windows are one part; so are memory_cpu.h and the files of
+# the CPUs. A part is in the box of its storey. Public parts are bold. What a
+# part gets through another that it includes is left out.
 
 function part(name) {
 	sub(/.*\//, "", name)
 	sub(/(_windows)?\.[ch]$/, "", name)
+	sub(/^memory_.*/, "memory_cpu", name)
 	return name
 }
 
@@ -17,8 +19,11 @@ FNR == 1 {
 		parts[++n] = this
 		is_public[this] = 0
 	}
+	n_path = split(FILENAME, path, "/")
 	if (FILENAME ~ /include\//)
 		is_public[this] = 1
+	else if (!(this in storey))
+		storey[this] = path[n_path - 1]
 	if (FILENAME ~ /\.c$/)
 		has_source[this] = 1
 }
@@ -41,14 +46,29 @@ function reaches(a, b, depth,    i) {
 	return 0
 }
 
+function node(name) {
+	printf "\t%s [label=\"%s%s\"%s]\n", name, name,
+		name in has_source ? "" : ".h",
+		is_public[name] ? ", style=\"rounded,bold\"" : ""
+}
+
 END {
 	print "digraph includes {"
-	print "\tgraph [rankdir=TB, nodesep=0.5, ranksep=0.5]"
+	print "\tgraph [rankdir=TB, nodesep=0.3, ranksep=0.45, newrank=true]"
 	print "\tnode [shape=box, style=rounded]"
+	storeys = split("movers crew operation wait system", order, " ")
+	for (k = 1; k <= storeys; k++) {
+		printf "\tsubgraph cluster_%s {\n", order[k]
+		printf "\tlabel=\"%s/\"\n\tlabeljust=l\n", order[k]
+		for (i = 1; i <= n; i++)
+			if ((parts[i] in storey) &&
+				storey[parts[i]] == order[k])
+				node(parts[i])
+		print "\t}"
+	}
 	for (i = 1; i <= n; i++)
-		printf "\t%s [label=\"%s%s\"%s]\n", parts[i], parts[i],
-			parts[i] in has_source ? "" : ".h",
-			is_public[parts[i]] ? ", style=\"rounded,bold\"" : ""
+		if (!(parts[i] in storey))
+			node(parts[i])
 	for (i = 1; i <= n; i++)
 		for (j = 1; j <= n; j++)
 			if ((parts[i], parts[j]) in includes &&
