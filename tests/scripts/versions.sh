@@ -27,7 +27,8 @@ if cmp -s "$source/src/operation/operation_pool.h" "$header"; then
 fi
 for file in "$work"/src/*/*.c; do
 	case $file in
-	*_dml.c | *_windows.c) continue ;;
+	*/memory_portable.c) ;;
+	*_dml.c | *_windows.c | */memory_*.c) continue ;;
 	esac
 	$cc -std=c11 -O2 -D_GNU_SOURCE -I"$work/include" -I"$work/src" -c "$file" \
 		-o "${file%.c}.o"

@@ -3,18 +3,18 @@
 /*
  * test_durable.c -- which cache lines the movers write back, and when
  *
- * memory.c is part of this program, which gives it a function for lines of its
- * own: it records them, and looks whether the data is there by then. So it says
- * nothing of the CPU's instructions; test_memory runs those. That a fence
- * follows cannot be seen.
+ * The linker puts this program's functions before those of the CPU file
+ * (--wrap). They record each line that is written back, streamed or fenced,
+ * and look whether the data is there at that time. So this test covers
+ * memory.c and the movers; test_memory runs the CPU's instructions.
  */
-
-#include "operation/memory.c"
 
 #include "test.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
+#include "operation/memory_cpu.h"
 #include "threads_mover.h"
 
 #define BIG ((size_t)2097152 + 4096) /* workers share it */
@@ -35,15 +35,29 @@ static struct {
 	unsigned char value;
 } range;
 static atomic_bool written_back[ARENA / 4], touched[ARENA / 4];
+static atomic_bool streamed[ARENA / 4]; /* not through the caches */
 static atomic_int outside;
+
+/* Threads with a line that was written back or streamed, and no fence since. */
+static _Thread_local bool is_unfenced;
+static atomic_int nunfenced;
+
+static void
+set_unfenced(bool value)
+{
+	if (is_unfenced != value)
+		atomic_fetch_add(&nunfenced, value ? 1 : -1);
+	is_unfenced = value;
+}
 
 static void
 record(const void *address)
 {
-	const size_t line = cache_line_size();
+	const size_t line = mia_cpu_line_bytes();
 	const uintptr_t at = (uintptr_t)address & ~(line - 1);
 	const size_t number = (at - (uintptr_t)dst) / line;
 
+	set_unfenced(true);
 	if (at + line <= range.first || at >= range.first + range.n) {
 		atomic_fetch_add(&outside, 1);
 		return;
@@ -56,25 +70,66 @@ record(const void *address)
 	atomic_store(&written_back[number], true);
 }
 
-/* Lines that have stores past the caches, which are not written back. */
-static bool
-may_be_streamed(uintptr_t line, uint64_t flags)
+const struct mia_line_way *__wrap_mia_cpu_line_way(size_t number);
+
+const struct mia_line_way *
+__wrap_mia_cpu_line_way(size_t number)
 {
-#if defined(__x86_64__)
-	return (flags & VDM_F_NO_CACHE_HINT) && line >= range.first &&
-		line + cache_line_size() <= range.first + range.n;
-#else
-	(void)line;
-	(void)flags;
-	return false;
-#endif
+	static const struct mia_line_way way = {"recorder", record};
+
+	return number == 0 ? &way : NULL;
+}
+
+void __real_mia_cpu_fence(void);
+void __wrap_mia_cpu_fence(void);
+
+void
+__wrap_mia_cpu_fence(void)
+{
+	set_unfenced(false);
+	__real_mia_cpu_fence();
+}
+
+/* All whole lines between the ragged ends of n bytes at to. */
+static struct mia_ragged
+record_stream(void *to, size_t n, struct mia_ragged ragged)
+{
+	const size_t line = mia_cpu_line_bytes();
+	const uintptr_t first = (uintptr_t)to + ragged.head_bytes;
+	const uintptr_t end = (uintptr_t)to + n - ragged.tail_bytes;
+
+	for (uintptr_t at = (first + line - 1) & ~(line - 1); at + line <= end;
+		at += line)
+		atomic_store(&streamed[(at - (uintptr_t)dst) / line], true);
+	if (first < end)
+		set_unfenced(true);
+	return ragged;
+}
+
+struct mia_ragged __real_mia_cpu_stream_move(
+	void *to, const void *from, size_t n);
+struct mia_ragged __wrap_mia_cpu_stream_move(
+	void *to, const void *from, size_t n);
+struct mia_ragged __real_mia_cpu_stream_set(void *to, int c, size_t n);
+struct mia_ragged __wrap_mia_cpu_stream_set(void *to, int c, size_t n);
+
+struct mia_ragged
+__wrap_mia_cpu_stream_move(void *to, const void *from, size_t n)
+{
+	return record_stream(to, n, __real_mia_cpu_stream_move(to, from, n));
+}
+
+struct mia_ragged
+__wrap_mia_cpu_stream_set(void *to, int c, size_t n)
+{
+	return record_stream(to, n, __real_mia_cpu_stream_set(to, c, n));
 }
 
 static void
 one(struct vdm *vdm, enum vdm_operation_type type, size_t at, size_t n,
 	uint64_t flags)
 {
-	const size_t line = cache_line_size();
+	const size_t line = mia_cpu_line_bytes();
 	const bool durable =
 		type == VDM_OPERATION_FLUSH || (flags & VDM_F_MEM_DURABLE);
 	struct vdm_operation_future f;
@@ -85,6 +140,7 @@ one(struct vdm *vdm, enum vdm_operation_type type, size_t at, size_t n,
 	memset(src, range.value, n);
 	memset((void *)written_back, 0, sizeof(written_back));
 	memset((void *)touched, 0, sizeof(touched));
+	memset((void *)streamed, 0, sizeof(streamed));
 	switch (type) {
 	case VDM_OPERATION_MEMCPY:
 		f = vdm_memcpy(vdm, dst + at, src, n, flags);
@@ -103,6 +159,7 @@ one(struct vdm *vdm, enum vdm_operation_type type, size_t at, size_t n,
 	FUTURE_BUSY_POLL(&f);
 	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
 	assert_int_equal(outside, 0);
+	assert_int_equal(nunfenced, 0);
 	for (size_t i = 0; i < ARENA / line; i++) {
 		const uintptr_t address = (uintptr_t)dst + i * line;
 		const bool is_written = address + line > range.first &&
@@ -110,7 +167,7 @@ one(struct vdm *vdm, enum vdm_operation_type type, size_t at, size_t n,
 
 		if ((!durable && touched[i]) ||
 			(durable && is_written && !written_back[i] &&
-				!may_be_streamed(address, flags)))
+				!streamed[i]))
 			fail_msg("type %d, at %zu, n %zu, flags %u: line %zu "
 				 "is %swritten back",
 				(int)type, at, n, (unsigned)flags, i,
@@ -171,8 +228,5 @@ main(void)
 		cmocka_unit_test(threads_mover_writes_back_what_it_wrote),
 	};
 
-	/* The way itself does not matter, but that there is one. */
-	atomic_store(&best_line, record);
-	atomic_store(&best_kind, MIA_WRITEBACK_CLFLUSH);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/*
+ * test_memory.c -- memory.c and a CPU file against libc and the kernel
+ *
+ * It runs with the CPU file of this target, and with memory_portable.c.
+ */
+
 #include "test.h"
+
+#include <stdbool.h>
 
 #include "libminiasync/vdm.h"
 #include "operation/memory.h"
+#include "operation/memory_cpu.h"
 
 #define ARENA 8192
 
@@ -82,45 +91,81 @@ every_line_of_a_range_is_written_back_once(void **state)
 	}
 }
 
-/* Each instruction that this CPU has, forced; memory keeps its content. */
+/* Each way that this CPU has, forced; memory keeps its content. */
 static void
-each_instruction_runs_and_the_best_is_chosen(void **state)
+each_way_to_write_back_runs(void **state)
 {
 	static unsigned char buf[1000];
-	int best = MIA_WRITEBACK_NONE;
+	const struct mia_line_way *way;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(buf); i++)
 		buf[i] = (unsigned char)i;
-	for (int kind = 0; kind < MIA_WRITEBACK_MAX; kind++) {
-		mia_line_fn line = mia_memory_line_fn((enum mia_writeback)kind);
-
-		if (line == NULL)
-			continue;
-		best = kind;
-		mia_memory_for_lines(buf + 1, sizeof(buf) - 2, 64, line);
-		printf("instruction %d runs\n", kind);
+	for (size_t number = 0; (way = mia_cpu_line_way(number)) != NULL;
+		number++) {
+		mia_memory_for_lines(buf + 1, sizeof(buf) - 2,
+			mia_cpu_line_bytes(), way->write_back);
+		mia_cpu_fence();
+		printf("%s runs\n", way->name);
 	}
 	for (size_t i = 0; i < sizeof(buf); i++)
 		assert_int_equal(buf[i], (unsigned char)i);
-
-	assert_int_equal(mia_memory_writeback(), best);
-	assert_int_equal(
-		mia_memory_flush(buf, sizeof(buf)), best != MIA_WRITEBACK_NONE);
-	assert_int_equal(mia_memory_capabilities(),
-		best != MIA_WRITEBACK_NONE ? VDM_F_VALID_FLAGS : 0);
 }
 
-#if defined(__x86_64__) && defined(__linux__)
-/* The kernel's opinion of the CPU, against ours; valgrind emulates another. */
 static void
-choice_agrees_with_the_kernel(void **state)
+flush_and_capabilities_depend_on_a_way_to_write_back(void **state)
 {
+	char byte = 0;
+	const bool has_way = mia_cpu_line_way(0) != NULL;
+
+	(void)state;
+	assert_int_equal(mia_memory_flush(&byte, 1), has_way);
+	assert_int_equal(
+		mia_memory_capabilities(), has_way ? VDM_F_VALID_FLAGS : 0);
+}
+
+/*
+ * The ragged ends are less than a line, and the body is whole lines. Or all
+ * is the head, on a CPU that cannot stream.
+ */
+static void
+streaming_returns_the_ragged_ends(void **state)
+{
+	static _Alignas(64) char dst[512], src[512];
+	const size_t line = 64;
+
+	(void)state;
+	for (size_t at = 0; at < line; at++)
+		for (size_t n = 0; n < 300; n++) {
+			const struct mia_ragged moved =
+				mia_cpu_stream_move(dst + at, src, n);
+			const struct mia_ragged set =
+				mia_cpu_stream_set(dst + at, 1, n);
+			const size_t ends = moved.head_bytes + moved.tail_bytes;
+
+			assert_int_equal(set.head_bytes, moved.head_bytes);
+			assert_int_equal(set.tail_bytes, moved.tail_bytes);
+			assert_in_range(ends, 0, n);
+			if (ends == n)
+				continue;
+			assert_int_equal((at + moved.head_bytes) % line, 0);
+			assert_int_equal((n - ends) % line, 0);
+			assert_in_range(moved.head_bytes, 0, line - 1);
+			assert_in_range(moved.tail_bytes, 0, line - 1);
+		}
+	mia_cpu_fence();
+}
+
+/* The kernel lists what the CPU has; valgrind emulates another CPU. */
+static void
+best_way_is_one_that_the_kernel_lists(void **state)
+{
+	static const char *const names[] = {"clwb", "clflushopt", "clflush"};
 	static char line[8192];
-	FILE *f = getenv("MIA_TEST_EMULATED") == NULL
-		? fopen("/proc/cpuinfo", "r")
-		: NULL;
-	enum mia_writeback expected = MIA_WRITEBACK_NONE;
+	const bool is_real = getenv("MIA_TEST_EMULATED") == NULL &&
+		strcmp(TEST_CPU, "x86_64") == 0;
+	FILE *f = is_real ? fopen("/proc/cpuinfo", "r") : NULL;
+	const char *expected = NULL;
 
 	(void)state;
 	if (f == NULL)
@@ -129,15 +174,18 @@ choice_agrees_with_the_kernel(void **state)
 		strncmp(line, "flags", 5) != 0)
 		;
 	fclose(f);
-	if (strstr(line, " clflush ") != NULL)
-		expected = MIA_WRITEBACK_CLFLUSH;
-	if (strstr(line, " clflushopt ") != NULL)
-		expected = MIA_WRITEBACK_CLFLUSHOPT;
-	if (strstr(line, " clwb ") != NULL)
-		expected = MIA_WRITEBACK_CLWB;
-	assert_int_equal(mia_memory_writeback(), expected);
+	for (size_t i = 0; i < 3 && expected == NULL; i++) {
+		char word[16];
+
+		snprintf(word, sizeof(word), " %s ", names[i]);
+		if (strstr(line, word) != NULL)
+			expected = names[i];
+	}
+	if (expected == NULL)
+		assert_null(mia_cpu_line_way(0));
+	else
+		assert_string_equal(mia_cpu_line_way(0)->name, expected);
 }
-#endif
 
 int
 main(void)
@@ -145,10 +193,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moves_and_sets_equal_libc_for_all_flags),
 		cmocka_unit_test(every_line_of_a_range_is_written_back_once),
-		cmocka_unit_test(each_instruction_runs_and_the_best_is_chosen),
-#if defined(__x86_64__) && defined(__linux__)
-		cmocka_unit_test(choice_agrees_with_the_kernel),
-#endif
+		cmocka_unit_test(each_way_to_write_back_runs),
+		cmocka_unit_test(
+			flush_and_capabilities_depend_on_a_way_to_write_back),
+		cmocka_unit_test(streaming_returns_the_ragged_ends),
+		cmocka_unit_test(best_way_is_one_that_the_kernel_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

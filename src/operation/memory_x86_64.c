@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * memory_x86_64.c -- see memory_cpu.h; for x86-64
+ *
+ * Streaming is done by non-temporal stores of whole lines. These stores, CLWB
+ * and CLFLUSHOPT are weakly ordered: SFENCE orders them all.
+ */
+
+#include "operation/memory_cpu.h"
+
+#include <cpuid.h>
+#include <emmintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Instruction bits: Intel SDM vol. 2A, CPUID leaf 01H and leaf 07H. */
+#define CPUID_1_EDX_CLFSH (1U << 19)
+#define CPUID_7_EBX_CLFLUSHOPT (1U << 23)
+#define CPUID_7_EBX_CLWB (1U << 24)
+
+/* A cache line, and one turn of the loops that stream. */
+#define LINE_BYTES ((size_t)64)
+
+/* Pages that are copied side by side, line after line of each. */
+#define PAGE_BYTES ((size_t)4096)
+#define GROUP_PAGES ((size_t)4)
+#define GROUP_BYTES (GROUP_PAGES * PAGE_BYTES)
+
+static void
+line_clflush(const void *address)
+{
+	_mm_clflush(address);
+}
+
+__attribute__((target("clflushopt"))) static void
+line_clflushopt(const void *address)
+{
+	volatile char *line = (volatile char *)(uintptr_t)address;
+
+	__asm__ __volatile__("clflushopt %0" : "+m"(*line));
+}
+
+__attribute__((target("clwb"))) static void
+line_clwb(const void *address)
+{
+	volatile char *line = (volatile char *)(uintptr_t)address;
+
+	__asm__ __volatile__("clwb %0" : "+m"(*line));
+}
+
+/* CLWB keeps the line in the cache, CLFLUSHOPT does not wait for others. */
+const struct mia_line_way *
+mia_cpu_line_way(size_t number)
+{
+	static const struct mia_line_way ways[] = {
+		{"clwb", line_clwb},
+		{"clflushopt", line_clflushopt},
+		{"clflush", line_clflush},
+	};
+	unsigned eax, ebx = 0, ecx, edx = 0, unused;
+
+	__get_cpuid(1, &eax, &unused, &ecx, &edx);
+	__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &unused);
+
+	const bool has[] = {
+		(ebx & CPUID_7_EBX_CLWB) != 0,
+		(ebx & CPUID_7_EBX_CLFLUSHOPT) != 0,
+		(edx & CPUID_1_EDX_CLFSH) != 0,
+	};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (has[i] && number-- == 0)
+			return &ways[i];
+	return NULL;
+}
+
+size_t
+mia_cpu_line_bytes(void)
+{
+	return LINE_BYTES;
+}
+
+void
+mia_cpu_fence(void)
+{
+	_mm_sfence();
+}
+
+/* The parts of a range of n bytes; the body is whole lines. */
+struct parts {
+	size_t head;
+	size_t body;
+	size_t tail;
+};
+
+static struct parts
+parts_of(const void *dst, size_t n)
+{
+	const size_t to_line = -(uintptr_t)dst & (LINE_BYTES - 1);
+	const size_t head = to_line < n ? to_line : n;
+	const size_t body = (n - head) / LINE_BYTES * LINE_BYTES;
+
+	return (struct parts){head, body, n - head - body};
+}
+
+/* One line, which is read before it is written; dst is aligned to it. */
+static inline void
+stream_line(char *dst, const char *src)
+{
+	const __m128i *from = (const __m128i *)(const void *)src;
+	__m128i *to = (__m128i *)(void *)dst;
+	const __m128i a = _mm_loadu_si128(from);
+	const __m128i b = _mm_loadu_si128(from + 1);
+	const __m128i c = _mm_loadu_si128(from + 2);
+	const __m128i d = _mm_loadu_si128(from + 3);
+
+	_mm_stream_si128(to, a);
+	_mm_stream_si128(to + 1, b);
+	_mm_stream_si128(to + 2, c);
+	_mm_stream_si128(to + 3, d);
+}
+
+/*
+ * n bytes, a multiple of GROUP_BYTES. Several pages at once keep more of the
+ * memory's banks busy than one. The next group is fetched meanwhile. Prefetches
+ * beyond the end have no effect.
+ */
+static void
+stream_groups(char *dst, const char *src, size_t n)
+{
+	for (; n > 0; n -= GROUP_BYTES) {
+		for (size_t at = 0; at < PAGE_BYTES; at += LINE_BYTES) {
+			for (size_t i = at; i < GROUP_BYTES; i += PAGE_BYTES) {
+				_mm_prefetch(
+					src + i + GROUP_BYTES, _MM_HINT_T0);
+				stream_line(dst + i, src + i);
+			}
+		}
+		dst += GROUP_BYTES;
+		src += GROUP_BYTES;
+	}
+}
+
+/* Strictly upwards if the ranges overlap, because src is above dst then. */
+struct mia_ragged
+mia_cpu_stream_move(void *dst, const void *src, size_t n)
+{
+	const struct parts parts = parts_of(dst, n);
+	const bool overlap = (uintptr_t)src - (uintptr_t)dst < n;
+	const size_t groups =
+		overlap ? 0 : parts.body / GROUP_BYTES * GROUP_BYTES;
+	char *to = dst;
+	const char *from = src;
+
+	memmove(to, from, parts.head);
+	to += parts.head;
+	from += parts.head;
+
+	stream_groups(to, from, groups);
+	for (size_t i = groups; i < parts.body; i += LINE_BYTES)
+		stream_line(to + i, from + i);
+
+	memmove(to + parts.body, from + parts.body, parts.tail);
+	return (struct mia_ragged){parts.head, parts.tail};
+}
+
+struct mia_ragged
+mia_cpu_stream_set(void *dst, int c, size_t n)
+{
+	const struct parts parts = parts_of(dst, n);
+	const __m128i value = _mm_set1_epi8((char)c);
+	char *body = (char *)dst + parts.head;
+
+	memset(dst, c, parts.head);
+	for (size_t i = 0; i < parts.body; i += sizeof(value))
+		_mm_stream_si128((__m128i *)(void *)(body + i), value);
+	memset(body + parts.body, c, parts.tail);
+	return (struct mia_ragged){parts.head, parts.tail};
+}
