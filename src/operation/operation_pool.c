@@ -4,41 +4,39 @@
  * operation_pool.c -- see operation_pool.h
  *
  * Nouns, from the bottom:
- *   slot    memory for one operation; free in a slab, it holds a link to the
- *           next
- *   slab    16 KiB, aligned to that, so that a slot finds its slab by masking
- *           its address; a header, then slots. All pools' slabs come from
- *           slabs.c
- *   pool    the slabs of one mover: those with free slots (partial), and full
+ *   slot    memory for one operation; while free in a slab, it holds a link to
+ *           the next free slot
+ *   slab    a header, then slots, in 16 KiB. A slab is aligned to its size, so
+ *           that the masked address of a slot is its slab. slabs.c supplies
+ *           the slabs of all pools
+ *   pool    the slabs of one mover, in two lists: partial has free slots, full
+ *           has none
  *   cache   a few free slots of one pool, for one thread alone
- *   thread  the caches of one thread, in which each pool has its place; two
- *           pools of one place evict each other
+ *   thread  the caches of one thread. Each pool has a place among them, and two
+ *           pools with the same place evict each other
  * This is the slab allocator with per-thread magazines of Bonwick and Adams,
  * "Magazines and Vmem", USENIX 2001.
  *
- * The common path, get and put, works on the thread's cache and nothing else.
- * An empty cache takes CACHE_BATCH slots from the pool; a full one gives as
- * many back. A slab that is free altogether goes back to slabs.c, except a
- * pool's last.
+ * Get and put work on the thread's cache alone as long as they can. An empty
+ * cache takes CACHE_BATCH slots from the pool. A full cache returns as many. A
+ * slab whose slots are all free returns to slabs.c, except a pool's last slab.
  *
- * Everything but the caches' content is under one lock for all pools. It is
- * entered once in CACHE_BATCH operations, and is never held while memory is
- * allocated or freed. It is held over a fork(), so that the child finds all of
- * it consistent.
- *
- * A cache belongs to its thread. Others only
- *   - clear its pool, when that is deleted, under the lock. The owner may be
- *     comparing just then, but to another pool, and finds a difference before
- *     and after. If a new pool has the same address, the owner got that from
- *     somebody who made it later, and sees the cleared pointer;
- *   - read its count, to tell whether a pool at its bound has free slots lying
- *     in other threads' caches.
+ * Invariants:
+ *   - One lock protects all pools, and everything except the content of caches.
+ *   - A thread enters the lock once in CACHE_BATCH operations. No thread has
+ *     the lock while it allocates or frees memory.
+ *   - fork() holds the lock, so that the child finds everything consistent.
+ *   - A cache belongs to its thread. Other threads do two things with it:
+ *       - They set its pool to NULL when that pool is deleted, under the lock.
+ *         The owner may compare the value at that time, but only with another
+ *         pool. The old value and NULL both differ from that pool. A new pool
+ *         may have the old address. The owner gets the address from the thread
+ *         that made the new pool, and so it reads NULL.
+ *       - They read its count, under the lock. A pool at its bound counts the
+ *         free slots in the caches of all threads.
  */
 
 #include "operation/operation_pool.h"
-
-#include "system/fork_lock.h"
-#include "operation/slabs.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -48,15 +46,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 1 in shared libraries of ours, which stay loaded. */
-#ifndef MIA_NEVER_UNLOADED
-#define MIA_NEVER_UNLOADED 0
-#endif
+#include "operation/slabs.h"
+#include "system/fork_lock.h"
+#include "system/unload.h"
 
-/* Slots that go between a cache and the pool at once: half a cache. */
+/* Slots that move between a cache and the pool at once: half a cache. */
 #define CACHE_BATCH (MIA_OPERATION_CACHE_SLOTS / 2)
 
-/* Where the slots begin, in a slab. */
+/* Bytes of a slab before its first slot. */
 #define SLAB_HEADER \
 	((sizeof(struct mia_operation_slab) + MIA_CACHE_LINE - 1) / \
 		MIA_CACHE_LINE * MIA_CACHE_LINE)
@@ -77,18 +74,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static mia_exit_key thread_key;
 
 /*
- * Written before main() and when the library ends. Release: the key, to the
- * acquire in thread_get().
+ * Whether thread_key is valid. Written before main() and when the library ends.
+ * The release store in init_once() pairs with the acquire in thread_get().
  */
 static atomic_bool have_thread_key;
-
-/*
- * How the library ends: with the process, while other threads may be inside; or
- * alone, as part of a plug-in that is unloaded, and then no thread is or will
- * be inside. The first to leave RUNNING decides. Relaxed: this word alone.
- */
-enum end { RUNNING, EXITING, UNLOADING };
-static _Atomic enum end ending;
 
 struct mia_operation_thread mia_operation_no_caches;
 
@@ -102,10 +91,10 @@ before_fork(void)
 }
 
 /*
- * Also in the child. The threads that are not there keep their caches: these
- * are memory that nobody frees, so it is safe to look at. Free slots in them
- * are lost to their pools until those are deleted, and do not count against the
- * bound.
+ * In the parent and in the child. The child lacks the other threads, but their
+ * caches stay in the list. Nothing frees this memory, so it is safe to read.
+ * The pools lose the free slots in it until they are deleted. These slots do
+ * not count against the bound.
  */
 static void
 after_fork(void)
@@ -134,16 +123,16 @@ list_remove(struct mia_operation_slab **list, struct mia_operation_slab *slab)
 		slab->next->prev = slab->prev;
 }
 
-/* What has become free under the lock, for garbage_free(). */
+/* Memory that became free under the lock, for garbage_free(). */
 struct garbage {
-	struct mia_operation_slab *slabs; /* of pools that end slots */
+	struct mia_operation_slab *slabs; /* their pools have an end() */
 	struct mia_span *spans;
 };
 
-/* Slabs that go back before other threads may enter the lock. */
+/* Slabs that return to slabs.c in one stay under the lock. */
 #define SLABS_AT_ONCE 64
 
-/* Not under the lock. A slab's pool may be gone. */
+/* Not under the lock. The pool of a slab may be deleted. */
 static void
 garbage_free(struct garbage *garbage)
 {
@@ -176,8 +165,8 @@ garbage_free(struct garbage *garbage)
 }
 
 /*
- * Under the lock, which is left meanwhile, because the system is asked for
- * memory and memory is touched for the first time.
+ * Under the lock. Leaves the lock while it maps memory, and while it touches
+ * memory for the first time.
  */
 static void
 pool_grow(struct mia_operation_pool *pool, struct garbage *garbage)
@@ -215,7 +204,7 @@ pool_grow(struct mia_operation_pool *pool, struct garbage *garbage)
 	pool->nslabs++;
 }
 
-/* Under the lock: one free slot of a slab of the partial list. */
+/* Under the lock: takes one slot from the first slab of the partial list. */
 static struct slot *
 take_slot(struct mia_operation_pool *pool)
 {
@@ -238,7 +227,7 @@ take_slot(struct mia_operation_pool *pool)
 	return slot;
 }
 
-/* Under the lock: a slot comes back, and maybe an empty slab with it. */
+/* Under the lock: returns a slot to its slab, and an empty slab to slabs.c. */
 static void
 return_slot(struct slot *slot, struct garbage *garbage)
 {
@@ -266,7 +255,7 @@ return_slot(struct slot *slot, struct garbage *garbage)
 	}
 }
 
-/* Under the lock: the n slots that a cache of this thread took first. */
+/* Under the lock: returns the n oldest slots of a cache of this thread. */
 static void
 cache_return(
 	struct mia_operation_cache *cache, size_t n, struct garbage *garbage)
@@ -279,8 +268,7 @@ cache_return(
 	mia_operation_cache_set_count(cache, count);
 }
 
-/* Under the lock: makes this thread's cache that of a pool, or NULL: of none.
- */
+/* Under the lock: gives this thread's cache to a pool, or to none (NULL). */
 static void
 cache_assign(struct mia_operation_cache *cache, struct mia_operation_pool *pool,
 	struct garbage *garbage)
@@ -292,12 +280,12 @@ cache_assign(struct mia_operation_cache *cache, struct mia_operation_pool *pool,
 	if (old != NULL)
 		cache_return(cache, mia_operation_cache_count(cache), garbage);
 
-	/* Of a deleted pool there may be some, which went with it. */
+	/* The slots of a deleted pool were freed with the pool. */
 	mia_operation_cache_set_count(cache, 0);
 	atomic_store_explicit(&cache->pool, pool, memory_order_relaxed);
 }
 
-/* Under the lock: what the caches hold goes back. */
+/* Under the lock: returns all slots of this thread's caches. */
 static void
 thread_remove(struct mia_operation_thread *thread, struct garbage *garbage)
 {
@@ -321,75 +309,31 @@ thread_exit(void *arg)
 	thread_remove(thread, &garbage);
 	mia_fork_lock_leave(&lock);
 
-	/* Later destructors of this thread may use movers: they start anew. */
+	/* Later destructors of this thread may use movers, with new caches. */
 	(void)MIA_THREAD_SET(mia_operation_thread, &mia_operation_no_caches);
 	garbage_free(&garbage);
 	free(thread);
 }
 
 static void
-end_by(enum end how)
-{
-	enum end running = RUNNING;
-
-	(void)atomic_compare_exchange_strong_explicit(&ending, &running, how,
-		memory_order_relaxed, memory_order_relaxed);
-}
-
-static void
-at_exit(void)
-{
-	end_by(EXITING);
-}
-
-static void
 init_once(void)
 {
-	/* Each for itself: without caches forks need the lock all the more. */
+	/* Independent of the key: without caches every slot needs the lock. */
 	(void)mia_at_fork(before_fork, after_fork, after_fork);
-	/* Pairs with the acquire in thread_get(): the key. */
+	/* Release: publishes the key to the acquire in thread_get(). */
 	atomic_store_explicit(&have_thread_key,
 		mia_exit_key_init(&thread_key, thread_exit) == 0,
 		memory_order_release);
 }
 
-/*
- * With the first mover, and not before main(): what a library that is loaded at
- * the start registers in its constructor, exit() calls after its destructors.
- * What cannot be told from the end of the process is taken for it. No
- * pthread_once(), which allocates memory on some systems.
- */
-static void
-register_at_exit(void)
-{
-	static atomic_bool registered;
-
-	/* Relaxed: nobody waits for it. */
-	if (!atomic_exchange_explicit(
-		    &registered, true, memory_order_relaxed) &&
-		(MIA_NEVER_UNLOADED || mia_at_exit(at_exit) != 0))
-		end_by(EXITING);
-}
-
-/* Before main(), so that threads find everything initialised. */
+/* Before main(), so that every thread finds the lock and key initialised. */
 __attribute__((constructor)) static void
 init_early(void)
 {
 	pthread_once(&once, init_once);
 }
 
-/*
- * exit() has called at_exit() before any destructor. When a plug-in is
- * unloaded this comes first: at_exit() then comes with the destructors of C++,
- * which are called by the first entry of .fini_array, so after this one.
- */
-__attribute__((destructor)) static void
-fini_early(void)
-{
-	end_by(UNLOADING);
-}
-
-/* The plug-in will be unmapped, and no thread comes here again. */
+/* The plug-in is unloaded: no thread will enter the library again. */
 static void
 free_everything(void)
 {
@@ -414,8 +358,8 @@ free_everything(void)
 }
 
 /*
- * Other threads are still running. Some may have been ended inside, where exit
- * works so; therefore this does not wait for the lock.
+ * The process ends, and other threads may be running. Some systems end them
+ * first, maybe with the lock held. So this function never waits for the lock.
  */
 static void
 free_this_thread(void)
@@ -435,31 +379,32 @@ free_this_thread(void)
 }
 
 /*
- * The last of all destructors: earlier ones delete movers, whose workers then
- * free their caches by the key. What comes later goes by the lock. The key is
- * deleted in both cases, as also an exiting process may unload a plug-in.
+ * The last of all destructors. Earlier destructors delete movers, whose workers
+ * free their caches by the key. Later operations take every slot under the
+ * lock. An exiting process may unload a plug-in, too, so the key is deleted in
+ * both cases.
  */
 __attribute__((destructor(101))) static void
 fini_late(void)
 {
-	/* Relaxed: nothing is published. */
+	/* Relaxed: publishes nothing, and the key was set before main(). */
 	if (atomic_exchange_explicit(
 		    &have_thread_key, false, memory_order_relaxed))
 		mia_exit_key_fini(thread_key);
 
-	if (atomic_load_explicit(&ending, memory_order_relaxed) == UNLOADING)
+	if (mia_is_unload())
 		free_everything();
 	else
 		free_this_thread();
 }
 
-/* The caches of this thread, or NULL: then every slot goes by the lock. */
+/* The caches of this thread, or NULL: every slot then needs the lock. */
 static struct mia_operation_thread *
 thread_get(void)
 {
 	if (mia_operation_thread_get() != &mia_operation_no_caches)
 		return mia_operation_thread_get();
-	/* Acquire: pairs with the release in init_once(), the key. */
+	/* Acquire: pairs with the release in init_once(); reads the key. */
 	if (!atomic_load_explicit(&have_thread_key, memory_order_acquire))
 		return NULL;
 
@@ -484,13 +429,14 @@ thread_get(void)
 	threads = thread;
 	mia_fork_lock_leave(&lock);
 
-	(void)MIA_THREAD_SET(mia_operation_thread, thread); /* not the first */
+	/* Cannot fail: this thread has set the variable before. */
+	(void)MIA_THREAD_SET(mia_operation_thread, thread);
 	return thread;
 }
 
 /*
- * Under the lock: how many slots may still be taken. Free slots that lie in
- * other threads' caches do not count against the bound.
+ * Under the lock: the number of slots that may still be taken. Free slots in
+ * the caches of threads do not count against the bound.
  */
 static size_t
 room(struct mia_operation_pool *pool)
@@ -511,7 +457,7 @@ room(struct mia_operation_pool *pool)
 	return pool->ntaken < max ? max - pool->ntaken : 0;
 }
 
-/* The cache of this thread is empty, or another pool's, or there is none. */
+/* The cache of this thread is empty, another pool's, or missing. */
 void *
 mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 {
@@ -549,7 +495,7 @@ mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 	return slot;
 }
 
-/* The cache of this thread is full, or another pool's, or there is none. */
+/* The cache of this thread is full, another pool's, or missing. */
 void
 mia_operation_pool_put_slow(void *slot)
 {
@@ -564,7 +510,7 @@ mia_operation_pool_put_slow(void *slot)
 		struct mia_operation_cache *cache =
 			mia_operation_cache_at(thread, slab->place);
 
-		/* Those put last stay: they are in the CPU's cache. */
+		/* The newest slots stay: they are in the CPU's cache. */
 		cache_assign(cache, slab->pool, &garbage);
 		if (mia_operation_cache_count(cache) ==
 			MIA_OPERATION_CACHE_SLOTS)
@@ -585,7 +531,7 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	void (*end)(void *slot))
 {
 	pthread_once(&once, init_once);
-	register_at_exit();
+	mia_unload_watch();
 
 	if (slot_size < sizeof(struct slot))
 		slot_size = sizeof(struct slot);
@@ -597,8 +543,7 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	pool->slots_per_slab =
 		(uint32_t)((MIA_OPERATION_SLAB_SIZE - SLAB_HEADER) / slot_size);
 
-	/* The place that the fewest have: movers in use should not share one.
-	 */
+	/* The least used place: pools of one place evict each other. */
 	size_t place = 0;
 
 	mia_fork_lock_enter(&lock);

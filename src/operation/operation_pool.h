@@ -3,13 +3,18 @@
 /*
  * operation_pool.h -- memory for pending operations, one pool for each mover
  *
- * Slots of one size, handed out and taken back by any thread in any order. What
- * is handed out is bounded; see MIA_OPERATION_POOL_MAX.
+ * A pool hands out slots of one size, at most MIA_OPERATION_POOL_MAX at once.
+ * Slots return in any order.
  *
- * A slot's content is undefined when it is handed out, unless the pool has a
- * function that ends slots. Then a new slot is zero, and from then on keeps
- * what its users leave in it, except for the first pointer, which is the
- * pool's; so something that is dear to make, inside of a slot, is made once.
+ * Without an end() function, the content of a slot is undefined when a get
+ * returns it. With an end() function, a new slot is zero. Afterwards it keeps
+ * the content that its users leave in it, except for the first pointer. That
+ * pointer belongs to the pool while the slot is free. So users make an
+ * expensive member of a slot only once.
+ *
+ * Threads: get and put are safe from any thread. One thread may get a slot and
+ * another put it. The owner of a pool calls init and fini, and no other thread
+ * uses the pool at that time.
  */
 
 #ifndef LIBMINIASYNC_OPERATION_POOL_H
@@ -22,17 +27,17 @@
 
 #include "system/platform.h"
 
-/* Slots of one pool that can be handed out at once. */
+/* The bound of one pool, in slots. */
 #define MIA_OPERATION_POOL_MAX ((size_t)4194304)
 
 struct mia_operation_slab;
 
-/* Slots are at most this big, in bytes. */
+/* The largest slot, in bytes. */
 #define MIA_OPERATION_SLOT_MAX ((size_t)4096)
 
-/* Embedded in its mover, which saves a load on the common path. */
+/* A mover embeds its pool, which saves a load on the fast path. */
 struct mia_operation_pool {
-	size_t place; /* of its cache, in bytes */
+	size_t place; /* of its cache in a thread's caches, in bytes */
 	size_t slot_size;
 	void (*end)(void *slot); /* may be NULL */
 	uint32_t slots_per_slab;
@@ -47,34 +52,34 @@ struct mia_operation_pool {
 /*
  * slot_size  bytes, 1 to MIA_OPERATION_SLOT_MAX. A multiple of MIA_CACHE_LINE
  *            gives each slot cache lines of its own.
- * end        called once for each slot before its memory is freed, by any
- *            thread; a slot that nobody used is zero then. For a slot that was
- *            put back it may be called after the pool is gone. NULL: there is
- *            nothing to end.
+ * end        called once for each slot before its memory is freed, on any
+ *            thread. An unused slot is zero at this time. For a slot that was
+ *            put back, the call may come after mia_operation_pool_fini().
+ *            NULL: slots need no end.
  */
 void mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	void (*end)(void *slot));
 
 /*
- * Frees all slots, also those that were not put back. Nobody may use this pool
- * any more; other threads may be inside of other pools, and may be exiting.
+ * Frees all slots, even if they were not put back. No thread may use this pool
+ * at the same time. Other threads may use other pools, and may be exiting.
  */
 void mia_operation_pool_fini(struct mia_operation_pool *pool);
 
-/* Bytes of memory that the pool's slots take now, for tests. */
+/* The bytes that the slabs of the pool take now, for tests. */
 size_t mia_operation_pool_bytes(struct mia_operation_pool *pool);
 
 /*
- * What follows is the common path of get and put, inline because a call costs
- * as much as its work. The nouns are explained in operation_pool.c.
+ * The rest is the fast path of get and put. It is inline because a call would
+ * cost as much as the work. operation_pool.c explains the nouns.
  */
 
 #define MIA_OPERATION_CACHES 8
 #define MIA_OPERATION_CACHE_SLOTS 126
 
 struct mia_operation_cache {
-	_Atomic(struct mia_operation_pool *) pool; /* NULL: of none */
-	atomic_size_t count; /* of slots; written by its thread only */
+	_Atomic(struct mia_operation_pool *) pool; /* NULL: none */
+	atomic_size_t count; /* slots; only its thread writes it */
 	void *slots[MIA_OPERATION_CACHE_SLOTS];
 };
 
@@ -84,7 +89,7 @@ struct mia_operation_thread {
 	struct mia_operation_thread *next;
 };
 
-/* The caches of a thread that has none: no pool ever has them. */
+/* Stands for the caches of a thread without caches. No pool has them. */
 extern struct mia_operation_thread mia_operation_no_caches;
 
 MIA_THREAD_POINTER_EXTERN(struct mia_operation_thread, mia_operation_thread);
@@ -96,7 +101,7 @@ mia_operation_thread_get(void)
 	return MIA_THREAD_GET(mia_operation_thread, &mia_operation_no_caches);
 }
 
-/* A slot finds its slab by masking its address. */
+/* The size and the alignment of a slab: see mia_operation_slab_of(). */
 #define MIA_OPERATION_SLAB_SIZE ((size_t)16384)
 
 struct mia_operation_slab {
@@ -104,12 +109,11 @@ struct mia_operation_slab {
 	size_t place;            /* the pool's */
 	void (*end)(void *slot); /* the pool's */
 
-	/* Under the lock. */
-	struct mia_operation_slab
-		*prev; /* in the pool's partial or full list */
+	/* Under the lock. prev and next: the partial or the full list. */
+	struct mia_operation_slab *prev;
 	struct mia_operation_slab *next;
-	void *free;         /* slots that were put back */
-	char *fresh;        /* slots from here on were never handed out */
+	void *free;         /* first slot of those that were put back */
+	char *fresh;        /* this slot and later ones were never used */
 	uint32_t nfree;     /* slots of both kinds */
 	uint32_t slot_size; /* the pool's; never changes */
 };
@@ -121,7 +125,7 @@ mia_operation_slab_of(void *slot)
 		~(MIA_OPERATION_SLAB_SIZE - 1));
 }
 
-/* Where this thread caches the slots of pools with this place. */
+/* The cache of a thread for the pools with this place. */
 static inline struct mia_operation_cache *
 mia_operation_cache_at(struct mia_operation_thread *thread, size_t place)
 {
@@ -130,8 +134,8 @@ mia_operation_cache_at(struct mia_operation_thread *thread, size_t place)
 }
 
 /*
- * Relaxed, here and below: see operation_pool.c for who else looks at a cache,
- * and what they may see.
+ * Relaxed, here and below: only the own thread depends on pool and count. For
+ * the accesses of other threads see the invariants in operation_pool.c.
  */
 static inline struct mia_operation_pool *
 mia_operation_cache_pool(const struct mia_operation_cache *cache)
@@ -154,7 +158,7 @@ mia_operation_cache_set_count(struct mia_operation_cache *cache, size_t count)
 void *mia_operation_pool_get_slow(struct mia_operation_pool *pool);
 void mia_operation_pool_put_slow(void *slot);
 
-/* A slot, or NULL if the bound is reached or memory is short. Keeps errno. */
+/* A slot, or NULL: the bound is reached, or memory is short. Keeps errno. */
 static inline void *
 mia_operation_pool_get(struct mia_operation_pool *pool)
 {
@@ -169,7 +173,7 @@ mia_operation_pool_get(struct mia_operation_pool *pool)
 	return cache->slots[count - 1];
 }
 
-/* Gives a slot back to the pool it came from. */
+/* Returns a slot to its pool. */
 static inline void
 mia_operation_pool_put(void *slot)
 {

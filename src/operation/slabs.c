@@ -3,14 +3,16 @@
 /*
  * slabs.c -- see slabs.h
  *
- * Each span is in the list of those with as many free slabs. The fullest span
- * with a free slab is in the first list that is not empty, from 1 on.
+ * Invariant: each span is in the list of its number of free slabs. The fullest
+ * span with a free slab is in the first of the lists 1, 2, ... with a span.
  *
- * How many empty spans stay warm: MIA_SLABS_WARM, and `keep` more. A span that
- * is mapped while one is missed that was released before raises `keep` by one.
- * A burst that comes once leaves MIA_SLABS_WARM spans; one that comes again
- * finds its memory from the third time on. At the end of each period, half of
- * the empty spans that were not needed in the period are released.
+ * The number of empty spans that stay mapped is MIA_SLABS_WARM + keep. Mapping
+ * a span raises keep by one if an empty span was released in this period. After
+ * a single burst MIA_SLABS_WARM spans stay. A repeated burst finds its memory
+ * mapped the third time. At the end of a period, half of the unneeded empty
+ * spans are released.
+ *
+ * Threads: the caller has a lock around most calls; see slabs.h.
  */
 
 #include "operation/slabs.h"
@@ -20,20 +22,20 @@
 #include "system/platform.h"
 
 /*
- * Slabs that are taken in a period: so many, and all slabs of all spans so many
- * times. Taking 8,192 slabs and using their slots takes some 15 ms; mapping and
- * touching a span again takes about 0.2 ms.
+ * The length of a period, in slabs that are taken: PERIOD_SLABS, and PERIOD_TURNS
+ * times all slabs of all spans. To take 8,192 slabs and use their slots takes
+ * about 15 ms. To map a span and touch it takes about 0.2 ms.
  */
 #define PERIOD_SLABS ((size_t)8192)
 #define PERIOD_TURNS ((size_t)8)
 
 struct mia_span {
 	struct mia_span *prev; /* in its list */
-	struct mia_span *next; /* there, or in a list of garbage */
-	uint32_t nfree;        /* slabs of both kinds */
-	uint32_t nfresh;       /* the last slabs, which were never taken */
+	struct mia_span *next; /* in its list, or in a list of garbage */
+	uint32_t nfree;        /* slabs, put back or fresh */
+	uint32_t nfresh;       /* slabs that were never taken: the last ones */
 
-	/* Numbers of those that were put back; the last is on top. */
+	/* Numbers of the slabs that were put back; the newest is on top. */
 	uint8_t stack[MIA_SPAN_SLABS];
 };
 

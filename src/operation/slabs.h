@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * slabs.h -- memory for slabs, from spans of pages that go back to the system
+ * slabs.h -- memory for slabs, from spans of pages that return to the system
  *
- * A span is 2 MiB of pages, aligned to that. Its first 16 KiB hold the span's
- * own data; the rest are 127 slabs of 16 KiB. A slab finds its span by masking
- * its address.
+ * A span is 2 MiB of pages, aligned to its size. Its first 16 KiB hold data of
+ * the span. The rest is 127 slabs of 16 KiB. The masked address of a slab is
+ * its span.
  *
- * A span whose slabs are all free goes back to the system as a whole, unless it
- * is kept warm. Slabs come from the fullest span, so that the others empty.
+ * An empty span has only free slabs. It returns to the system as a whole, or
+ * stays mapped (warm). Slabs come from the fullest span, so that other spans
+ * become empty.
  *
- * The caller has a lock around every call whose comment says so. The system is
- * called only by the two functions that are not under the lock.
+ * Threads: the caller has a lock around each call marked "Under the lock". Only
+ * the two functions marked "Not under the lock" call the system.
  */
 
 #ifndef LIBMINIASYNC_SLABS_H
@@ -26,45 +27,46 @@
 
 struct mia_span;
 
-/* Zero at first. Under the lock. */
+/* All zero at the start. Under the lock. */
 struct mia_slabs {
 	struct mia_span *by_nfree[MIA_SPAN_SLABS + 1]; /* lists */
 	size_t nspans;
-	size_t nempty;    /* of these; none of their slabs is in use */
-	size_t keep;      /* empty spans beyond MIA_SLABS_WARM to keep */
-	size_t nreleased; /* and not mapped again, in this period */
+	size_t nempty;    /* spans without a slab in use */
+	size_t keep;      /* empty spans to keep beyond MIA_SLABS_WARM */
+	size_t nreleased; /* spans released in this period, minus new ones */
 	size_t nunneeded; /* the fewest empty spans in this period */
-	size_t period;    /* slabs that were taken in it */
+	size_t period;    /* slabs that were taken in this period */
 };
 
 /* Empty spans that are always kept. */
 #define MIA_SLABS_WARM ((size_t)2)
 
 /*
- * Under the lock: a slab, or NULL if there is no free one. *used: it may hold
- * anything; otherwise it is zero. Spans that are not needed any more go to
- * *garbage.
+ * Under the lock: returns a slab, or NULL if no slab is free. Sets *used to
+ * false if the slab is all zero. Adds spans to release to *garbage.
  */
 void *mia_slabs_take(
 	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
 
-/* Under the lock: takes a slab back. */
+/* Under the lock: puts a slab back. Adds spans to release to *garbage. */
 void mia_slabs_put(
 	struct mia_slabs *slabs, void *slab, struct mia_span **garbage);
 
-/* Not under the lock: a span, or NULL if memory is short. Keeps errno. */
+/*
+ * Not under the lock: maps a span, or returns NULL if memory is short. first:
+ * the library has no other span. Keeps errno.
+ */
 struct mia_span *mia_span_new(bool first);
 
-/* Under the lock: adds a list of spans without used slabs; it may be empty. */
+/* Under the lock: adds a list of empty spans. NULL is an empty list. */
 void mia_slabs_add_all(struct mia_slabs *slabs, struct mia_span *spans);
 
-/* Under the lock: takes all spans away, in use or not. */
+/* Under the lock: removes all spans, in use or not, and returns the list. */
 struct mia_span *mia_slabs_take_all(struct mia_slabs *slabs);
 
 /*
- * Not under the lock: gives a list of spans back to the system. Returns those
- * that the system does not take, which is possible at its limit of mappings.
- * Keeps errno.
+ * Not under the lock: unmaps a list of spans. Returns the spans that the system
+ * refuses to unmap, at its limit of mappings. Keeps errno.
  */
 struct mia_span *mia_spans_free(struct mia_span *garbage);
 
