@@ -3,32 +3,36 @@
 /*
  * data_mover_dml.c -- the mover over Intel's Data Mover Library (DML)
  *
- * An operation goes to DML in pieces, one after the other, because a device
- * has a longest transfer. Mostly one piece is all of it.
+ * An operation is parsed once, into a piece. The piece goes to DML in parts,
+ * one after the other, because a device has a longest transfer. Usually one
+ * part is the whole piece.
  *
  *          submit: queue full
  *            +------+
- *            v      |      submit: taken              check: done
+ *            v      |      submit: accepted           check: done
  *           READY --+------------------------> FLYING ------------> READY ...
- *            |      any other answer                 any other answer
- *            |      `----------> the CPU does the piece <--------'
- *            +-- nothing left --> DONE
+ *            |      any other status                 any other status
+ *            |      `----------> the CPU does the part <----------'
+ *            +-- no part left --> DONE
  *
  * Invariants:
- *   - A piece can be done twice: its source and destination do not overlap. So
- *     the CPU can repeat one that a device left half done, and for that it
- *     need not know which half.
- *   - A piece counts as done when DML has said DML_STATUS_OK of it, or the CPU
- *     has done it. Nothing else is taken for success.
- *   - While FLYING, the job and both ranges are the device's.
+ *   - Every part can be done twice, because its source and destination do not
+ *     overlap. So the CPU can repeat a part that a device left half done,
+ *     whichever half that is.
+ *   - A part is done when DML has returned DML_STATUS_OK for it, or the CPU has
+ *     done it. No other status means success.
+ *   - While FLYING, the job and both ranges belong to the device.
  *
- * DML's software path ignores durability, and its flush leaves out what is not
- * a whole line, or all of it on a CPU without CLWB (seen in DML 1.1.1). So
- * where the software path may be taken, memory.c writes the lines back.
+ * DML's software path ignores durability. Its flush leaves out incomplete
+ * lines, or all lines on a CPU without CLWB (observed in DML 1.1.1). So memory.c
+ * writes the lines back where DML may use the software path.
  *
- * What a job's members and flags mean is from the Intel DML documentation, Low-
- * Level C API Reference, and from the Intel Data Streaming Accelerator
- * Architecture Specification, order number 341204.
+ * Threads: one thread at a time is inside of an operation, as vdm.h requires.
+ * The mover is constant after data_mover_dml_new(), except for part_max_bytes.
+ *
+ * The meaning of a job's members and flags is from two documents: the Intel DML
+ * documentation, Low-Level C API Reference, and the Intel Data Streaming
+ * Accelerator Architecture Specification, order number 341204.
  */
 
 #include "libminiasync-vdm-dml/data_mover_dml.h"
@@ -45,28 +49,29 @@
 #include "operation/memory.h"
 #include "operation/operation.h"
 #include "operation/operation_pool.h"
+#include "operation/piece.h"
 #include "system/platform.h"
 
-/* The longest piece that is tried, until a device refuses its length. */
-#define PIECE_MAX ((uint32_t)1 << 30)
+/* The longest part that is tried, until a device refuses its length. */
+#define PART_MAX_BYTES ((uint32_t)1 << 30)
 
-/* A shorter piece is not worth a job: overlapping moves, stubborn devices. */
-#define PIECE_MIN ((uint32_t)4096)
+/* A shorter part is not worth a job. */
+#define PART_MIN_BYTES ((uint32_t)4096)
 
 /*
- * So many times in a row a piece finds the queue full, and then the CPU does
- * it. DML says the same of a queue that will never have room: one of another
- * NUMA node.
+ * The CPU does a part after so many submissions in a row found the queue full.
+ * DML returns the same status for a queue that never has room, for example of
+ * another NUMA node.
  */
-#define REFUSALS_MAX 1024
+#define REFUSALS_MAX 1024 /* of 16 bits */
 
-/* How long a new mover waits for the device to take a copy, and to do it. */
+/* A new mover waits so long for the device to accept a copy, and to do it. */
 #define PROBE_NS UINT64_C(1000000000)
 
 /*
- * The device reads the end of the destination back before it reports: then the
- * data has arrived. DML passes flags on to the device's descriptor; its C
- * headers have no name for this one (IDXD_OP_FLAG_DRDBK in linux/idxd.h).
+ * The device reads the end of the destination back before it reports. The data
+ * has arrived then. DML passes flags on to the device's descriptor. DML's C
+ * headers have no name for this flag (IDXD_OP_FLAG_DRDBK in linux/idxd.h).
  */
 #define DESTINATION_READBACK ((dml_operation_flags_t)0x4000)
 
@@ -74,40 +79,41 @@ struct data_mover_dml {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
 	struct mia_operation_pool pool;
 	dml_path_t path;
-	_Atomic uint32_t piece_max; /* relaxed: a hint, learnt from refusals */
+
+	/*
+	 * The longest part to try; refusals of a length lower it. Relaxed
+	 * everywhere: a hint, with which no other memory is published.
+	 */
+	_Atomic uint32_t part_max_bytes;
+
 	unsigned char probe_src[MIA_CACHE_LINE];
 	unsigned char probe_dst[MIA_CACHE_LINE];
 };
 
 enum stage {
 	IDLE,   /* not started, or over */
-	READY,  /* the next piece is to be submitted */
-	FLYING, /* DML has a piece */
+	READY,  /* the next part is to be submitted */
+	FLYING, /* DML has a part */
 	DONE
 };
 
-/* Stays in its slot of the pool, job included, when the operation is over. */
+/* Its slot of the pool keeps it, job included, after the operation is over. */
 struct dml_operation {
-	void *pool_link; /* the pool's while the slot is free */
+	void *pool_link; /* belongs to the pool while the slot is free */
 	struct data_mover_dml *dmd;
 
-	/* What is to be done: the future may move. */
-	enum vdm_operation_type type;
-	int c; /* of a fill */
-	char *dest;
-	char *src; /* of a move */
-	size_t n;  /* bytes */
-	uint64_t flags;
-	size_t distance; /* of ranges that overlap, else SIZE_MAX */
+	/* Set by op_start, because the future may move. */
+	struct mia_piece piece; /* 0 bytes if the operation is invalid */
+	size_t distance_bytes;  /* mia_piece_distance() */
 
-	/* How far it is. */
+	/* The progress. */
+	size_t done_bytes;
 	enum stage stage;
 	enum vdm_operation_result result;
-	size_t done;     /* bytes */
-	uint32_t length; /* of the piece */
-	int refusals;    /* of the piece, in a row */
+	uint32_t part_bytes; /* of the current part */
+	uint16_t refusals;   /* of the current part, in a row */
+	bool has_job;        /* job is initialised */
 
-	bool has_job; /* job is initialised */
 	_Alignas(max_align_t) unsigned char job[];
 };
 
@@ -118,138 +124,97 @@ job_of(struct dml_operation *op)
 }
 
 static void
-take_operation(struct dml_operation *op, const struct vdm_operation *operation)
+set_piece(struct dml_operation *op, const struct vdm_operation *operation)
 {
-	const struct vdm_operation_data_memmove *move =
-		&operation->data.memmove;
-	const struct vdm_operation_data_memset *set = &operation->data.memset;
-	const struct vdm_operation_data_flush *flush = &operation->data.flush;
-
-	op->type = operation->type;
-	op->distance = SIZE_MAX;
-	switch (operation->type) {
-	case VDM_OPERATION_MEMSET:
-		op->dest = set->str;
-		op->c = set->c;
-		op->n = set->n;
-		op->flags = set->flags;
-		break;
-	case VDM_OPERATION_FLUSH:
-		op->dest = flush->dest;
-		op->n = flush->n;
-		op->flags = flush->flags;
-		break;
-	default: {
-		const uintptr_t dest = (uintptr_t)move->dest;
-		const uintptr_t src = (uintptr_t)move->src;
-		const size_t distance = dest > src ? dest - src : src - dest;
-
-		op->dest = move->dest;
-		op->src = move->src;
-		op->n = move->n;
-		op->flags = move->flags;
-		if (distance < move->n)
-			op->distance = distance;
-		break;
-	}
-	}
+	mia_piece_of(&op->piece, operation);
+	op->distance_bytes = mia_piece_distance(&op->piece);
+	op->done_bytes = 0;
 }
 
-/* Whether DML cannot do it, or cannot be trusted with it. It is valid. */
+/* Whether DML cannot do it, or does it wrong, or it is invalid. */
 static bool
 is_for_the_cpu(const struct dml_operation *op)
 {
-	return op->n == 0 || op->distance < PIECE_MIN ||
-		(op->type == VDM_OPERATION_FLUSH &&
+	return op->piece.n == 0 || op->distance_bytes < PART_MIN_BYTES ||
+		(op->piece.kind == MIA_PIECE_FLUSH &&
 			op->dmd->path != DML_PATH_HW);
 }
 
-/* Where the piece begins, in bytes. */
+/*
+ * Where the current part begins, in bytes. If the ranges overlap and dest is
+ * above src, the first part is at the right end and the next one below it.
+ * Otherwise the first part is at the left end. So each part is read before
+ * another part overwrites it.
+ */
 static size_t
-piece_at(const struct dml_operation *op)
+part_at(const struct dml_operation *op)
 {
-	/* Up to an overlapping source, the pieces go from the end. */
-	if (op->distance != SIZE_MAX && op->dest > op->src)
-		return op->n - op->done - op->length;
-	return op->done;
+	const struct mia_piece *piece = &op->piece;
+
+	if (op->distance_bytes != SIZE_MAX && piece->dest > piece->src)
+		return piece->n - op->done_bytes - op->part_bytes;
+	return op->done_bytes;
 }
 
-/* The piece as an operation, for the CPU. */
-static enum vdm_operation_result
-run_piece(const struct dml_operation *op)
+/* The device writes past the CPU's caches unless a flag prevents that. */
+static dml_operation_flags_t
+job_flags(uint32_t flags)
 {
-	const size_t at = piece_at(op);
-	struct vdm_operation piece = {.type = op->type};
-
-	switch (op->type) {
-	case VDM_OPERATION_MEMSET:
-		piece.data.memset.str = op->dest + at;
-		piece.data.memset.c = op->c;
-		piece.data.memset.n = op->length;
-		piece.data.memset.flags = op->flags;
-		break;
-	case VDM_OPERATION_FLUSH:
-		piece.data.flush.dest = op->dest + at;
-		piece.data.flush.n = op->length;
-		piece.data.flush.flags = op->flags;
-		break;
-	default:
-		piece.data.memmove.dest = op->dest + at;
-		piece.data.memmove.src = op->src + at;
-		piece.data.memmove.n = op->length;
-		piece.data.memmove.flags = op->flags;
-		break;
-	}
-
-	return mia_operation_run(&piece);
+	if ((flags & VDM_F_MEM_DURABLE) != 0)
+		return DML_FLAG_DST1_DURABLE | DESTINATION_READBACK;
+	if ((flags & VDM_F_NO_CACHE_HINT) != 0)
+		return 0;
+	return DML_FLAG_PREFETCH_CACHE;
 }
 
-/* The piece as a job, for DML. */
-static void
+/*
+ * Puts the current part into the job. Returns 0, or -EINVAL: no such job. Reads
+ * members of the piece instead of a part: to copy a piece that op_start has
+ * just written takes 10 ns.
+ */
+static int
 fill_job(struct dml_operation *op)
 {
+	const struct mia_piece *piece = &op->piece;
+	const size_t at = part_at(op);
 	dml_job_t *job = job_of(op);
-	const size_t at = piece_at(op);
-	char *dest = op->dest + at;
-	uint32_t length = op->length;
+	char *dest = piece->dest + at;
+	uint32_t bytes = op->part_bytes;
 
-	/* The device writes past the CPU's caches unless it is told to. */
-	if ((op->flags & VDM_F_MEM_DURABLE) != 0)
-		job->flags = DML_FLAG_DST1_DURABLE | DESTINATION_READBACK;
-	else if ((op->flags & VDM_F_NO_CACHE_HINT) != 0)
-		job->flags = 0;
-	else
-		job->flags = DML_FLAG_PREFETCH_CACHE;
-
-	switch (op->type) {
-	case VDM_OPERATION_MEMSET:
-		job->operation = DML_OP_FILL;
-		memset(job->pattern, op->c, sizeof(job->pattern));
+	job->flags = job_flags(piece->flags);
+	switch (piece->kind) {
+	case MIA_PIECE_MOVE:
+		job->operation = DML_OP_MEM_MOVE;
+		/* DML's member is not const, but a move only reads it. */
+		job->source_first_ptr = (uint8_t *)(uintptr_t)(piece->src + at);
 		break;
-	case VDM_OPERATION_FLUSH: {
+	case MIA_PIECE_SET:
+		job->operation = DML_OP_FILL;
+		memset(job->pattern, piece->c, sizeof(job->pattern));
+		break;
+	case MIA_PIECE_FLUSH: {
 		/* Whole lines. */
 		const uint32_t before =
 			(uint32_t)(uintptr_t)dest % MIA_CACHE_LINE;
 
 		job->operation = DML_OP_CACHE_FLUSH;
-		dest -= before;
-		length = (length + before + MIA_CACHE_LINE - 1) /
-			MIA_CACHE_LINE * MIA_CACHE_LINE;
 		job->flags = 0;
+		dest -= before;
+		bytes = (bytes + before + MIA_CACHE_LINE - 1) / MIA_CACHE_LINE *
+			MIA_CACHE_LINE;
 		break;
 	}
-	default:
-		job->operation = DML_OP_MEM_MOVE;
-		job->source_first_ptr = (uint8_t *)op->src + at;
-		break;
+	case MIA_PIECE_INVALID:
+		return -EINVAL; /* op_start leaves it to the CPU */
 	}
 	job->destination_first_ptr = (uint8_t *)dest;
-	job->source_length = length;
-	job->destination_length = length;
+	job->source_length = bytes;
+	job->destination_length = bytes;
+	return 0;
 }
 
 static dml_status_t
-submit_piece(struct dml_operation *op)
+submit_part(struct dml_operation *op)
 {
 	if (!op->has_job) {
 		const dml_status_t status =
@@ -259,11 +224,12 @@ submit_piece(struct dml_operation *op)
 			return status;
 		op->has_job = true;
 	}
-	fill_job(op);
+	if (fill_job(op) != 0)
+		return DML_STATUS_JOB_CORRUPTED;
 	return dml_submit_job(job_of(op));
 }
 
-/* DML 1.x has the second name for it, earlier ones the first. */
+/* DML 1.x returns the second status, earlier versions return the first. */
 static bool
 is_queue_full(dml_status_t status)
 {
@@ -271,16 +237,19 @@ is_queue_full(dml_status_t status)
 		status == DML_STATUS_WORK_QUEUES_NOT_AVAILABLE;
 }
 
-/* A piece was too long for the device: whether to try it shorter. */
+/* DML refused the length of a part. Whether a shorter part is worth a job. */
 static bool
-shrink_pieces(struct data_mover_dml *dmd, uint32_t length)
+shrink_parts(struct data_mover_dml *dmd, uint32_t refused_bytes)
 {
-	if (length / 2 < PIECE_MIN)
+	const uint32_t bytes = refused_bytes / 2;
+
+	if (bytes < PART_MIN_BYTES)
 		return false;
-	if (length / 2 <
-		atomic_load_explicit(&dmd->piece_max, memory_order_relaxed))
+	/* Two threads may cross here: a refusal more, and no harm. */
+	if (bytes < atomic_load_explicit(
+			    &dmd->part_max_bytes, memory_order_relaxed))
 		atomic_store_explicit(
-			&dmd->piece_max, length / 2, memory_order_relaxed);
+			&dmd->part_max_bytes, bytes, memory_order_relaxed);
 	return true;
 }
 
@@ -292,70 +261,86 @@ end_job(struct dml_operation *op)
 	op->has_job = false;
 }
 
-/* DML has given its last word about the piece. */
+/* DML returned its final status for the current part. */
 static void
 settle(struct dml_operation *op, dml_status_t status)
 {
 	op->stage = READY;
 
 	if (status != DML_STATUS_OK) {
-		/* What a job is good for after a failure, nobody says. */
+		/* No document describes the state of a job after a failure. */
 		if (!is_queue_full(status))
 			end_job(op);
 		if ((status == DML_STATUS_JOB_LENGTH_ERROR ||
 			    status == DML_STATUS_LIMITS_ERROR) &&
-			shrink_pieces(op->dmd, op->length))
+			shrink_parts(op->dmd, op->part_bytes))
 			return;
 
-		const enum vdm_operation_result result = run_piece(op);
+		const struct mia_piece part =
+			mia_piece_part(&op->piece, part_at(op), op->part_bytes);
+		const enum vdm_operation_result result = mia_piece_run(&part);
 
 		if (result != VDM_SUCCESS)
 			op->result = result;
 	}
-	op->done += op->length;
+	op->done_bytes += op->part_bytes;
 }
 
-/* Writes back what may have been moved by DML's software path. */
+/* Writes the lines back that DML's software path may have stored. */
 static void
 finish(struct dml_operation *op)
 {
-	if ((op->flags & VDM_F_MEM_DURABLE) != 0 &&
+	if ((op->piece.flags & VDM_F_MEM_DURABLE) != 0 &&
 		op->dmd->path != DML_PATH_HW)
-		mia_memory_flush(op->dest, op->n);
+		mia_memory_flush(op->piece.dest, op->piece.n);
 	op->stage = DONE;
 }
 
-/* Submits the next piece, until DML takes one. False: not now. */
-static bool
+/*
+ * Overlapping ranges have parts of at most their distance, so that the source
+ * and the destination of a part do not overlap.
+ */
+static uint32_t
+next_part_bytes(const struct dml_operation *op)
+{
+	const size_t left = op->piece.n - op->done_bytes;
+	const size_t bytes =
+		left < op->distance_bytes ? left : op->distance_bytes;
+	const uint32_t max = atomic_load_explicit(
+		&op->dmd->part_max_bytes, memory_order_relaxed);
+
+	return bytes < max ? (uint32_t)bytes : max;
+}
+
+/*
+ * Submits parts until DML accepts one, or none is left. Returns 0, or -EAGAIN:
+ * the queue is full, and a later call tries again.
+ */
+static int
 submit_next(struct dml_operation *op)
 {
-	while (op->done < op->n) {
-		const size_t left = op->n - op->done;
-		const uint32_t max = atomic_load_explicit(
-			&op->dmd->piece_max, memory_order_relaxed);
-		const size_t length = left < op->distance ? left : op->distance;
+	while (op->done_bytes < op->piece.n) {
+		op->part_bytes = next_part_bytes(op);
 
-		op->length = length < max ? (uint32_t)length : max;
-
-		const dml_status_t status = submit_piece(op);
+		const dml_status_t status = submit_part(op);
 
 		if (is_queue_full(status) && op->refusals < REFUSALS_MAX) {
 			op->refusals++;
-			return false;
+			return -EAGAIN;
 		}
 		op->refusals = 0;
 		if (status == DML_STATUS_OK) {
 			op->stage = FLYING;
-			return true;
+			return 0;
 		}
 		settle(op, status);
 	}
 
 	finish(op);
-	return true;
+	return 0;
 }
 
-/* As far as it goes without waiting. */
+/* Advances the operation without waiting. */
 static void
 advance(struct dml_operation *op)
 {
@@ -367,7 +352,7 @@ advance(struct dml_operation *op)
 				return;
 			settle(op, status);
 		}
-		if (!submit_next(op))
+		if (submit_next(op) != 0)
 			return;
 	}
 }
@@ -378,7 +363,7 @@ dml_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 	struct data_mover_dml *dmd = (struct data_mover_dml *)vdm;
 	struct dml_operation *op = mia_operation_pool_get(&dmd->pool);
 
-	(void)type; /* an unknown one is refused when it is started */
+	(void)type; /* op_start refuses an unknown type */
 	if (op == NULL)
 		return NULL;
 
@@ -396,26 +381,18 @@ dml_operation_start(void *data, const struct vdm_operation *operation,
 	if (n != NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 	if (op->stage != IDLE)
-		return 0; /* asked again, to say just that */
+		return 0; /* a repeated call, only for the notifier */
 
 	const int saved_errno = errno;
 
-	/* An operation of a type that nobody knows may have no members set. */
-	struct mia_piece piece;
-
-	mia_piece_of(&piece, operation);
-	const bool is_valid = piece.kind != MIA_PIECE_INVALID;
-
-	if (is_valid)
-		take_operation(op, operation);
-	op->done = 0;
+	set_piece(op, operation);
 	op->result = VDM_SUCCESS;
 	op->stage = READY;
 
-	if (!is_valid || is_for_the_cpu(op)) {
-		op->result = mia_operation_run(operation);
+	if (is_for_the_cpu(op)) {
+		op->result = mia_piece_run(&op->piece);
 		op->stage = DONE;
-	} else if (!submit_next(op) && op->done == 0) {
+	} else if (submit_next(op) != 0 && op->done_bytes == 0) {
 		op->stage = IDLE;
 	}
 
@@ -457,8 +434,8 @@ dml_has_property(void *future, enum future_property property)
 }
 
 /*
- * The memory of a slot is about to be freed. A device may still be working for
- * a future that was dropped.
+ * Called before the memory of a slot is freed. A device may still have a part
+ * of an abandoned future.
  */
 static void
 end_operation(void *slot)
@@ -482,8 +459,8 @@ static const struct vdm dml_vdm = {
 };
 
 /*
- * Whether the device does a small copy. 0 or an error number; EINPROGRESS if it
- * has taken the copy and not answered: then the memory is still the device's.
+ * Tests the device with a small copy. Returns 0 or -errno. -EINPROGRESS: the
+ * device accepted the copy and did not answer, so it still has the memory.
  */
 static int
 probe(struct data_mover_dml *dmd)
@@ -498,19 +475,18 @@ probe(struct data_mover_dml *dmd)
 	dml_status_t status;
 
 	if (op == NULL)
-		return ENOMEM;
+		return -ENOMEM;
 
 	memset(dmd->probe_src, 1, sizeof(dmd->probe_src));
 	memset(dmd->probe_dst, 0, sizeof(dmd->probe_dst));
-	take_operation(op, &copy);
-	op->done = 0;
-	op->length = sizeof(dmd->probe_dst);
+	set_piece(op, &copy);
+	op->part_bytes = sizeof(dmd->probe_dst);
 
-	/* Looks once more when it is late: not the device may have stood still. */
+	/* One more check after the time: maybe this thread stood still. */
 	uint64_t start = mia_clock_ns();
 	bool is_late = false;
 
-	while (is_queue_full(status = submit_piece(op)) && !is_late) {
+	while (is_queue_full(status = submit_part(op)) && !is_late) {
 		mia_thread_yield();
 		is_late = mia_clock_ns() - start >= PROBE_NS;
 	}
@@ -525,14 +501,14 @@ probe(struct data_mover_dml *dmd)
 			is_late = mia_clock_ns() - start >= PROBE_NS;
 		}
 	if (status == DML_STATUS_BEING_PROCESSED)
-		return EINPROGRESS;
+		return -EINPROGRESS;
 
 	mia_operation_pool_put(op);
 	return status == DML_STATUS_OK &&
 			memcmp(dmd->probe_dst, dmd->probe_src,
 				sizeof(dmd->probe_dst)) == 0
 		? 0
-		: ENODEV;
+		: -ENODEV;
 }
 
 MIA_PUBLIC struct data_mover_dml *
@@ -569,7 +545,7 @@ data_mover_dml_new(enum data_mover_dml_type type)
 
 	dmd->vdm = dml_vdm;
 	dmd->path = paths[type];
-	atomic_init(&dmd->piece_max, PIECE_MAX);
+	atomic_init(&dmd->part_max_bytes, PART_MAX_BYTES);
 	mia_operation_pool_init(&dmd->pool,
 		(sizeof(struct dml_operation) + job_size + MIA_CACHE_LINE - 1) /
 			MIA_CACHE_LINE * MIA_CACHE_LINE,
@@ -577,13 +553,13 @@ data_mover_dml_new(enum data_mover_dml_type type)
 
 	const int error = type == DATA_MOVER_DML_HARDWARE ? probe(dmd) : 0;
 
-	if (error == EINPROGRESS) {
-		errno = ENODEV; /* and the mover is left to the device */
+	if (error == -EINPROGRESS) {
+		errno = ENODEV; /* the device keeps the mover's memory */
 		return NULL;
 	}
 	if (error != 0) {
 		data_mover_dml_delete(dmd);
-		errno = error;
+		errno = -error;
 		return NULL;
 	}
 
