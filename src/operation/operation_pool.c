@@ -171,25 +171,27 @@ garbage_free(struct garbage *garbage)
 static void
 pool_grow(struct mia_operation_pool *pool, struct garbage *garbage)
 {
-	bool used = false;
-	struct mia_operation_slab *slab =
-		mia_slabs_take(&slabs, &used, &garbage->spans);
+	struct mia_slab taken = mia_slabs_take(&slabs, &garbage->spans);
 
-	if (slab == NULL) {
-		const bool is_first = slabs.nspans == 0;
+	if (taken.memory == NULL) {
+		const enum mia_pages pages = slabs.nspans == 0
+			? MIA_PAGES_SMALL
+			: MIA_PAGES_MAYBE_HUGE;
 
 		mia_fork_lock_leave(&lock);
-		struct mia_span *span = mia_span_new(is_first);
+		struct mia_span *span = mia_span_new(pages);
 		mia_fork_lock_enter(&lock);
 
 		mia_slabs_add_all(&slabs, span);
-		slab = mia_slabs_take(&slabs, &used, &garbage->spans);
-		if (slab == NULL)
+		taken = mia_slabs_take(&slabs, &garbage->spans);
+		if (taken.memory == NULL)
 			return;
 	}
 	mia_fork_lock_leave(&lock);
 
-	if (pool->end != NULL && used)
+	struct mia_operation_slab *slab = taken.memory;
+
+	if (pool->end != NULL && taken.content == MIA_SLAB_USED)
 		memset(slab, 0, MIA_OPERATION_SLAB_SIZE);
 	slab->pool = pool;
 	slab->place = pool->place;

@@ -99,8 +99,8 @@ end_period(struct mia_slabs *slabs, struct mia_span **garbage)
 	slabs->period = 0;
 }
 
-void *
-mia_slabs_take(struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
+struct mia_slab
+mia_slabs_take(struct mia_slabs *slabs, struct mia_span **garbage)
 {
 	struct mia_span *span = NULL;
 	size_t slab;
@@ -112,17 +112,21 @@ mia_slabs_take(struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
 	for (size_t i = 1; i <= MIA_SPAN_SLABS && span == NULL; i++)
 		span = slabs->by_nfree[i];
 	if (span == NULL)
-		return NULL;
+		return (struct mia_slab){.memory = NULL};
 
 	list_remove(slabs, span);
-	*used = span->nfree > span->nfresh;
-	slab = *used ? span->stack[span->nfree - span->nfresh - 1]
-		     : MIA_SPAN_SLABS - span->nfresh--;
+	const bool is_used = span->nfree > span->nfresh;
+
+	slab = is_used ? span->stack[span->nfree - span->nfresh - 1]
+		       : MIA_SPAN_SLABS - span->nfresh--;
 	span->nfree--;
 	list_push(slabs, span);
 	if (slabs->nempty < slabs->nunneeded)
 		slabs->nunneeded = slabs->nempty;
-	return (char *)span + (slab + 1) * MIA_SLAB_SIZE;
+	return (struct mia_slab){
+		.memory = (char *)span + (slab + 1) * MIA_SLAB_SIZE,
+		.content = is_used ? MIA_SLAB_USED : MIA_SLAB_ZERO,
+	};
 }
 
 void
@@ -144,9 +148,9 @@ mia_slabs_put(struct mia_slabs *slabs, void *slab, struct mia_span **garbage)
 }
 
 struct mia_span *
-mia_span_new(bool first)
+mia_span_new(enum mia_pages pages)
 {
-	struct mia_span *span = mia_pages_map(MIA_SPAN_SIZE, first);
+	struct mia_span *span = mia_pages_map(MIA_SPAN_SIZE, pages);
 
 	if (span != NULL)
 		span->nfree = span->nfresh = MIA_SPAN_SLABS;

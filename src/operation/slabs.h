@@ -18,8 +18,9 @@
 #ifndef LIBMINIASYNC_SLABS_H
 #define LIBMINIASYNC_SLABS_H 1
 
-#include <stdbool.h>
 #include <stddef.h>
+
+#include "system/platform.h"
 
 #define MIA_SLAB_SIZE ((size_t)16384)
 #define MIA_SPAN_SIZE ((size_t)2097152)
@@ -41,22 +42,24 @@ struct mia_slabs {
 /* Empty spans that are always kept. */
 #define MIA_SLABS_WARM ((size_t)2)
 
-/*
- * Under the lock: returns a slab, or NULL if no slab is free. Sets *used to
- * false if the slab is all zero. Adds spans to release to *garbage.
- */
-void *mia_slabs_take(
-	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
+struct mia_slab {
+	void *memory; /* NULL: no slab is free */
+	enum mia_slab_content { MIA_SLAB_ZERO, MIA_SLAB_USED } content;
+};
+
+/* Under the lock: takes a slab. Adds spans to release to *garbage. */
+struct mia_slab mia_slabs_take(
+	struct mia_slabs *slabs, struct mia_span **garbage);
 
 /* Under the lock: puts a slab back. Adds spans to release to *garbage. */
 void mia_slabs_put(
 	struct mia_slabs *slabs, void *slab, struct mia_span **garbage);
 
 /*
- * Not under the lock: maps a span, or returns NULL if memory is short. first:
- * the library has no other span. Keeps errno.
+ * Not under the lock: maps a span, or returns NULL if memory is short. The first
+ * span should have small pages. Keeps errno.
  */
-struct mia_span *mia_span_new(bool first);
+struct mia_span *mia_span_new(enum mia_pages pages);
 
 /* Under the lock: adds a list of empty spans. NULL is an empty list. */
 void mia_slabs_add_all(struct mia_slabs *slabs, struct mia_span *spans);

@@ -204,16 +204,16 @@ map_aligned(size_t size)
 }
 
 void *
-mia_pages_map(size_t size, bool small)
+mia_pages_map(size_t size, enum mia_pages kind)
 {
 	const int saved_errno = errno;
 	void *pages = map_aligned(size);
 
 #if defined(MADV_NOHUGEPAGE)
-	if (pages != NULL && small)
+	if (pages != NULL && kind == MIA_PAGES_SMALL)
 		(void)madvise(pages, size, MADV_NOHUGEPAGE);
 #else
-	(void)small;
+	(void)kind;
 #endif
 	if (pages != NULL)
 		LSAN_ADD(pages, size);

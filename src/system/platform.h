@@ -82,13 +82,15 @@ void mia_thread_name(size_t number);
 void *mia_aligned_alloc(size_t alignment, size_t size);
 void mia_aligned_free(void *memory);
 
+/* Of small pages only those that were touched take memory. */
+enum mia_pages { MIA_PAGES_MAYBE_HUGE, MIA_PAGES_SMALL };
+
 /*
  * Pages of zeros, aligned to their size, which is a power of two and a multiple
- * of the page's. NULL: memory is short. small: not in huge pages, so that only
- * what is used takes memory. unmap returns false, with all as it was, at the
- * system's limit of mappings. Both keep errno.
+ * of the page's. map returns NULL if memory is short. unmap returns false, and
+ * changes nothing, at the system's limit of mappings. Both keep errno.
  */
-void *mia_pages_map(size_t size, bool small);
+void *mia_pages_map(size_t size, enum mia_pages kind);
 bool mia_pages_unmap(void *pages, size_t size);
 
 /*

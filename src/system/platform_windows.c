@@ -102,12 +102,12 @@ mia_aligned_free(void *memory)
 #define MAP_TRIES 8
 
 void *
-mia_pages_map(size_t size, bool small)
+mia_pages_map(size_t size, enum mia_pages kind)
 {
 	const DWORD saved_error = GetLastError();
 	void *pages = NULL;
 
-	(void)small; /* huge pages are only for who asks for them */
+	(void)kind; /* huge pages are only for who asks for them */
 	for (int i = 0; i < MAP_TRIES && pages == NULL; i++) {
 		char *found = VirtualAlloc(
 			NULL, 2 * size, MEM_RESERVE, PAGE_NOACCESS);

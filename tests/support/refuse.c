@@ -169,41 +169,40 @@ refuse_init(void)
 	slab_refusal = WILLING;
 }
 
-void *__real_mia_slabs_take(
-	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
-void *__wrap_mia_slabs_take(
-	struct mia_slabs *slabs, bool *used, struct mia_span **garbage);
+struct mia_slab __real_mia_slabs_take(
+	struct mia_slabs *slabs, struct mia_span **garbage);
+struct mia_slab __wrap_mia_slabs_take(
+	struct mia_slabs *slabs, struct mia_span **garbage);
 
-void *
-__wrap_mia_slabs_take(
-	struct mia_slabs *slabs, bool *used, struct mia_span **garbage)
+struct mia_slab
+__wrap_mia_slabs_take(struct mia_slabs *slabs, struct mia_span **garbage)
 {
 	const int saved_errno = errno;
 
 	if (slab_refusal == NEW_PAGES) {
 		slab_refusal = WILLING;
-		return __real_mia_slabs_take(slabs, used, garbage);
+		return __real_mia_slabs_take(slabs, garbage);
 	}
 	if (slab_refusal == NO_PAGES)
 		slab_refusal = WILLING;
 	else if (refuse_fails(SLAB))
 		slab_refusal = NO_SLAB;
 	else
-		return __real_mia_slabs_take(slabs, used, garbage);
+		return __real_mia_slabs_take(slabs, garbage);
 	errno = saved_errno;
-	return NULL;
+	return (struct mia_slab){.memory = NULL};
 }
 
-void *__real_mia_pages_map(size_t size, bool small);
-void *__wrap_mia_pages_map(size_t size, bool small);
+void *__real_mia_pages_map(size_t size, enum mia_pages kind);
+void *__wrap_mia_pages_map(size_t size, enum mia_pages kind);
 
 void *
-__wrap_mia_pages_map(size_t size, bool small)
+__wrap_mia_pages_map(size_t size, enum mia_pages kind)
 {
 	const bool refuse = slab_refusal == NO_SLAB;
 
 	slab_refusal = refuse ? NO_PAGES : NEW_PAGES;
-	return refuse ? NULL : __real_mia_pages_map(size, small);
+	return refuse ? NULL : __real_mia_pages_map(size, kind);
 }
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,

@@ -13,15 +13,15 @@
 static size_t nmaps, nmapped; /* spans */
 static bool refuse_map, refuse_unmap;
 
-void *__real_mia_pages_map(size_t size, bool small);
+void *__real_mia_pages_map(size_t size, enum mia_pages kind);
 bool __real_mia_pages_unmap(void *pages, size_t size);
-void *__wrap_mia_pages_map(size_t size, bool small);
+void *__wrap_mia_pages_map(size_t size, enum mia_pages kind);
 bool __wrap_mia_pages_unmap(void *pages, size_t size);
 
 void *
-__wrap_mia_pages_map(size_t size, bool small)
+__wrap_mia_pages_map(size_t size, enum mia_pages kind)
 {
-	void *pages = refuse_map ? NULL : __real_mia_pages_map(size, small);
+	void *pages = refuse_map ? NULL : __real_mia_pages_map(size, kind);
 
 	nmaps++;
 	nmapped += pages != NULL;
@@ -46,18 +46,22 @@ drop(struct mia_span *garbage)
 	mia_slabs_add_all(&slabs, mia_spans_free(garbage));
 }
 
+/* The content of the slab that was taken last. */
+static enum mia_slab_content content;
+
 static void *
-take(bool *used)
+take(void)
 {
 	struct mia_span *garbage = NULL;
-	void *slab = mia_slabs_take(&slabs, used, &garbage);
+	struct mia_slab slab = mia_slabs_take(&slabs, &garbage);
 
-	if (slab == NULL) {
-		mia_slabs_add_all(&slabs, mia_span_new(slabs.nspans == 0));
-		slab = mia_slabs_take(&slabs, used, &garbage);
+	if (slab.memory == NULL) {
+		mia_slabs_add_all(&slabs, mia_span_new(MIA_PAGES_SMALL));
+		slab = mia_slabs_take(&slabs, &garbage);
 	}
 	drop(garbage);
-	return slab;
+	content = slab.content;
+	return slab.memory;
 }
 
 static void
@@ -76,10 +80,8 @@ static void *taken[MANY];
 static void
 burst(void)
 {
-	bool used;
-
 	for (int i = 0; i < MANY; i++) {
-		taken[i] = take(&used);
+		taken[i] = take();
 		assert_non_null(taken[i]);
 	}
 	assert_int_equal(nmapped, slabs.nspans);
@@ -136,12 +138,10 @@ slabs_are_apart_and_new_ones_are_zero(void **state)
 {
 	(void)state;
 	for (int i = 0; i < MANY; i++) {
-		bool used = true;
-
-		taken[i] = take(&used);
+		taken[i] = take();
 		assert_non_null(taken[i]);
 		assert_int_equal((uintptr_t)taken[i] % MIA_SLAB_SIZE, 0);
-		assert_false(used);
+		assert_int_equal(content, MIA_SLAB_ZERO);
 		assert_true(is_filled(taken[i], 0));
 		memset(taken[i], 1 + i % 255, MIA_SLAB_SIZE);
 	}
@@ -153,30 +153,27 @@ slabs_are_apart_and_new_ones_are_zero(void **state)
 static void
 slab_put_back_last_is_taken_first_and_is_used(void **state)
 {
-	bool used = false;
-
 	(void)state;
 	for (int i = 0; i < 10; i++)
-		taken[i] = take(&used);
+		taken[i] = take();
 	put(taken[3]);
 	put(taken[7]);
-	assert_ptr_equal(take(&used), taken[7]);
-	assert_true(used);
-	assert_ptr_equal(take(&used), taken[3]);
-	assert_true(used);
-	assert_non_null(take(&used));
-	assert_false(used);
+	assert_ptr_equal(take(), taken[7]);
+	assert_int_equal(content, MIA_SLAB_USED);
+	assert_ptr_equal(take(), taken[3]);
+	assert_int_equal(content, MIA_SLAB_USED);
+	assert_non_null(take());
+	assert_int_equal(content, MIA_SLAB_ZERO);
 }
 
 static void
 slab_comes_from_the_fullest_span(void **state)
 {
 	const int n = (int)MIA_SPAN_SLABS;
-	bool used;
 
 	(void)state;
 	for (int i = 0; i < 3 * n; i++)
-		taken[i] = take(&used);
+		taken[i] = take();
 	for (int i = 0; i < 20; i++)
 		put(taken[i]);
 	for (int i = 0; i < 10; i++)
@@ -184,11 +181,11 @@ slab_comes_from_the_fullest_span(void **state)
 	for (int i = 0; i < 30; i++)
 		put(taken[2 * n + i]);
 	for (int i = 10; i-- > 0;)
-		assert_ptr_equal(take(&used), taken[n + i]);
+		assert_ptr_equal(take(), taken[n + i]);
 	for (int i = 20; i-- > 0;)
-		assert_ptr_equal(take(&used), taken[i]);
+		assert_ptr_equal(take(), taken[i]);
 	for (int i = 30; i-- > 0;)
-		assert_ptr_equal(take(&used), taken[2 * n + i]);
+		assert_ptr_equal(take(), taken[2 * n + i]);
 	assert_int_equal(nmapped, 3);
 }
 
@@ -215,37 +212,33 @@ burst_that_comes_again_finds_its_memory(void **state)
 static void
 memory_that_is_not_needed_any_more_goes_back(void **state)
 {
-	bool used;
-
 	(void)state;
 	for (int i = 0; i < 3; i++)
 		burst();
 	assert_int_equal(nmapped, MANY_SPANS);
 	for (int i = 0; i < 200000; i++)
-		put(take(&used));
+		put(take());
 	assert_in_range(nmapped, 1, MIA_SLABS_WARM + 1);
 	nmaps = 0;
 	for (int i = 0; i < 200000; i++)
-		put(take(&used));
+		put(take());
 	assert_int_equal(nmaps, 0);
 }
 
 static void
 refused_memory_is_null_and_later_there_is_some(void **state)
 {
-	bool used;
-
 	(void)state;
 	errno = 4321;
 	refuse_map = true;
-	assert_null(take(&used));
-	assert_null(mia_span_new(false));
+	assert_null(take());
+	assert_null(mia_span_new(MIA_PAGES_MAYBE_HUGE));
 	assert_int_equal(errno, 4321);
 	refuse_map = false;
 	for (size_t i = 0; i < MIA_SPAN_SLABS; i++)
-		assert_non_null(take(&used));
+		assert_non_null(take());
 	refuse_map = true;
-	assert_null(take(&used));
+	assert_null(take());
 }
 
 static void
@@ -272,17 +265,16 @@ random_use_loses_and_doubles_nothing(void **state)
 		/* Now more, now fewer. */
 		const bool grow = test_random(&seed) % 100 <
 			(i / 4000 % 2 == 0 ? 60u : 40u);
-		bool used = false;
 
 		refuse_map = test_random(&seed) % 2 == 0;
 		refuse_unmap = test_random(&seed) % 2 == 0;
 		if (grow && n < MANY) {
-			void **slab = take(&used);
+			void **slab = take();
 
 			assert_true(slab != NULL || refuse_map);
 			if (slab == NULL)
 				continue;
-			assert_true(used || *slab == NULL);
+			assert_true(content == MIA_SLAB_USED || *slab == NULL);
 			*slab = slab;
 			taken[n++] = slab;
 		} else if (n > 0) {
