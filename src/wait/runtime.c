@@ -5,13 +5,11 @@
  * wake
  *
  * Nouns:
- *   wait    one call of runtime_wait*(): a parker, the ready list, waiters.
+ *   wait    one call of runtime_wait*(): a parker, what is ready, waiters.
  *           Waits are recycled, and freed only with the runtime, also those of
  *           calls that never returned.
  *   waiter  one future of that call, with the notifier that its polls bring
- *   group   the part of GROUP_BITS waiters in a row that their wakers write: a
- *           bit for each, and a link
- *   ready   a lock-free list onto which wakers, from any thread, push groups
+ *   ready   a wake came for the waiter (ready.h)
  *   pass    polls some waiters: all of them at first, and all but the refused
  *           when the safety net strikes; else those that are ready, those that
  *           are hot, and a few of those that were refused
@@ -27,26 +25,20 @@
  * comes. So the cost of a call goes with the number of wakes, not with futures
  * times passes.
  *
- * Why no wake is lost: a waker sets its bit, pushes the group if no bit was
- * set, and then unparks; the token of that stays until the next park. The
- * consumer clears the bits before it polls, so a wake during the poll makes the
- * waiter ready again.
+ * Why no wake is lost: ready.h returns the number of each wake, and rouse()
+ * leaves a token in the parker that stays until the next park.
  *
- * Why no wake touches freed memory: wakers lead to groups, and these are kept
- * until the runtime is deleted, a byte for each waiter. A wake that comes late
- * makes the waiter of another future ready, or of none: a poll too many does
- * no harm. Waiters are written by the waiting thread alone, and freed when the
- * waits that are not in use have many.
+ * A late wake makes the waiter of another future ready, or of none: a poll too
+ * many does no harm. Waiters are written by the waiting thread alone, and freed
+ * when the waits that are not in use have many.
  *
  * Threads: everything of a wait belongs to the thread that is in the call,
- * except for the groups, wait.ready and the parker.
+ * except for wait.ready and the parker.
  */
 
 #include "libminiasync/runtime.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +46,7 @@
 #include "system/parker.h"
 #include "system/platform.h"
 #include "system/backoff.h"
+#include "wait/ready.h"
 
 /*
  * The safety net: sleeps this long at first, and doubles. Not less than a tick
@@ -95,8 +88,6 @@
  */
 #define NO_ANSWER ((enum future_notifier_type)0x6e6f)
 
-struct wait;
-
 struct waiter {
 	struct future_notifier notifier;
 	struct future *fut;         /* NULL: complete, or not in use */
@@ -120,30 +111,6 @@ struct waiters {
 	struct waiter waiters[];
 };
 
-#define GROUP_BITS (sizeof(uintptr_t) * CHAR_BIT)
-
-/*
- * The waker of number i of a group has &group + i, in bytes, as its data: that
- * lies within the group, and its lowest bits are the number.
- */
-struct group {
-	_Alignas(MIA_CACHE_LINE) struct wait *wait; /* never changes */
-	size_t first;                               /* waiter; never changes */
-	_Atomic uintptr_t bits;   /* one for each waiter to be polled */
-	struct group *next_ready; /* of whoever has set the first bit */
-};
-
-_Static_assert(
-	sizeof(struct group) == MIA_CACHE_LINE && GROUP_BITS <= MIA_CACHE_LINE,
-	"a group has an address for each of its waiters");
-
-/* An array of groups; a bigger one takes over, none is freed. */
-struct groups {
-	_Alignas(MIA_CACHE_LINE) struct groups *older;
-	size_t capacity; /* groups */
-	struct group groups[];
-};
-
 /* A list of waiters, in order, for one pass. */
 struct list {
 	struct waiter *first;
@@ -151,12 +118,12 @@ struct list {
 };
 
 struct wait {
-	/* Written by wakers, so by itself. */
-	_Alignas(MIA_CACHE_LINE) _Atomic(struct group *) ready;
+	/* A: a waker writes both, so they share a cache line. */
+	_Alignas(MIA_CACHE_LINE) struct mia_ready ready;
 	struct mia_parker parker;
 
-	_Alignas(MIA_CACHE_LINE) struct groups *groups;
-	struct waiters *waiters; /* NULL: given up */
+	/* Of the thread in the call: NULL if given up. */
+	_Alignas(MIA_CACHE_LINE) struct waiters *waiters;
 	size_t nfuts;
 	size_t nleft;        /* not complete yet */
 	unsigned small_uses; /* in a row */
@@ -310,98 +277,40 @@ list_sort(struct list *list)
 		list->end = &(*list->end)->next_listed;
 }
 
-/* The waker of every waiter. From any thread. */
+/* From any thread. */
 static void
-wake(void *data)
+rouse(struct mia_ready *ready)
 {
-	const uintptr_t number = (uintptr_t)data % MIA_CACHE_LINE;
-	struct group *group = (struct group *)(void *)((char *)data - number);
-	struct wait *wait = group->wait;
+	/* The first member. */
+	struct wait *wait = (struct wait *)(void *)ready;
 
-	/*
-	 * Acquire: pairs with the release in take_ready() that gave the group
-	 * back, so next_ready is read before it is written anew. Release: what
-	 * the caller did before this wake is visible to the poll that follows
-	 * the pop, also if somebody else's push carries it.
-	 */
-	if (atomic_fetch_or_explicit(&group->bits, (uintptr_t)1 << number,
-		    memory_order_acq_rel) != 0)
-		return;
-
-	/*
-	 * Release: publishes next_ready to take_ready(). Relaxed on failure
-	 * and for the first look: the value is only linked to, not followed.
-	 */
-	struct group *first =
-		atomic_load_explicit(&wait->ready, memory_order_relaxed);
-
-	do {
-		group->next_ready = first;
-	} while (!atomic_compare_exchange_weak_explicit(&wait->ready, &first,
-		group, memory_order_release, memory_order_relaxed));
-
-	/* Who found the list empty wakes the sleeper, for all that follow. */
-	if (first == NULL)
-		mia_parker_unpark(&wait->parker);
+	mia_parker_unpark(&wait->parker);
 }
 
-/* Appends the waiters of a group that were woken to the list. */
-static void
-append_woken(struct wait *wait, size_t first, uintptr_t bits, struct list *list)
+/* Appends the waiters that were woken to the list. False: there were no wakes. */
+static bool
+take_ready(struct wait *wait, struct list *list)
 {
-	for (; bits != 0; bits &= bits - 1) {
-		const size_t i = first + (size_t)__builtin_ctzll(bits);
+	struct mia_ready_batch batch = mia_ready_take(&wait->ready);
+	bool woken = false;
+	size_t number;
+
+	while ((number = mia_ready_pop(&batch)) != MIA_READY_NONE) {
+		woken = true;
 
 		/* A late wake may be for a waiter that this wait has not. */
-		if (i >= wait->nfuts)
-			return;
+		if (number >= wait->nfuts)
+			continue;
 
-		struct waiter *waiter = &wait->waiters->waiters[i];
+		struct waiter *waiter = &wait->waiters->waiters[number];
 
 		if (waiter->fut != NULL) {
 			waiter->linger = LINGER_POLLS;
 			list_append(list, waiter);
 		}
 	}
-}
 
-/* Appends what was woken, the earliest group first, to the list. */
-static bool
-take_ready(struct wait *wait, struct list *list)
-{
-	/* Relaxed: just a look that saves the exchange, which acquires. */
-	if (atomic_load_explicit(&wait->ready, memory_order_relaxed) == NULL)
-		return false;
-
-	/* Acquire: pairs with the release of each push, by release sequence. */
-	struct group *group = atomic_exchange_explicit(
-		&wait->ready, NULL, memory_order_acquire);
-	struct group *reversed = NULL;
-
-	while (group != NULL) {
-		struct group *next = group->next_ready;
-
-		group->next_ready = reversed;
-		reversed = group;
-		group = next;
-	}
-
-	while (reversed != NULL) {
-		struct group *next = reversed->next_ready;
-
-		/*
-		 * Release: next_ready was read before a waker may write it.
-		 * Acquire: a waker that found a bit set did not push; what it
-		 * did before is visible to the poll that follows.
-		 */
-		const uintptr_t bits = atomic_exchange_explicit(
-			&reversed->bits, 0, memory_order_acq_rel);
-
-		append_woken(wait, reversed->first, bits, list);
-		reversed = next;
-	}
-
-	return true;
+	return woken;
 }
 
 /*
@@ -657,10 +566,7 @@ linger_for_wake(struct wait *wait)
 
 	mia_linger_begin(&linger, &wait->yields, MIA_LINGER_BY_YIELDS);
 
-	/* Relaxed: just a look; take_ready() acquires. */
-	while (atomic_load_explicit(&wait->ready, memory_order_relaxed) ==
-			NULL &&
-		mia_linger(&linger))
+	while (mia_ready_is_empty(&wait->ready) && mia_linger(&linger))
 		continue;
 }
 
@@ -759,7 +665,7 @@ wait_new(void)
 		return NULL;
 
 	memset(wait, 0, sizeof(*wait));
-	atomic_init(&wait->ready, NULL);
+	mia_ready_init(&wait->ready, rouse);
 
 	const int error = mia_parker_init(&wait->parker);
 
@@ -780,41 +686,10 @@ wait_capacity(const struct wait *wait)
 static void
 wait_delete(struct wait *wait)
 {
-	while (wait->groups != NULL) {
-		struct groups *older = wait->groups->older;
-
-		mia_aligned_free(wait->groups);
-		wait->groups = older;
-	}
+	mia_ready_fini(&wait->ready);
 	free(wait->waiters);
 	mia_parker_fini(&wait->parker);
 	mia_aligned_free(wait);
-}
-
-/* Groups for so many waiters, a power of two. False: no memory. */
-static bool
-wait_reserve_groups(struct wait *wait, size_t nwaiters)
-{
-	const size_t capacity = (nwaiters + GROUP_BITS - 1) / GROUP_BITS;
-
-	if (wait->groups != NULL && wait->groups->capacity >= capacity)
-		return true;
-
-	struct groups *bigger = mia_aligned_alloc(MIA_CACHE_LINE,
-		sizeof(*bigger) + capacity * sizeof(struct group));
-
-	if (bigger == NULL)
-		return false;
-
-	for (size_t i = 0; i < capacity; i++) {
-		bigger->groups[i].wait = wait;
-		bigger->groups[i].first = i * GROUP_BITS;
-		atomic_init(&bigger->groups[i].bits, 0);
-	}
-	bigger->capacity = capacity;
-	bigger->older = wait->groups;
-	wait->groups = bigger;
-	return true;
 }
 
 /* Room for n waiters. Returns false, with all as it was, without memory. */
@@ -837,7 +712,7 @@ wait_reserve(struct wait *wait, size_t n)
 
 	if (bigger == NULL)
 		return false;
-	if (!wait_reserve_groups(wait, capacity)) {
+	if (mia_ready_reserve(&wait->ready, capacity) != 0) {
 		free(bigger);
 		return false;
 	}
@@ -907,10 +782,8 @@ wait_begin(struct wait *wait, struct future *futs[], size_t nfuts)
 			is_twin(wait->waiters, size - 1, futs[i], i))
 			continue;
 
-		waiter->notifier.waker.data =
-			(char *)&wait->groups->groups[i / GROUP_BITS] +
-			i % GROUP_BITS;
-		waiter->notifier.waker.wake = wake;
+		waiter->notifier.waker.data = mia_ready_data(&wait->ready, i);
+		waiter->notifier.waker.wake = mia_ready_wake;
 		waiter->notifier.poller.ptr_to_monitor = NULL;
 		waiter->notifier.notifier_used = FUTURE_NOTIFIER_NONE;
 		waiter->notifier.padding = 0;
