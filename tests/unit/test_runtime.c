@@ -11,13 +11,10 @@
 #include <sys/mman.h>
 #endif
 
-#include "libminiasync/runtime.h"
+#include "net.h"
 #include "system.h"
 
-/*
- * Two programs: one has the runtime as it is; the other (NET_MIN_NS) has it
- * with a safety net that comes after 30 s, and does the tests of lost wakes.
- */
+/* Without the safety net (net.h), only the tests of lost wakes run. */
 
 #define MS UINT64_C(1000000)
 
@@ -122,7 +119,7 @@ static uint64_t
 wait_for(enum future_notifier_type kind, uint64_t delay_ns, bool wakes,
 	bool wakes_first, uint64_t *cpu_ns, unsigned *polls)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, kind);
 	struct finisher finisher = {&e, delay_ns, wakes, wakes_first};
@@ -193,7 +190,7 @@ futures_that_never_wake_are_found(void **state)
 static void
 a_word_that_never_changes_delays_and_no_more(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_POLLER);
 	struct finisher finisher = {&e, 20 * MS, false, false};
@@ -229,7 +226,7 @@ FUTURE(wordless_future, int, char);
 static void
 poller_without_a_word_is_polled(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct wordless_future f = {.data = 200};
 	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 
@@ -276,7 +273,7 @@ order_has_property(void *future, enum future_property property)
 static void
 asynchronous_futures_first_else_the_callers_order(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct order_future f[5];
 	struct future *futs[5], *copy[5];
 	const bool async[] = {false, true, false, false, true};
@@ -334,7 +331,7 @@ wait_for_steps(struct runtime *runtime, int steps, bool wakes)
 static void
 futures_that_need_more_polls_get_them_soon(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	uint64_t ns = 0;
 
 	(void)state;
@@ -385,7 +382,7 @@ ticker_run(void *arg)
 static void
 changes_of_a_monitored_word_are_seen(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct ticker ticker = {0};
 	struct tick_future f = {.data = {&ticker, 300}};
 	pthread_t thread;
@@ -420,7 +417,7 @@ self_task(struct future_context *context, struct future_notifier *n)
 static void
 change_of_a_word_makes_the_pauses_short_again(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct ticker ticker = {0};
 	struct self_future f = {.data = {&ticker, 3000}};
 	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
@@ -480,7 +477,7 @@ outer_task(struct future_context *context, struct future_notifier *n)
 static void
 word_of_a_future_that_another_completes_is_not_read(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 
 	(void)state;
 	/* The one that completes it is behind it, then in front of it. */
@@ -537,7 +534,7 @@ release_task(struct future_context *context, struct future_notifier *n)
 static void
 future_with_changing_words_keeps_no_other_from_its_poll(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	atomic_int released = 0;
 	struct fickle_future f = {.data = {.released = &released}};
 	struct release_future r = {.data = &released};
@@ -591,7 +588,7 @@ static void
 refused_futures_are_tried_a_few_at_a_time(void **state)
 {
 	enum { N = 4000 };
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	static struct room_future f[N];
 	static struct room_chain chains[N];
 	static struct future *futs[N];
@@ -620,7 +617,7 @@ refused_futures_are_tried_a_few_at_a_time(void **state)
 static void
 late_wakes_touch_no_freed_memory(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
 	struct steps_future many[1000];
@@ -693,7 +690,7 @@ storm_run(void *arg)
 static void
 wakes_need_nothing_of_their_callers(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 
 	(void)state;
 	for (int i = 0; i < 5; i++) {
@@ -745,7 +742,7 @@ noisy_task(struct future_context *context, struct future_notifier *n)
 static void
 a_noisy_future_starves_nobody(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 
 	(void)state;
 	for (int names_words = 0; names_words < 2; names_words++) {
@@ -790,7 +787,7 @@ reverse_task(struct future_context *context, struct future_notifier *n)
 static void
 woken_futures_are_polled_in_the_callers_order(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct order_future f[3];
 	struct future *futs[3];
 
@@ -810,7 +807,7 @@ woken_futures_are_polled_in_the_callers_order(void **state)
 static void
 complete_none_twice_and_null_property_are_fine(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_NONE);
 	struct event_future complete;
@@ -837,7 +834,7 @@ complete_none_twice_and_null_property_are_fine(void **state)
 static void
 duplicates_finish_with_the_first_wake(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
 	struct future *futs[] = {FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&f),
@@ -876,7 +873,7 @@ first_notifier_task(struct future_context *context, struct future_notifier *n)
 static void
 future_started_before_finishes(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
 	struct finisher finisher = {&e, 10 * MS, true, false};
@@ -974,7 +971,7 @@ batch_run(void *arg)
 static void
 no_wake_is_lost_by_several_threads(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct batch batches[WAITERS];
 	pthread_t threads[WAITERS];
 	uint64_t seed = test_seed("runtime stress");
@@ -1037,7 +1034,7 @@ static void
 no_wake_is_lost_between_two_sleepers(void **state)
 {
 	struct pong p = {
-		.runtime = runtime_new(), .rounds = TEST_ROUNDS(20000)};
+		.runtime = test_runtime_new(), .rounds = TEST_ROUNDS(20000)};
 	pthread_t thread;
 
 	(void)state;
@@ -1100,8 +1097,7 @@ main(void)
 		cmocka_unit_test(no_wake_is_lost_between_two_sleepers),
 	};
 
-#ifdef NET_MIN_NS
-	cmocka_set_test_filter("no_wake_is_lost_*");
-#endif
+	if (!test_has_net())
+		cmocka_set_test_filter("no_wake_is_lost_*");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@
 #endif
 #include <unistd.h>
 
-#include "libminiasync/runtime.h"
+#include "net.h"
 
 /* A future that takes so many polls, each so many turns of a loop. */
 struct steps_data {
@@ -78,7 +78,7 @@ compare(const void *a, const void *b)
 static void
 work_done_in_polls_is_not_slowed_down(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	double ratios[5];
 	uint64_t start, plain = 0;
 
@@ -111,7 +111,7 @@ static void
 work_among_futures_that_wait_is_found(void **state)
 {
 	enum { MANY = 100 };
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct steps_future futures[MANY];
 	struct future *futs[MANY];
 
@@ -158,20 +158,17 @@ until_task(struct future_context *context, struct future_notifier *n)
 static void
 many_futures_that_only_look_leave_the_cpu_alone(void **state)
 {
-	enum {
-		MANY = 2000,
-#ifdef NET_MIN_NS
-		LAST_KIND = FUTURE_NOTIFIER_NONE, /* no word changes */
-#else
-		LAST_KIND = FUTURE_NOTIFIER_POLLER,
-#endif
-	};
+	enum { MANY = 2000 };
 	static struct steps_future futures[MANY];
 	static struct future *futs[MANY];
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
+
+	/* No word changes, so only the net ends the wait for these. */
+	const int last_kind =
+		test_has_net() ? FUTURE_NOTIFIER_POLLER : FUTURE_NOTIFIER_NONE;
 
 	(void)state;
-	for (int kind = FUTURE_NOTIFIER_NONE; kind <= LAST_KIND;
+	for (int kind = FUTURE_NOTIFIER_NONE; kind <= last_kind;
 		kind += FUTURE_NOTIFIER_POLLER) {
 		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 		const uint64_t cpu = test_clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -207,7 +204,7 @@ FUTURE(two_chain, struct two_data, char);
 static void
 answer_of_an_entry_does_not_hold_for_the_next(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct two_chain c;
 	struct steps_future first = steps(1, 1);
 	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
@@ -261,7 +258,7 @@ move_on_task(struct future_context *context, struct future_notifier *n)
 static void
 word_of_an_entry_that_another_task_ended_is_not_read(void **state)
 {
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 	struct steps_future word = steps(1, 1), mover = steps(1, 1);
 	struct future *futs[] = {
 		FUTURE_AS_RUNNABLE(&other.chain), FUTURE_AS_RUNNABLE(&mover)};
@@ -334,7 +331,7 @@ unused_waits_keep_little(void **state)
 	if (before == 0)
 		TEST_LEFT_OUT("how much is allocated cannot be told");
 
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 
 	pthread_barrier_init(&barrier, NULL, THREADS);
 	for (int i = 0; i < THREADS; i++)
@@ -386,7 +383,7 @@ static void
 waits_that_were_left_are_freed(void **state)
 {
 	const size_t before = allocated();
-	struct runtime *runtime = runtime_new();
+	struct runtime *runtime = test_runtime_new();
 
 	(void)state;
 	for (volatile int i = 0; i < 1000; i++) {

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* pace.c -- see pace.h */
+
+#include "wait/pace.h"
+
+#include "system/platform.h"
+
+void
+mia_pace_init(struct mia_pace *pace, struct mia_yields *yields)
+{
+	mia_meter_init(&pace->meter);
+	mia_backoff_init(&pace->backoff, yields);
+	pace->worked = false;
+}
+
+uint64_t
+mia_pace_pause(struct mia_pace *pace)
+{
+	const bool worked_before = pace->worked;
+
+	/*
+	 * Two passes in a row must do work: a single long poll may have lost
+	 * its CPU.
+	 */
+	pace->worked = mia_meter_works(&pace->meter);
+	if (!worked_before || !pace->worked)
+		return mia_backoff_pause(&pace->backoff);
+
+	mia_backoff_reset(&pace->backoff);
+	return 0;
+}
+
+uint64_t
+mia_pace_now(const struct mia_pace *pace)
+{
+	return pace->worked ? pace->meter.last_ns : mia_clock_ns();
+}
+
+void
+mia_net_again(struct mia_net *net, enum mia_net_catch found, uint64_t now)
+{
+	switch (found) {
+	case MIA_NET_CAUGHT:
+		net->wait_ns = net->times.min_ns;
+		break;
+	case MIA_NET_EMPTY:
+		if (net->wait_ns < net->times.max_ns)
+			net->wait_ns *= 2;
+		break;
+	}
+	net->start_ns = now;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * wait.c -- the loop of a waiting thread: pass, pause or sleep, pass again
+ *
+ * While polls do work, the thread makes pass after pass. While futures are hot
+ * or refused, the thread stays awake for a time, with growing pauses, and then
+ * sleeps between passes. Otherwise the thread sleeps until a wake. The safety
+ * net polls all futures from time to time, whatever else happens.
+ *
+ * No wake is lost: rouse() leaves a token in the parker, and the token stays
+ * until the next park.
+ */
+
+#include "wait/wait.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Any thread. */
+static void
+rouse(struct mia_ready *ready)
+{
+	/* The first member. */
+	struct mia_wait *wait = (struct mia_wait *)(void *)ready;
+
+	mia_parker_unpark(&wait->parker);
+}
+
+int
+mia_wait_new(struct mia_wait **waitp)
+{
+	struct mia_wait *wait =
+		mia_aligned_alloc(_Alignof(struct mia_wait), sizeof(*wait));
+
+	if (wait == NULL)
+		return -ENOMEM;
+
+	memset(wait, 0, sizeof(*wait));
+
+	const int error = mia_parker_init(&wait->parker);
+
+	if (error != 0) {
+		mia_aligned_free(wait);
+		return error;
+	}
+
+	mia_ready_init(&wait->ready, rouse);
+	mia_watch_init(&wait->watch, &wait->ready);
+	*waitp = wait;
+	return 0;
+}
+
+void
+mia_wait_delete(struct mia_wait *wait)
+{
+	mia_watch_fini(&wait->watch);
+	mia_ready_fini(&wait->ready);
+	mia_parker_fini(&wait->parker);
+	mia_aligned_free(wait);
+}
+
+/*
+ * A wake within this time needs no system call, and the worker that makes the
+ * wake may need this CPU. A copy of 64 KiB on the threads mover was measured to
+ * take 4.5 us from start to end, and 21 us without lingering.
+ */
+static void
+linger_for_wake(struct mia_wait *wait)
+{
+	struct mia_linger linger;
+
+	mia_linger_begin(&linger, &wait->yields, MIA_LINGER_BY_YIELDS);
+	while (mia_ready_is_empty(&wait->ready) && mia_linger(&linger))
+		continue;
+}
+
+/* The net has struck. If it caught something, it stays tight. */
+static void
+pass_all(struct mia_watch *watch, struct mia_pace *pace, struct mia_net *net)
+{
+	const enum mia_net_catch found =
+		mia_watch_pass_all(watch) ? MIA_NET_CAUGHT : MIA_NET_EMPTY;
+
+	pace->meter.last_ns = mia_clock_ns();
+	mia_net_again(net, found, pace->meter.last_ns);
+}
+
+/* Passes the time until a pass is due, or at most until the net is. */
+static void
+pass_time(struct mia_wait *wait, struct mia_pace *pace, uint64_t net_ns)
+{
+	uint64_t sleep_ns = net_ns;
+
+	if (mia_watch_needs_passes(&wait->watch)) {
+		const uint64_t nap_ns = mia_pace_pause(pace);
+
+		if (nap_ns < sleep_ns)
+			sleep_ns = nap_ns;
+	} else {
+		linger_for_wake(wait);
+	}
+
+	if (sleep_ns > 0)
+		mia_parker_park(&wait->parker, sleep_ns);
+}
+
+void
+mia_wait_until_complete(
+	struct mia_wait *wait, const struct mia_net_times *times)
+{
+	struct mia_watch *watch = &wait->watch;
+	struct mia_pace pace;
+	struct mia_net net;
+
+	mia_pace_init(&pace, &wait->yields);
+	mia_net_init(&net, times, pace.meter.last_ns);
+	while (watch->nleft > 0) {
+		const uint64_t now = mia_watch_needs_passes(watch)
+			? mia_pace_now(&pace)
+			: mia_clock_ns();
+		const uint64_t net_ns = mia_net_left_ns(&net, now);
+
+		if (net_ns == 0) {
+			pass_all(watch, &pace, &net);
+			continue;
+		}
+
+		pass_time(wait, &pace, net_ns);
+		if (mia_watch_pass(watch, &pace.meter))
+			mia_pace_progress(&pace);
+	}
+}
+
+/*
+ * Polls the futures that are asynchronous, or those that are not. NULL keeps a
+ * waker of the caller's in place.
+ */
+static void
+poll_those(struct future *futs[], size_t n, int async, struct mia_meter *meter)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (futs[i]->context.state == FUTURE_STATE_COMPLETE ||
+			future_has_property(futs[i], FUTURE_PROPERTY_ASYNC) !=
+				async)
+			continue;
+
+		future_poll(futs[i], NULL);
+		mia_meter_count(meter);
+	}
+}
+
+static size_t
+count_left(struct future *futs[], size_t n)
+{
+	size_t nleft = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
+			nleft++;
+	return nleft;
+}
+
+void
+mia_wait_by_polling(struct future *futs[], size_t n)
+{
+	struct mia_yields yields = {0};
+	struct mia_pace pace;
+	size_t nleft = 0;
+
+	mia_pace_init(&pace, &yields);
+	for (;;) {
+		const size_t nleft_before = nleft;
+
+		mia_meter_begin(&pace.meter);
+		poll_those(futs, n, 1, &pace.meter);
+		poll_those(futs, n, 0, &pace.meter);
+
+		/*
+		 * A future that stopped being asynchronous after the first loop was polled
+		 * in neither.
+		 */
+		nleft = count_left(futs, n);
+		if (nleft == 0)
+			return;
+		if (nleft < nleft_before)
+			mia_pace_progress(&pace);
+
+		const uint64_t nap_ns = mia_pace_pause(&pace);
+
+		if (nap_ns > 0)
+			mia_sleep(nap_ns);
+	}
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* waiter.c -- polls a future, and finds out which answer holds then */
+
+#include "wait/waiter.h"
+
+/*
+ * Set in notifier_used before a poll, to recognise a task that leaves it
+ * unchanged. Then the task's last answer holds.
+ */
+#define NO_ANSWER ((enum future_notifier_type)0x6e6f)
+
+/*
+ * The word that a POLLER future named. Its writer may be a device or a thread
+ * without C11, so the word has no atomic type. Acquire: pairs with the writer's
+ * release, as in the threads mover. A poll after a change sees the progress.
+ * A system without 64-bit loads may load halves of two values. Such a mixture
+ * counts as a change.
+ */
+static uint64_t
+monitored_word(const uint64_t *word)
+{
+#if UINTPTR_MAX >= UINT64_MAX
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+#else
+	typedef uint32_t __attribute__((may_alias)) half;
+	const half *halves = (const half *)word;
+
+	return (uint64_t)__atomic_load_n(halves, __ATOMIC_ACQUIRE) << 32 |
+		__atomic_load_n(halves + 1, __ATOMIC_ACQUIRE);
+#endif
+}
+
+/* Whether the future is a chain that went on since its last poll here. */
+static bool
+has_moved(const struct mia_waiter *waiter)
+{
+	return future_chain_has_moved_impl(
+		waiter->padding, waiter->fut->context.padding);
+}
+
+/*
+ * Whether there is a word to look at. The word may be gone once another
+ * future's task has completed this future, or the chain's entry that named it.
+ */
+static bool
+has_word(const struct mia_waiter *waiter)
+{
+	const struct future_notifier *n = &waiter->notifier;
+	const bool named = n->notifier_used == FUTURE_NOTIFIER_POLLER &&
+		n->poller.ptr_to_monitor != NULL;
+
+	return named && waiter->fut->context.state != FUTURE_STATE_COMPLETE &&
+		!waiter->doubtful && !has_moved(waiter);
+}
+
+enum mia_look
+mia_waiter_look(const struct mia_waiter *waiter)
+{
+	if (waiter->linger > 0 || !has_word(waiter))
+		return MIA_LOOK_NO_WORD;
+
+	return monitored_word(waiter->notifier.poller.ptr_to_monitor) ==
+			waiter->word
+		? MIA_LOOK_UNCHANGED
+		: MIA_LOOK_CHANGED;
+}
+
+/* Returns true if the future is complete. */
+static bool
+poll_and_listen(struct mia_waiter *waiter)
+{
+	struct future_notifier *n = &waiter->notifier;
+	const enum future_notifier_type last =
+		waiter->doubtful ? FUTURE_NOTIFIER_NONE : n->notifier_used;
+
+	n->notifier_used = NO_ANSWER;
+	n->padding = FUTURE_NOTIFIER_INLINE_;
+	if (future_poll(waiter->fut, n) == FUTURE_STATE_COMPLETE)
+		return true;
+
+	const bool moved = has_moved(waiter);
+
+	waiter->padding = waiter->fut->context.padding;
+	waiter->doubtful = moved && n->notifier_used != NO_ANSWER &&
+		n->notifier_used != FUTURE_NOTIFIER_NONE;
+	if (n->notifier_used == NO_ANSWER)
+		n->notifier_used = moved ? FUTURE_NOTIFIER_NONE : last;
+	return false;
+}
+
+enum poll {
+	POLL_COMPLETE,
+	POLL_ANSWERED, /* the answer holds */
+	POLL_AGAIN,    /* only another poll gives an answer that holds */
+};
+
+/*
+ * Reads the word before the poll, so that a change between the two shows at the
+ * next look. A poll that names another word must therefore be repeated.
+ */
+static enum poll
+poll_once(struct mia_waiter *waiter)
+{
+	const uint64_t *word = NULL;
+
+	if (has_word(waiter)) {
+		word = waiter->notifier.poller.ptr_to_monitor;
+		waiter->word = monitored_word(word);
+	}
+
+	if (poll_and_listen(waiter))
+		return POLL_COMPLETE;
+
+	const bool is_other_word = has_word(waiter) &&
+		waiter->notifier.poller.ptr_to_monitor != word;
+
+	return waiter->doubtful || is_other_word ? POLL_AGAIN : POLL_ANSWERED;
+}
+
+/*
+ * Polls twice at most, so that no future keeps others from their polls. After
+ * two answers that do not hold, the next pass polls again.
+ */
+enum mia_poll
+mia_waiter_poll(struct mia_waiter *waiter)
+{
+	const enum future_state state = waiter->fut->context.state;
+	const bool was_refused = mia_waiter_is_refused(waiter);
+
+	if (waiter->linger > 0)
+		waiter->linger--;
+
+	enum poll poll = poll_once(waiter);
+
+	if (poll == POLL_AGAIN)
+		poll = poll_once(waiter);
+
+	switch (poll) {
+	case POLL_COMPLETE:
+		waiter->fut = NULL;
+		return MIA_POLL_COMPLETE;
+	case POLL_AGAIN:
+		waiter->linger = 1;
+		break;
+	case POLL_ANSWERED:
+		break;
+	}
+
+	const bool started = waiter->fut->context.state != state ||
+		(was_refused && !mia_waiter_is_refused(waiter));
+
+	return started ? MIA_POLL_STARTED : MIA_POLL_NOTHING;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * watch.c -- the futures that one thread waits for, and which a pass polls
+ *
+ * Nouns:
+ *   waiter        one future, which may be hot or refused (waiter.h)
+ *   number        place of a waiter, and its number in ready.h
+ *   ready waiter  a wake pushed its number
+ *   pass          polls some waiters: those of asynchronous futures first,
+ *                 otherwise in the order in which they were added
+ *   twin          a second pointer to the same future
+ *
+ * The first pass polls all waiters. The safety net polls all except refused
+ * ones. Other passes poll the ready and hot waiters, and a few refused ones.
+ * The cost of a wait therefore grows with the number of wakes, and not with the
+ * number of futures times the number of passes.
+ *
+ * Invariants:
+ *   - After the first pass, a waiter whose fut is not NULL is hot or refused,
+ *     or its future has answered WAKER.
+ *   - A waiter is on one list at most.
+ *   - The waiters' addresses have the order in which the futures were added.
+ *   - A pass takes the numbers before it polls. A wake during a poll therefore
+ *     makes the waiter ready for the next pass.
+ *   - Wakers never touch a waiter, so waiters are freed between two waits. The
+ *     number of a late wake is another waiter's or nobody's. An unneeded poll
+ *     does no harm.
+ */
+
+#include "wait/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wait/waiter.h"
+
+/*
+ * Refused futures that a pass polls, in turn. They usually wait for the same
+ * mover. If the mover has no room for these, it has none for the others.
+ */
+#define REFUSED_POLLS 16
+
+/* The smallest room, in futures. */
+#define MIN_CAPACITY 8
+
+/*
+ * An array of waiters, and behind it a table that finds twins. The table has
+ * two entries for each waiter. An entry is a number plus 1, or 0 if free.
+ */
+struct mia_waiters {
+	struct mia_waiters *next; /* in a list of mia_watch_strip() */
+	uint32_t *table;
+	struct mia_waiter waiters[];
+};
+
+/* Bytes for each future. */
+#define WAITER_SIZE (sizeof(struct mia_waiter) + 2 * sizeof(uint32_t))
+
+/* Polls a waiter. Returns true if its future started or is complete. */
+static bool
+poll_waiter(struct mia_watch *watch, struct mia_waiter *waiter,
+	struct mia_meter *meter)
+{
+	const enum mia_poll result = mia_waiter_poll(waiter);
+
+	if (meter != NULL)
+		mia_meter_count(meter);
+	if (result == MIA_POLL_COMPLETE)
+		watch->nleft--;
+	return result != MIA_POLL_NOTHING;
+}
+
+/*
+ * Polls the waiters of a list, those of asynchronous futures first. Moves the
+ * hot and refused waiters to their lists, in the same order. meter may be NULL.
+ * Returns true if a future started or is complete.
+ */
+static bool
+poll_list(
+	struct mia_watch *watch, struct mia_list *list, struct mia_meter *meter)
+{
+	bool progress = false;
+
+	/* Whatever was done with the lists is no work. */
+	if (meter != NULL)
+		mia_meter_begin(meter);
+
+	for (struct mia_link *l = list->first; l != NULL; l = l->next) {
+		struct mia_waiter *waiter = mia_waiter_of(l);
+
+		waiter->polled =
+			future_has_property(waiter->fut, FUTURE_PROPERTY_ASYNC);
+		if (waiter->polled)
+			progress |= poll_waiter(watch, waiter, meter);
+	}
+
+	for (struct mia_link *l = list->first; l != NULL; l = l->next) {
+		struct mia_waiter *waiter = mia_waiter_of(l);
+
+		if (!waiter->polled)
+			progress |= poll_waiter(watch, waiter, meter);
+	}
+
+	struct mia_link *link;
+
+	while ((link = mia_list_take(list)) != NULL) {
+		const struct mia_waiter *waiter = mia_waiter_of(link);
+
+		if (waiter->fut != NULL && mia_waiter_is_hot(waiter))
+			mia_list_append(mia_waiter_is_refused(waiter)
+					? &watch->refused
+					: &watch->hot,
+				link);
+	}
+
+	return progress;
+}
+
+bool
+mia_watch_pass_all(struct mia_watch *watch)
+{
+	struct mia_list list;
+
+	/* A waiter with an unchanged word is polled as well. */
+	while (mia_list_take(&watch->hot) != NULL)
+		continue;
+
+	/* Refused waiters are on their list already: the append leaves them. */
+	mia_list_init(&list);
+	for (size_t i = 0; i < watch->nadded; i++) {
+		struct mia_waiter *waiter = &watch->waiters->waiters[i];
+
+		if (waiter->fut != NULL)
+			mia_list_append(&list, &waiter->link);
+	}
+
+	return poll_list(watch, &list, NULL);
+}
+
+/*
+ * Moves the hot waiters to the list. Those with an unchanged word go to the
+ * other list. Returns true if a word has changed.
+ */
+static bool
+move_hot(struct mia_watch *watch, struct mia_list *list,
+	struct mia_list *unchanged)
+{
+	struct mia_link *link;
+	bool changed = false;
+
+	while ((link = mia_list_take(&watch->hot)) != NULL) {
+		switch (mia_waiter_look(mia_waiter_of(link))) {
+		case MIA_LOOK_UNCHANGED:
+			mia_list_append(unchanged, link);
+			continue;
+		case MIA_LOOK_CHANGED:
+			changed = true;
+			break;
+		case MIA_LOOK_NO_WORD:
+			break;
+		}
+		mia_list_append(list, link);
+	}
+
+	return changed;
+}
+
+static void
+move_refused(struct mia_watch *watch, struct mia_list *list)
+{
+	for (int i = 0; i < REFUSED_POLLS; i++) {
+		struct mia_link *link = mia_list_take(&watch->refused);
+
+		if (link == NULL)
+			return;
+		mia_list_append(list, link);
+	}
+}
+
+/*
+ * Appends the ready waiters to the list, and makes them hot. Returns true if
+ * there was a wake.
+ */
+static bool
+append_ready(struct mia_watch *watch, struct mia_list *list)
+{
+	struct mia_ready_batch batch = mia_ready_take(watch->ready);
+	bool woken = false;
+	size_t number;
+
+	while ((number = mia_ready_pop(&batch)) != MIA_READY_NONE) {
+		woken = true;
+
+		/* A late wake may be for a waiter that is not in use. */
+		if (number >= watch->nadded)
+			continue;
+
+		struct mia_waiter *waiter = &watch->waiters->waiters[number];
+
+		if (waiter->fut != NULL) {
+			mia_waiter_woken(waiter);
+			mia_list_append(list, &waiter->link);
+		}
+	}
+
+	return woken;
+}
+
+bool
+mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter)
+{
+	struct mia_list list;
+	struct mia_list unchanged;
+	struct mia_link *link;
+
+	mia_list_init(&list);
+	mia_list_init(&unchanged);
+
+	const bool changed = move_hot(watch, &list, &unchanged);
+
+	move_refused(watch, &list);
+
+	const bool woken = append_ready(watch, &list);
+
+	mia_list_sort(&list);
+
+	const bool progress = poll_list(watch, &list, meter);
+
+	/* The next pass looks at these words again. */
+	while ((link = mia_list_take(&unchanged)) != NULL)
+		mia_list_append(&watch->hot, link);
+
+	return progress || woken || changed;
+}
+
+void
+mia_watch_init(struct mia_watch *watch, struct mia_ready *ready)
+{
+	memset(watch, 0, sizeof(*watch));
+	watch->ready = ready;
+	mia_list_init(&watch->hot);
+	mia_list_init(&watch->refused);
+}
+
+void
+mia_watch_fini(struct mia_watch *watch)
+{
+	mia_waiters_free(mia_watch_strip(watch, NULL));
+}
+
+/* A power of two. 0: no address space could hold so many waiters. */
+static size_t
+capacity_for(size_t n)
+{
+	const size_t max = SIZE_MAX / 4 / WAITER_SIZE;
+	size_t capacity = MIN_CAPACITY;
+
+	while (capacity < n && capacity <= SIZE_MAX / 2)
+		capacity *= 2;
+
+	const bool fits =
+		capacity >= n && capacity <= max && capacity <= UINT32_MAX / 2;
+
+	return fits ? capacity : 0;
+}
+
+int
+mia_watch_grow(struct mia_watch *watch, size_t n)
+{
+	const size_t capacity = capacity_for(n);
+
+	if (capacity == 0)
+		return -ENOMEM;
+
+	struct mia_waiters *bigger =
+		malloc(sizeof(*bigger) + capacity * WAITER_SIZE);
+
+	if (bigger == NULL)
+		return -ENOMEM;
+
+	const int error = mia_ready_reserve(watch->ready, capacity);
+
+	if (error != 0) {
+		free(bigger);
+		return error;
+	}
+
+	bigger->next = NULL;
+	bigger->table = (uint32_t *)(void *)(bigger->waiters + capacity);
+	mia_watch_fini(watch);
+	watch->waiters = bigger;
+	watch->capacity = capacity;
+	return 0;
+}
+
+/*
+ * Whether an earlier waiter has the same future. If not, enters this number for
+ * the future. The table has open addressing. The multiplier is 2^64 divided by
+ * the golden ratio (Knuth, "Sorting and Searching", 6.4).
+ */
+static bool
+is_twin(struct mia_watch *watch, const struct future *fut, size_t number)
+{
+	struct mia_waiters *waiters = watch->waiters;
+	uint64_t at = (uintptr_t)fut * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+
+	for (;; at++) {
+		uint32_t *entry = &waiters->table[at & watch->twin_mask];
+
+		if (*entry == 0) {
+			*entry = (uint32_t)number + 1;
+			return false;
+		}
+		if (waiters->waiters[*entry - 1].fut == fut)
+			return true;
+	}
+}
+
+static void
+drop_all(struct mia_watch *watch)
+{
+	watch->nadded = 0;
+	watch->nleft = 0;
+	mia_list_init(&watch->hot);
+	mia_list_init(&watch->refused);
+}
+
+/* Takes the wakes of futures that were dropped. */
+static MIA_NOINLINE void
+take_late(struct mia_watch *watch)
+{
+	struct mia_ready_batch late = mia_ready_take(watch->ready);
+
+	while (mia_ready_pop(&late) != MIA_READY_NONE)
+		continue;
+}
+
+void
+mia_watch_clear(struct mia_watch *watch, size_t n)
+{
+	if (MIA_UNLIKELY(!mia_ready_is_empty(watch->ready)))
+		take_late(watch);
+	drop_all(watch);
+	if (n == 0)
+		return;
+
+	/* As much of the table as n futures need: half of it stays free. */
+	size_t size = 2;
+
+	while (size < 2 * n)
+		size *= 2;
+	watch->twin_mask = size - 1;
+	memset(watch->waiters->table, 0, size * sizeof(uint32_t));
+}
+
+void
+mia_watch_add(struct mia_watch *watch, struct future *futs[], size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const size_t number = watch->nadded;
+
+		if (futs[i]->context.state == FUTURE_STATE_COMPLETE ||
+			is_twin(watch, futs[i], number))
+			continue;
+
+		mia_waiter_init(&watch->waiters->waiters[number], futs[i],
+			(struct future_waker){
+				.data = mia_ready_data(watch->ready, number),
+				.wake = mia_ready_wake});
+		watch->nadded++;
+		watch->nleft++;
+	}
+}
+
+struct mia_waiters *
+mia_watch_strip(struct mia_watch *watch, struct mia_waiters *list)
+{
+	struct mia_waiters *waiters = watch->waiters;
+
+	if (waiters == NULL)
+		return list;
+
+	drop_all(watch);
+	watch->waiters = NULL;
+	watch->capacity = 0;
+	waiters->next = list;
+	return waiters;
+}
+
+void
+mia_waiters_free(struct mia_waiters *list)
+{
+	while (list != NULL) {
+		struct mia_waiters *next = list->next;
+
+		free(list);
+		list = next;
+	}
+}

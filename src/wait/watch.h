@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * watch.h -- the futures that one thread waits for, and which a pass polls
+ *
+ * watch.c explains the nouns. The life of a watch:
+ *
+ *	mia_watch_init()
+ *	  mia_watch_reserve(), _clear(), _add()   for each set of futures
+ *	  mia_watch_pass_all()                    starts all futures
+ *	  mia_watch_pass(), ...                   until nleft is 0
+ *	mia_watch_fini()
+ *
+ * Threads: one at a time. Wakers, from any thread, use only ready.h.
+ */
+
+#ifndef LIBMINIASYNC_WATCH_H
+#define LIBMINIASYNC_WATCH_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libminiasync/future.h"
+#include "wait/list.h"
+#include "wait/meter.h"
+#include "wait/ready.h"
+
+/* The memory of a watch's futures. */
+struct mia_waiters;
+
+struct mia_watch {
+	/* I: */
+	struct mia_ready *ready;
+
+	/* Of the thread that waits: */
+	struct mia_waiters *waiters; /* NULL: capacity is 0 */
+	size_t capacity;             /* room, in futures */
+	size_t nadded;               /* futures, since the last clear */
+	size_t nleft;                /* futures that are not complete */
+	size_t twin_mask;            /* of the table that finds twins */
+	struct mia_list hot;
+	struct mia_list refused; /* the next to be polled is the first */
+};
+
+/* The watch becomes the taker of ready, and the only user of its numbers. */
+void mia_watch_init(struct mia_watch *watch, struct mia_ready *ready);
+
+/* ready goes after the watch. */
+void mia_watch_fini(struct mia_watch *watch);
+
+/* The slow way of mia_watch_reserve(). */
+int mia_watch_grow(struct mia_watch *watch, size_t n);
+
+/*
+ * Makes room for n futures. Drops all futures if the room was too small.
+ * Returns 0, or -ENOMEM and leaves all as it was.
+ */
+static inline int
+mia_watch_reserve(struct mia_watch *watch, size_t n)
+{
+	return n <= watch->capacity ? 0 : mia_watch_grow(watch, n);
+}
+
+/*
+ * Drops all futures. Their late wakes do no harm. The caller may then add n
+ * futures, for which there must be room.
+ */
+void mia_watch_clear(struct mia_watch *watch, size_t n);
+
+/*
+ * Adds the futures that are not complete, each once. A future has one notifier,
+ * so only one of two waiters for the same future would be woken.
+ */
+void mia_watch_add(struct mia_watch *watch, struct future *futs[], size_t n);
+
+/*
+ * Polls all futures, except refused ones. True: a future started or is
+ * complete.
+ */
+bool mia_watch_pass_all(struct mia_watch *watch);
+
+/*
+ * Polls ready and hot futures, and a few refused ones. Does not poll a future
+ * whose word is unchanged. True: a future started or is complete, or there was
+ * a wake or a changed word.
+ */
+bool mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter);
+
+/* Whether passes are due without a wake. */
+static inline bool
+mia_watch_needs_passes(const struct mia_watch *watch)
+{
+	return watch->hot.first != NULL || watch->refused.first != NULL;
+}
+
+/*
+ * Takes the memory from a watch without futures, whose capacity is 0 then. Puts
+ * the memory in front of the list, which is NULL or an earlier result. Returns
+ * the list.
+ */
+struct mia_waiters *mia_watch_strip(
+	struct mia_watch *watch, struct mia_waiters *list);
+
+/* Frees such a list. */
+void mia_waiters_free(struct mia_waiters *list);
+
+#endif /* LIBMINIASYNC_WATCH_H */

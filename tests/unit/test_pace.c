@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_pace.c -- wait/pace and wait/meter: when the next pass is due, by a
+ * clock of the test
+ */
+
+#include "test.h"
+
+#include "wait/pace.h"
+
+enum { LOOK_NS = 30, WORK_NS = 500 };
+
+static uint64_t clock_ns;
+
+uint64_t __wrap_mia_clock_ns(void);
+
+/* A look at the clock takes its time. */
+uint64_t
+__wrap_mia_clock_ns(void)
+{
+	clock_ns += LOOK_NS;
+	return clock_ns;
+}
+
+/* Two polls of so many nanoseconds, and some time around them. */
+static void
+pass(struct mia_meter *meter, uint64_t first_ns, uint64_t second_ns)
+{
+	clock_ns += 100000;
+	mia_meter_begin(meter);
+	clock_ns += first_ns;
+	mia_meter_count(meter);
+	clock_ns += second_ns;
+	mia_meter_count(meter);
+	clock_ns += 100000;
+}
+
+static void
+long_polls_are_work(void **state)
+{
+	struct mia_meter meter;
+
+	(void)state;
+	mia_meter_init(&meter);
+	assert_false(mia_meter_works(&meter));
+	pass(&meter, 10, 10);
+	assert_false(mia_meter_works(&meter));
+	pass(&meter, WORK_NS - 1, WORK_NS - 1);
+	assert_false(mia_meter_works(&meter));
+	pass(&meter, WORK_NS, WORK_NS);
+	assert_true(mia_meter_works(&meter));
+	pass(&meter, 0, 0);
+	assert_false(mia_meter_works(&meter));
+}
+
+/* An interrupt may make a poll long. */
+static void
+a_quarter_of_the_time_must_be_work(void **state)
+{
+	struct mia_meter meter;
+
+	(void)state;
+	mia_meter_init(&meter);
+	for (int nshort = 0; nshort < 20; nshort++) {
+		mia_meter_begin(&meter);
+		clock_ns += WORK_NS;
+		mia_meter_count(&meter);
+		for (int i = 0; i < nshort; i++) {
+			clock_ns += 70;
+			mia_meter_count(&meter);
+		}
+
+		/* 500 of 530 ns, and 100 for each short poll. */
+		assert_int_equal(mia_meter_works(&meter), nshort <= 14);
+	}
+}
+
+static void
+no_pause_while_two_passes_in_a_row_do_work(void **state)
+{
+	struct mia_yields yields = {0};
+	struct mia_pace pace;
+
+	(void)state;
+	mia_pace_init(&pace, &yields);
+	for (int i = 0; i < 10; i++) {
+		pass(&pace.meter, 0, 0);
+		mia_pace_pause(&pace);
+	}
+	assert_int_equal(pace.backoff.passes, 10);
+
+	/* The first one may be by chance. */
+	pass(&pace.meter, 10000, 0);
+	assert_int_equal(mia_pace_pause(&pace), 0);
+	assert_int_equal(pace.backoff.passes, 11);
+	for (int i = 0; i < 3; i++) {
+		pass(&pace.meter, 10000, 0);
+		assert_int_equal(mia_pace_pause(&pace), 0);
+		assert_int_equal(pace.backoff.passes, 0);
+	}
+
+	/* Afterwards the pauses begin anew. */
+	pass(&pace.meter, 0, 0);
+	mia_pace_pause(&pace);
+	assert_int_equal(pace.backoff.passes, 1);
+	mia_pace_progress(&pace);
+	assert_int_equal(pace.backoff.passes, 0);
+}
+
+static void
+pauses_become_naps(void **state)
+{
+	struct mia_yields yields = {0};
+	struct mia_pace pace;
+	uint64_t nap_ns = 0;
+
+	(void)state;
+	mia_pace_init(&pace, &yields);
+	for (int i = 0; i < 100 && nap_ns == 0; i++)
+		nap_ns = mia_pace_pause(&pace);
+	assert_true(nap_ns > 0);
+	mia_pace_progress(&pace);
+	assert_int_equal(mia_pace_pause(&pace), 0);
+}
+
+static void
+clock_is_read_once_while_passes_do_work(void **state)
+{
+	struct mia_yields yields = {0};
+	struct mia_pace pace;
+
+	(void)state;
+	mia_pace_init(&pace, &yields);
+
+	uint64_t now = mia_pace_now(&pace);
+
+	assert_int_equal(now, clock_ns);
+	pass(&pace.meter, 10000, 10000);
+	mia_pace_pause(&pace);
+
+	const uint64_t before = clock_ns;
+
+	now = mia_pace_now(&pace);
+	assert_int_equal(now, pace.meter.last_ns);
+	assert_int_equal(clock_ns, before);
+}
+
+static void
+net_is_due_after_a_time_that_doubles(void **state)
+{
+	const struct mia_net_times times = {.min_ns = 4, .max_ns = 16};
+	const uint64_t doubled[] = {4, 8, 16, 16, 16};
+	struct mia_net net;
+	uint64_t now = 1000;
+
+	(void)state;
+	mia_net_init(&net, &times, now);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(mia_net_left_ns(&net, now), doubled[i]);
+		now += doubled[i] - 1;
+		assert_int_equal(mia_net_left_ns(&net, now), 1);
+		assert_int_equal(mia_net_left_ns(&net, now + 1), 0);
+		assert_int_equal(mia_net_left_ns(&net, now + 100), 0);
+		now += 3;
+		mia_net_again(&net, MIA_NET_EMPTY, now);
+	}
+	mia_net_again(&net, MIA_NET_CAUGHT, now);
+	assert_int_equal(mia_net_left_ns(&net, now), 4);
+
+	/* A clock that goes back ends the time. */
+	assert_int_equal(mia_net_left_ns(&net, now - 1), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(long_polls_are_work),
+		cmocka_unit_test(a_quarter_of_the_time_must_be_work),
+		cmocka_unit_test(no_pause_while_two_passes_in_a_row_do_work),
+		cmocka_unit_test(pauses_become_naps),
+		cmocka_unit_test(clock_is_read_once_while_passes_do_work),
+		cmocka_unit_test(net_is_due_after_a_time_that_doubles),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
