@@ -25,6 +25,13 @@ test_has_net(void)
 	return getenv("MIA_TEST_NO_NET") == NULL;
 }
 
+/* The first line of a test whose wait only the net ends. */
+#define TEST_NEEDS_NET() \
+	do { \
+		if (!test_has_net()) \
+			TEST_LEFT_OUT("there is no safety net"); \
+	} while (0)
+
 static inline struct runtime *
 test_runtime_new(void)
 {
