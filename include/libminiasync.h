@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * libminiasync.h -- the whole interface, except for the DML mover, which has
- * a header of its own
+ * libminiasync.h -- the whole interface, except for the DML mover: see
+ * libminiasync-vdm-dml.h
  *
- * Pointers to movers, runtimes and futures must not be NULL, except where a
- * function says that NULL is fine.
+ * Pointers to movers, runtimes and futures must not be NULL, unless the comment
+ * of a function allows NULL.
  */
 
 #ifndef LIBMINIASYNC_H
 #define LIBMINIASYNC_H 1
 
 /*
- * This interface needs none of these three. Programs written for libminiasync
- * 0.2.1 include this header alone and use printf(), malloc() and, on x86-64,
- * the SSE2 intrinsics.
+ * This interface needs none of these three headers. Programs written for
+ * libminiasync 0.2.1 include this header alone, and use printf(), malloc() and,
+ * on x86-64, the SSE2 intrinsics.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,22 +2,22 @@
 
 /*
  * data_mover_dml.h -- the mover over Intel's Data Mover Library (DML): a Data
- * Streaming Accelerator (DSA) moves the memory, or DML's software does
+ * Streaming Accelerator (DSA) or DML's software moves the memory
  *
  * Link with libminiasync-vdm-dml, libminiasync and DML.
  *
- * Failures  what DML or the device does not do, for whatever reason, the CPU
- *           does within a poll. An operation succeeds only when its bytes are
- *           there; a full work queue makes it wait, then be done by the CPU.
- * Notifier  NONE: a device wakes nobody, so its futures have to be polled.
- * Blocks    DML's software path moves the memory within the poll; so does the
- *           CPU when it stands in for a device. A device works by itself.
- * Memory    a device reads and writes the ranges by itself until the future is
- *           complete. A program that drops a future on the way must keep both
- *           ranges until the mover is deleted.
+ * Failures  if DML or the device does not do a piece of work, for whatever
+ *           reason, the CPU does it in a poll. An operation succeeds only if
+ *           all its bytes are written. If the device's work queue is full, the
+ *           operation waits, and later the CPU does it.
+ * Notifier  FUTURE_NOTIFIER_NONE: a device sends no notification. Poll.
+ * Blocks    DML's software moves the memory inside the poll. So does the CPU if
+ *           it replaces a device. A device works between polls.
+ * Memory    a device accesses the ranges until the future is complete. If you
+ *           abandon a future, keep both ranges until the mover is deleted.
  * Fork      a child must not use the movers of its parent.
- * Hardware  written to the manuals and run against a simulated device. It has
- *           not been run on a real one.
+ * Hardware  written to Intel's manuals and tested with a simulated device. Not
+ *           tested on a real device.
  */
 
 #ifndef LIBMINIASYNC_VDM_DML_DATA_MOVER_DML_H
@@ -41,35 +41,38 @@ enum data_mover_dml_type {
 /*
  * data_mover_dml_new -- makes a mover over DML
  *
- * HARDWARE tries the device with one small copy, and waits up to 1 s until it
- * is taken and 1 s more until it is done. If a device takes the copy and does
- * not answer, the memory of the mover that was to be, about 17 KiB, is left to
- * it for ever: it may still write there.
+ * Returns  the mover, or NULL with errno
+ *           - EINVAL: an unknown type
+ *           - ENODEV: HARDWARE, and no device does a small test copy
+ *           - ENOTSUP: this mover cannot use this DML, or the CPU has no cache
+ *             write-back instruction
+ *           - ENOMEM
+ * Owner    the caller. Destroy it with data_mover_dml_delete().
+ * Threads  any number may create and poll its operations at once
+ * Blocks   HARDWARE: up to 1 s until a device accepts the test copy, and up to
+ *          1 s until the copy is done. Otherwise never.
  *
- * Returns   the mover; or NULL with errno EINVAL (an unknown type), ENODEV
- *           (HARDWARE, and no device does that copy), ENOTSUP (a DML that this
- *           mover does not know how to use, or a CPU that cannot write its
- *           caches back) or ENOMEM
- * Owner     the caller; end with data_mover_dml_delete()
- * Threads   any number may create and poll its operations
+ * If a device accepts the test copy but never finishes it, about 17 KiB stay
+ * allocated for ever, because the device may still write there.
  */
 struct data_mover_dml *data_mover_dml_new(enum data_mover_dml_type type);
 
 /*
- * The mover's struct vdm, which lives as long as the mover. It advertises
- * VDM_F_MEM_DURABLE and VDM_F_NO_CACHE_HINT. Its futures have the property
- * FUTURE_PROPERTY_ASYNC. 4,194,304 operations can be pending, a few more
- * if several threads use it; each takes about half a KiB until it is complete.
+ * Returns the mover's struct vdm, which is valid until the mover is deleted. It
+ * advertises VDM_F_MEM_DURABLE and VDM_F_NO_CACHE_HINT. Its futures have
+ * FUTURE_PROPERTY_ASYNC. A pending operation takes about half a KiB. The number
+ * of pending operations is limited: see vdm.h.
  */
 struct vdm *data_mover_dml_get_vdm(struct data_mover_dml *dmd);
 
 /*
- * data_mover_dml_delete -- ends a mover; NULL is fine
+ * data_mover_dml_delete -- destroys a mover
  *
- * Waits for the operations that were started, yielding the CPU: a device may
- * still be writing. It waits for ever for a device that never answers. Futures
- * of the mover must not be polled any more, and no other thread may be in a
- * call with it.
+ * dmd      may be NULL. Do not poll its futures any more.
+ * Threads  no other thread may be in a call with this mover
+ * Blocks   until all started operations are done, because a device may still be
+ *          writing. It yields the CPU meanwhile. If a device never finishes, it
+ *          does not return.
  */
 void data_mover_dml_delete(struct data_mover_dml *dmd);
 

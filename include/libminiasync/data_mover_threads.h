@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * data_mover_threads.h -- the mover with worker threads of its own
+ * data_mover_threads.h -- the mover with its own worker threads
  *
- * A poll hands the operation to a queue; a worker takes it from there, does
- * it, and calls the waker that the poll brought. Operations too small for
- * that to pay are done by the poll itself, unless it brings a waker of the
- * program's; big ones are shared by the workers that are idle.
+ * A poll submits the operation to a queue. A worker takes the operation from
+ * the queue, does it, and calls the waker that the poll passed.
+ *  - Small operations, of 16 KiB and less, run inside the poll. Exceptions: the
+ *    poll passes a notifier of the program, or the program has set a function.
+ *  - Idle workers help with large operations, of 2 MiB and more, unless the
+ *    ranges overlap or the program has set a function.
  *
- * No poll is refused: operations for which the ring has no room wait in memory
- * of their own, and workers take them in turn. Only the number of pending
- * operations is bounded.
+ * No poll is refused. Operations that do not fit into the ring wait in their
+ * own memory, and workers take them in order. Only the number of pending
+ * operations is limited: see vdm.h.
  *
- * Wakers are called on a worker, after the result can be seen by a poll, and
- * never once a poll has returned FUTURE_STATE_COMPLETE. A waker may start other
- * operations, poll the future that it announces if no other thread can be in a
- * poll of it then, and take locks, also one that the polling thread holds: a
- * poll that finds a waker at work waits 20 ms at most for it, longer only if
- * that was in vain before. A waker that is at work when a poll replaces it gets
- * 200 ms to return. What a waker must not do is delete its mover, or wait on
- * its worker for other operations of the mover.
+ * Wakers: a worker calls the waker after a poll can find the result. It never
+ * calls the waker after a poll has returned FUTURE_STATE_COMPLETE.
+ *  - A waker may start other operations. It may take locks, also one that the
+ *    polling thread holds. It may poll its own future, unless another thread
+ *    may be polling that future at the same time.
+ *  - A waker must not delete its mover. It must not wait on its worker for
+ *    other operations of the mover.
+ *  - Keep wakers short. A poll of a future whose waker is running waits for the
+ *    waker: at most 20 ms the first time, doubling up to 640 ms. A poll that
+ *    replaces a running waker waits for its return, for at most 200 ms.
  *
- * Workers block all signals but SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP,
- * are named miniasync/0, miniasync/1, ... and sleep while there is nothing to
- * do. After fork() the child has no workers: it may make movers of its own,
- * and must neither use nor delete those of its parent.
+ * Workers block all signals except SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP.
+ * They are named miniasync/0, miniasync/1, ... and sleep without work.
  *
- * 4,194,304 operations can be pending on one mover, a few more if several
- * threads use it; creating more gives futures that are complete with
- * VDM_ERROR_OUT_OF_MEMORY.
+ * After fork() the child has no workers. It may make movers of its own. It must
+ * neither use nor delete the movers of its parent.
  */
 
 #ifndef LIBMINIASYNC_DATA_MOVER_THREADS_H
@@ -45,11 +46,13 @@ extern "C" {
 struct data_mover_threads;
 
 /*
- * Functions that a program may put in place of the built-in ones. Each returns
- * its first argument; n is 1 at least. flags are the operation's, VDM_F_* and
- * any others: with such a function in place the mover does not refuse bits that
- * it does not know, as long as they fit into an unsigned. Workers call these
- * functions, several at once.
+ * Functions of the program, to replace the built-in ones. Each returns its
+ * first argument.
+ *
+ * n        bytes, at least 1
+ * flags    the flags of the operation: VDM_F_* and any others that fit into an
+ *          unsigned. The mover does not refuse unknown flags here.
+ * Threads  workers call the functions, several at once
  */
 typedef void *(*memcpy_fn)(
 	void *dst, const void *src, size_t n, unsigned flags);
@@ -60,41 +63,49 @@ typedef void *(*memset_fn)(void *str, int c, size_t n, unsigned flags);
 /*
  * data_mover_threads_new -- makes a mover with workers
  *
- * nthreads          workers, from 1
- * ringbuf_size      operations that can wait for a worker in the ring, which
- *                   is the fastest way; from 1; rounded up to a power of two,
- *                   16 bytes each. What comes beyond waits in a list
- * desired_notifier  how futures announce their end: FUTURE_NOTIFIER_WAKER, by
- *                   the waker that the poll brought; FUTURE_NOTIFIER_POLLER,
- *                   by a word that changes; FUTURE_NOTIFIER_NONE, not at all
- * Returns           the mover, or NULL with errno EINVAL (0, a number for
- *                   which there is no address space, or an unknown notifier),
- *                   ENOMEM, or EAGAIN (no more threads)
- * Owner             the caller; end with data_mover_threads_delete()
- * Threads           any number may create and poll its operations
+ * nthreads          workers, at least 1
+ * ringbuf_size      operations, at least 1, that can wait for a worker in the
+ *                   ring, which is the fastest way. Rounded up to a power of
+ *                   two, 16 bytes each. Further operations wait in a list.
+ * desired_notifier  how futures announce their end: FUTURE_NOTIFIER_WAKER by
+ *                   the waker of the poll, FUTURE_NOTIFIER_POLLER by a word
+ *                   that changes, FUTURE_NOTIFIER_NONE not at all
+ * Returns           the mover, or NULL with errno
+ *                    - EINVAL: a count of 0, a count that no address space can
+ *                      hold, or an unknown notifier
+ *                    - ENOMEM
+ *                    - EAGAIN: the system refused a thread
+ *                   After an error nothing is left behind.
+ * Owner             the caller. Destroy it with data_mover_threads_delete().
+ * Threads           any number may create and poll its operations at once
+ * Blocks            only while the system creates the threads
  */
 struct data_mover_threads *data_mover_threads_new(size_t nthreads,
 	size_t ringbuf_size, enum future_notifier_type desired_notifier);
 
 /*
- * data_mover_threads_default -- the same, with one worker for each CPU that
- * the calling thread may run on, a ring for 128 operations, and wakers
+ * data_mover_threads_default -- like data_mover_threads_new(), with one worker
+ * for each CPU that the calling thread may run on, a ring for 128 operations,
+ * and FUTURE_NOTIFIER_WAKER
  */
 struct data_mover_threads *data_mover_threads_default(void);
 
-/* The mover's struct vdm, which lives as long as the mover. */
+/* Returns the mover's struct vdm, which is valid until the mover is deleted. */
 struct vdm *data_mover_threads_get_vdm(struct data_mover_threads *dmt);
 
 /*
- * data_mover_threads_set_memcpy_fn, _memmove_fn, _memset_fn -- put a function
- * in place of the built-in one; NULL puts that back
+ * data_mover_threads_set_memcpy_fn, _memmove_fn, _memset_fn -- replace the
+ * built-in function of an operation. NULL restores the built-in function.
  *
- * Operations with such a function always run on one worker. If their flags
- * ask for durability, the range is flushed after the function has returned.
+ * One worker alone runs an operation with such a function. With
+ * VDM_F_MEM_DURABLE the mover flushes the range after the function has
+ * returned.
  *
- * Threads  safe while others use the mover; operations that are not complete
- *          use the old function or the new one; what a thread did before it
- *          set a function happens before any call of that
+ * Threads  may be called while others use the mover. Operations that are not
+ *          complete use either the old or the new function. Everything that a
+ *          thread did before it set a function happens before any call of that
+ *          function.
+ * Blocks   never
  */
 void data_mover_threads_set_memcpy_fn(
 	struct data_mover_threads *dmt, memcpy_fn dmt_memcpy);
@@ -104,19 +115,20 @@ void data_mover_threads_set_memset_fn(
 	struct data_mover_threads *dmt, memset_fn dmt_memset);
 
 /*
- * data_mover_threads_set_capabilities -- makes the mover advertise flags, as
- * data_mover_sync_set_capabilities() does
+ * data_mover_threads_set_capabilities -- makes the mover advertise flags, like
+ * data_mover_sync_set_capabilities()
  */
 int data_mover_threads_set_capabilities(
 	struct data_mover_threads *dmt, unsigned flags);
 
 /*
- * data_mover_threads_delete -- ends a mover; NULL is fine
+ * data_mover_threads_delete -- destroys a mover
  *
- * Waits, sleeping, until the operations that were started are done and their
- * wakers have returned. Its futures that are not complete must not be polled
- * any more. No other thread may be in a call with this mover. Not from inside
- * of one of its own wakers.
+ * dmt      may be NULL. Do not poll its futures any more that are not complete.
+ * Threads  no other thread may be in a call with this mover. A waker of this
+ *          mover must not call it.
+ * Blocks   sleeps until all started operations are done and their wakers have
+ *          returned
  */
 void data_mover_threads_delete(struct data_mover_threads *dmt);
 

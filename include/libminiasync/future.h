@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * future.h -- what a future is, how it is polled, how futures form a chain
+ * future.h -- futures, how to poll them, and chains of futures
  *
- * A future is work that moves on only while somebody polls it. It is one
+ * A future is work that advances when the program polls it. A future is one
  * object in the caller's memory:
  *
  *	+-------------+--------------+------------------+
@@ -12,21 +12,26 @@
  *	|             |              |  complete)       |
  *	+-------------+--------------+------------------+
  *
- * Its life: IDLE, never started -> RUNNING, started by a poll -> COMPLETE.
- * A task may go from IDLE to COMPLETE in one poll, and may stay IDLE when it
- * could not start yet. Nothing happens between polls, unless the task hands
- * its work to somebody else (a data mover's threads, a device); then the poll
- * only asks how far that is.
+ * Life cycle: IDLE, not started -> RUNNING, started by a poll -> COMPLETE.
+ * A task may go from IDLE to COMPLETE in one poll. A task that cannot start yet
+ * stays IDLE. Between polls nothing happens, unless the task has submitted its
+ * work to a thread or a device. A later poll then only checks for the end.
  *
- * Who polls, and when: a loop (FUTURE_BUSY_POLL), a runtime (runtime.h), a
- * chain, or an event loop of the program's. A poll may bring a notifier, which
- * lets the task announce that polling again is worthwhile.
+ * The program drives a future in one of these ways:
+ *  - a loop: FUTURE_BUSY_POLL()
+ *  - a runtime, which sleeps between polls: runtime.h
+ *  - a chain of futures: see "Chains" below
+ *  - the program's own event loop
+ * Pass a notifier to a poll, and the task can notify the program when the next
+ * poll is due.
  *
- * Owner:   the caller, who also keeps alive what the data points to until the
+ * Owner:   the caller. Keep everything that the data points to alive until the
  *          future is complete.
- * Threads: no two threads may use one future at the same time; one after the
- *          other is fine. A future may be moved in memory between polls.
- * errno:   polling leaves it as it was, if the task does. All of our tasks do.
+ * Threads: only one thread at a time may use a future. Different threads may
+ *          use it in turn.
+ * Moving:  a future may be moved in memory between polls.
+ * errno:   a poll leaves errno unchanged if the task does. All tasks of this
+ *          library do.
  */
 
 #ifndef LIBMINIASYNC_FUTURE_H
@@ -40,7 +45,7 @@
 extern "C" {
 #endif
 
-/* Private to these headers: casts and alignment, once for C and C++. */
+/* Private to these headers: casts and alignment, for C and for C++. */
 #ifdef __cplusplus
 #define FUTURE_CAST_(type, pointer) static_cast<type>(pointer)
 #define FUTURE_ALIGNOF_(type) alignof(type)
@@ -50,12 +55,12 @@ extern "C" {
 #endif
 
 enum future_state {
-	FUTURE_STATE_IDLE = 0,     /* not started; poll it */
-	FUTURE_STATE_COMPLETE = 1, /* output is valid; polling does nothing */
-	FUTURE_STATE_RUNNING = 2,  /* started; poll it until complete */
+	FUTURE_STATE_IDLE = 0,     /* not started: poll it */
+	FUTURE_STATE_COMPLETE = 1, /* output is valid: a poll does nothing */
+	FUTURE_STATE_RUNNING = 2,  /* started: poll it until it is complete */
 };
 
-/* What a task is given: where its data and output are, and how far it is. */
+/* The argument of a task: the place of its data and output, and its state. */
 struct future_context {
 	size_t data_size; /* bytes from the end of this struct to the output */
 	size_t output_size; /* bytes of output */
@@ -64,9 +69,9 @@ struct future_context {
 };
 
 /*
- * A waker is the promise to be told: wake(data) is called when polling again
- * is worthwhile. It comes from any thread, any number of times, until the
- * future is seen complete by a poll; it must not block for long.
+ * A waker is a callback. The task calls wake(data) when the program should poll
+ * the future again. The call may come from any thread, any number of times,
+ * until a poll returns COMPLETE. wake must return soon.
  */
 typedef void (*future_waker_wake_fn)(void *data);
 
@@ -76,24 +81,24 @@ struct future_waker {
 };
 
 /*
- * A poller is a word to watch: it changes when polling is worthwhile. A task
- * must never put the word into memory that is freed while its future, or a
- * chain that contains it, may be waited for.
+ * A poller is a word to monitor. The word changes when the program should poll
+ * the future again. A task must not free the word's memory while a thread may
+ * wait for its future, or for a chain that contains its future.
  */
 struct future_poller {
 	uint64_t *ptr_to_monitor;
 };
 
 enum future_notifier_type {
-	FUTURE_NOTIFIER_NONE = 0,   /* only polling tells */
-	FUTURE_NOTIFIER_WAKER = 1,  /* waker.wake(waker.data) will be called */
-	FUTURE_NOTIFIER_POLLER = 2, /* *poller.ptr_to_monitor will change */
+	FUTURE_NOTIFIER_NONE = 0,   /* no notification: poll again */
+	FUTURE_NOTIFIER_WAKER = 1,  /* the task calls waker.wake(waker.data) */
+	FUTURE_NOTIFIER_POLLER = 2, /* *poller.ptr_to_monitor changes */
 };
 
 /*
- * Brought by a poll. The caller fills in waker; the task answers in
- * notifier_used which of the kinds announces its progress, and fills in
- * poller if it is that one. A task that says nothing leaves it untouched.
+ * The caller passes a notifier to a poll, and sets waker. The task sets
+ * notifier_used to the kind of notification that it will use. For a POLLER it
+ * also sets poller. A task without an answer leaves notifier_used unchanged.
  */
 struct future_notifier {
 	struct future_waker waker;
@@ -103,56 +108,55 @@ struct future_notifier {
 };
 
 /*
- * Private: the padding of a notifier whose owner polls right after a poll that
- * did small work itself, as the runtime does. All other owners get from an
- * asynchronous mover what they asked for, a wake.
+ * Private: the padding of a notifier whose owner polls again right after a poll
+ * that did small work itself. The runtime is such an owner. For every other
+ * notifier an asynchronous mover calls the waker, also after small work.
  */
 #define FUTURE_NOTIFIER_INLINE_ UINT32_C(0x6d696e6c)
 
 /*
- * Private: what a future tells its owner in context.padding. A chain cannot use
- * the notifier for this: a program may pass one that only its own tasks
- * understand.
+ * Private: flags in context.padding, from a future to its owner. A chain cannot
+ * set them in the notifier, because the program may pass a notifier that only
+ * its own tasks understand.
  *
  * REFUSED  the current entry of this chain could not start. The chain is
- *          RUNNING all the same, and its owner may wait longer before the
- *          next poll.
+ *          RUNNING nevertheless. Its owner may poll less often.
  * SILENT   the mover answered a waker with FUTURE_NOTIFIER_NONE.
- * MOVED    is added each time that a chain goes on to its next entry. What
- *          earlier entries answered in notifier_used does not hold any more.
+ * MOVED    added each time a chain goes on to its next entry. The notifier_used
+ *          of earlier entries is no longer valid.
  */
 #define FUTURE_CONTEXT_REFUSED_ UINT32_C(1)
 #define FUTURE_CONTEXT_SILENT_ UINT32_C(2)
 #define FUTURE_CONTEXT_MOVED_ UINT32_C(4)
 
 enum future_property {
-	/* Progress is made between polls, by a thread or a device. */
+	/* A thread or a device advances the future between polls. */
 	FUTURE_PROPERTY_ASYNC = 0,
 	/*
-	 * Asked of a mover, not of a future: see vdm_operation_impl(). Only
-	 * the answer FUTURE_PROPERTY_RENOTIFY itself means yes.
+	 * A question to a mover, not to a future: see vdm_operation_impl().
+	 * Only the answer FUTURE_PROPERTY_RENOTIFY itself means yes.
 	 */
 	FUTURE_PROPERTY_RENOTIFY = 0x5245,
 };
 
 /*
- * A task does what can be done now, without blocking, and says how far the
- * future is. The notifier may be NULL.
+ * A task advances the future as far as possible without blocking, and returns
+ * the new state. The notifier may be NULL.
  */
 typedef enum future_state (*future_task_fn)(
 	struct future_context *context, struct future_notifier *notifier);
 
-/* Says whether a future has a property. Changes nothing. */
+/* Returns non-zero if the future has the property. Changes nothing. */
 typedef int (*future_has_property_fn)(
 	void *future, enum future_property property);
 
 struct future {
 	future_task_fn task;
-	future_has_property_fn has_property; /* NULL: has none */
+	future_has_property_fn has_property; /* NULL: no property */
 	struct future_context context;
 };
 
-/* The data of a future, from inside of its task. */
+/* Returns the data of a future. For tasks, map and init functions. */
 static inline void *
 future_context_get_data(struct future_context *context)
 {
@@ -160,7 +164,7 @@ future_context_get_data(struct future_context *context)
 		sizeof(struct future_context);
 }
 
-/* The output of a future, from inside of its task or its map function. */
+/* Returns the output of a future. For tasks and map functions. */
 static inline void *
 future_context_get_output(struct future_context *context)
 {
@@ -168,14 +172,14 @@ future_context_get_output(struct future_context *context)
 		context->data_size;
 }
 
-/* Bytes of data and output together, padding between them included. */
+/* Returns the bytes of data and output, including padding between them. */
 static inline size_t
 future_context_get_size(struct future_context *context)
 {
 	return context->data_size + context->output_size;
 }
 
-/* A future without properties of its own: answers 0 to every question. */
+/* The has_property of a future without properties: always returns 0. */
 static inline int
 future_has_property_default(void *future, enum future_property property)
 {
@@ -184,7 +188,7 @@ future_has_property_default(void *future, enum future_property property)
 	return 0;
 }
 
-/* Returns 1 if the future has the property now, else 0. */
+/* Returns 1 if the future has the property now, otherwise 0. */
 static inline int
 future_has_property(void *future, enum future_property property)
 {
@@ -195,15 +199,17 @@ future_has_property(void *future, enum future_property property)
 }
 
 /*
- * future_poll -- moves a future on
+ * future_poll -- advances a future
  *
- * notifier  may be NULL. What its waker.data points to must stay valid until
- *           the future is complete, or a later poll brought another waker and
- *           this one, should it be running just then, has returned. Bring
- *           a fresh one, with notifier_used set to FUTURE_NOTIFIER_NONE, to
- *           each poll of a chain: the answer of an earlier entry may otherwise
- *           still stand in it.
- * Returns   the state, which is stored in the future as well
+ * notifier  may be NULL. Keep the data of its waker valid until the future is
+ *           complete. You may free that data earlier if a later poll passed
+ *           another waker, and no call of the old waker is running.
+ *           For a chain, pass a fresh notifier to each poll, with notifier_used
+ *           set to FUTURE_NOTIFIER_NONE. Otherwise it may still contain the
+ *           answer of an earlier entry.
+ * Returns   the new state, which is also stored in the future
+ * Blocks    only as long as the task does. See future_task_fn.
+ * Threads   one at a time for one future
  */
 static inline enum future_state
 future_poll(struct future *fut, struct future_notifier *notifier)
@@ -215,12 +221,14 @@ future_poll(struct future *fut, struct future_notifier *notifier)
 }
 
 /*
- * FUTURE(name, data_type, output_type) declares struct name, a future with
- * this data and this output. The data must begin right behind the struct
- * future, where future_context_get_data() finds it. FUTURE_INIT and its like
- * do not compile if the data needs more alignment than that place has. The
- * output may need any alignment. Inside of a chain it may not need more than
- * struct future_chain_entry, the alignment of a pointer and of uint64_t.
+ * FUTURE(name, data_type, output_type) declares struct name: a future with this
+ * data and this output.
+ *
+ * The data must follow struct future without padding, because
+ * future_context_get_data() expects it there. FUTURE_INIT and its variants do
+ * not compile if the data needs a larger alignment. The output may have any
+ * alignment. In a chain, a future may need at most the alignment of struct
+ * future_chain_entry, which is that of a pointer and of uint64_t.
  */
 #define FUTURE(_name, _data_type, _output_type) \
 	struct _name { \
@@ -229,13 +237,13 @@ future_poll(struct future *fut, struct future_notifier *notifier)
 		_output_type output; \
 	}
 
-/* Of a pointer to such a future: its struct future; and its parts. */
+/* For a pointer to such a future: its struct future, output, data and state. */
 #define FUTURE_AS_RUNNABLE(_futurep) (&(_futurep)->base)
 #define FUTURE_OUTPUT(_futurep) (&(_futurep)->output)
 #define FUTURE_DATA(_futurep) (&(_futurep)->data)
 #define FUTURE_STATE(_futurep) ((_futurep)->base.context.state)
 
-/* The work behind FUTURE_INIT and its like. */
+/* Implements FUTURE_INIT and its variants. */
 static inline void
 future_init_impl(struct future *fut, future_task_fn task,
 	future_has_property_fn has_property, size_t data_size,
@@ -250,9 +258,9 @@ future_init_impl(struct future *fut, future_task_fn task,
 }
 
 /*
- * The distance from the context to the output counts, so that padding between
- * data and output is part of data_size. The array is as long as struct future;
- * its length is negative, an error, if there is padding in front of the data.
+ * data_size is the distance from the context to the output, so it includes
+ * padding between data and output. The array has the size of struct future. If
+ * there is padding in front of the data, its length is negative: an error.
  * typeof keeps the argument unevaluated.
  */
 #define FUTURE_DATA_SIZE_(_futurep) \
@@ -263,9 +271,9 @@ future_init_impl(struct future *fut, future_task_fn task,
 				: -1]))
 
 /*
- * FUTURE_INIT(futurep, task) makes a future idle and ready to poll;
- * FUTURE_INIT_EXT() takes its has_property function as well. data and output
- * are the caller's to fill in, before or after.
+ * FUTURE_INIT(futurep, task) makes a future IDLE and ready to poll.
+ * FUTURE_INIT_EXT(futurep, task, has_property) also sets has_property.
+ * The caller sets data and output, before or after the call.
  */
 #define FUTURE_INIT_EXT(_futurep, _taskfn, _propertyfn) \
 	future_init_impl(&(_futurep)->base, (_taskfn), (_propertyfn), \
@@ -275,7 +283,7 @@ future_init_impl(struct future *fut, future_task_fn task,
 #define FUTURE_INIT(_futurep, _taskfn) \
 	FUTURE_INIT_EXT(_futurep, _taskfn, future_has_property_default)
 
-/* Complete from the start: for a result that is known already. */
+/* Makes a future COMPLETE from the start, for a result that already exists. */
 #define FUTURE_INIT_COMPLETE(_futurep) \
 	future_init_impl(&(_futurep)->base, NULL, future_has_property_default, \
 		FUTURE_DATA_SIZE_(_futurep), sizeof((_futurep)->output), \
@@ -287,10 +295,10 @@ future_waker_wake_impl(const struct future_waker *waker)
 	waker->wake(waker->data);
 }
 
-/* Calls the waker, whose wake must not be NULL. */
+/* Calls the waker. wake must not be NULL. */
 #define FUTURE_WAKER_WAKE(_wakerp) future_waker_wake_impl(_wakerp)
 
-/* Tells the CPU that this is a wait loop. */
+/* Pauses the CPU for a moment, in a wait loop. */
 static inline void
 future_cpu_pause_impl(void)
 {
@@ -302,9 +310,10 @@ future_cpu_pause_impl(void)
 }
 
 /*
- * Polls in a row with a CPU pause between (some 3 microseconds in all: longer
- * than handing over a small operation) before each further one yields the CPU,
- * which the thread that does the work may need.
+ * FUTURE_BUSY_POLL() makes this many polls with a CPU pause after each. They
+ * take about 3 microseconds, which is longer than submitting a small operation.
+ * After each further poll the thread yields its CPU, because the thread that
+ * does the work may need that CPU.
  */
 #define FUTURE_BUSY_POLL_SPINS_ 64
 
@@ -323,41 +332,44 @@ future_busy_poll_impl(struct future *fut)
 	}
 }
 
-/* Polls until the future is complete, on the calling thread. */
+/*
+ * Polls the future with a NULL notifier until it is complete. Blocks the
+ * calling thread, and uses its CPU all the time.
+ */
 #define FUTURE_BUSY_POLL(_futurep) future_busy_poll_impl(&(_futurep)->base)
 
 /*
  * Chains
  *
- * A chain is a future whose data begins with other futures, its entries, that
- * run one after the other. Between two of them a map function may carry the
- * output of the first into the data of the second:
+ * A chain is a future whose data begins with other futures, its entries. The
+ * entries run one after the other. After each entry a map function may copy the
+ * output of this entry into the data of the next entry:
  *
  *	struct my_data {
  *		FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
  *		FUTURE_CHAIN_ENTRY_LAST(struct my_future, check);
- *		int more;          // what follows LAST is the chain's own
+ *		int more;          // members after LAST are no entries
  *	};
  *	FUTURE(my_chain, struct my_data, struct my_output);
  *
  * Without a LAST entry the chain ends where its data ends.
  *
- * One poll does as much as it can: it polls the first entry that is not
- * processed, and goes on to the next as long as entries complete. map and
- * init functions are called by the polling thread, each once. The map of the
- * last entry gets the chain itself, for its output. A chain knows nothing of
- * failures: it goes on, and what comes next finds the result in its map.
+ * One poll of a chain polls the first entry that is not processed. As long as
+ * entries complete, the same poll goes on to the next entry. The polling thread
+ * calls each map and each init function once. The map function of the last
+ * entry gets the chain itself as rhs, to set the chain's output. A chain also
+ * goes on after an entry that has failed. Check the result in the map function.
  */
 
-/* Carries results on: from lhs, complete, into rhs, about to be polled. */
+/* Copies results from lhs, which is complete, to rhs, which is polled next. */
 typedef void (*future_map_fn)(
 	struct future_context *lhs, struct future_context *rhs, void *arg);
 
-/* Makes an entry's future, just before it is needed. */
+/* Initialises the future of an entry, before its first use. */
 typedef void (*future_init_fn)(
 	void *future, struct future_context *chain_context, void *arg);
 
-/* How a declared entry says, by the size of an array, which kind it is. */
+/* The kind of a declared entry: the size of its array entry_kind. */
 enum future_chain_entry_type {
 	FUTURE_CHAIN_ENTRY_REGULAR = 1,
 	FUTURE_CHAIN_ENTRY_LAST = 2,
@@ -369,22 +381,22 @@ enum future_chain_entry_type {
 	(FUTURE_CHAIN_FLAG_ENTRY_LAST | FUTURE_CHAIN_FLAG_ENTRY_PROCESSED)
 
 /*
- * Any entry, seen from the chain. It stands for a declared entry, which is of
- * another type: may_alias tells the compiler.
+ * Any entry, as the chain accesses it. A declared entry has another type, so
+ * the compiler must be told: may_alias.
  */
 struct future_chain_entry {
 	future_map_fn map;
 	void *map_arg;
-	future_init_fn init; /* NULL: future is initialised */
+	future_init_fn init; /* NULL: the future is initialised */
 	void *init_arg;
 	uint64_t flags;
 	struct future future;
 } __attribute__((may_alias));
 
 /*
- * The unnamed bit-field takes no room. Its width is negative, an error, if
- * the compiler had to put padding in front of fut, where no chain would find
- * the future.
+ * The unnamed bit-field takes no space. If the compiler had to put padding in
+ * front of fut, its width is negative: an error. No chain would find the future
+ * behind such padding.
  */
 #define FUTURE_CHAIN_ENTRY_IMPL_(_future_type, _name, _kind) \
 	struct { \
@@ -409,7 +421,7 @@ struct future_chain_entry {
 #define FUTURE_CHAIN_ENTRY_LAST(_future_type, _name) \
 	FUTURE_CHAIN_ENTRY_IMPL_(_future_type, _name, (FUTURE_CHAIN_ENTRY_LAST))
 
-/* The part of an entry before its future. Returns the entry. */
+/* Sets the members of an entry that precede its future. */
 static inline void
 future_chain_entry_init_impl(void *entry, future_init_fn init, void *init_arg,
 	future_map_fn map, void *map_arg, size_t kind)
@@ -440,15 +452,16 @@ future_chain_entry_init_impl(void *entry, future_init_fn init, void *init_arg,
 	} while (0)
 
 /*
- * FUTURE_CHAIN_ENTRY_LAZY_INIT(entryp, init, init_arg, map, map_arg): the
- * future is made by init, once, before it is first polled or mapped into.
+ * FUTURE_CHAIN_ENTRY_LAZY_INIT(entryp, init, init_arg, map, map_arg) lets the
+ * chain call init once to make the future, before the future is first polled or
+ * mapped into. map may be NULL.
  */
 #define FUTURE_CHAIN_ENTRY_LAZY_INIT( \
 	_entryp, _init, _init_arg, _map, _map_arg) \
 	future_chain_entry_init_impl((_entryp), (_init), (_init_arg), (_map), \
 		(_map_arg), sizeof((_entryp)->entry_kind))
 
-/* Of a pointer to an entry: non-zero if it is so. */
+/* For a pointer to an entry: non-zero if true. */
 #define FUTURE_CHAIN_ENTRY_HAS_FLAG(_entryp, _flag) \
 	(((_entryp)->flags & (_flag)) != 0)
 #define FUTURE_CHAIN_ENTRY_IS_LAST(_entryp) \
@@ -458,9 +471,9 @@ future_chain_entry_init_impl(void *entry, future_init_fn init, void *init_arg,
 #define FUTURE_CHAIN_ENTRY_IS_INITIALIZED(_entryp) ((_entryp)->init == NULL)
 
 /*
- * The entry behind this one, or the first for NULL; NULL when there is none.
- * entry must be initialised: its size is only known then. Less room at the
- * end of the data than an empty entry takes is padding.
+ * Returns the entry after this one, or the first entry for NULL. Returns NULL
+ * if no entry is left. entry must be initialised: its size is not known before.
+ * If fewer bytes remain than an empty entry needs, they are padding.
  */
 static inline struct future_chain_entry *
 future_chain_next_impl(
@@ -489,7 +502,7 @@ future_chain_next_impl(
 		struct future_chain_entry *, FUTURE_CAST_(void *, next));
 }
 
-/* The first entry that is not processed, or NULL. */
+/* Returns the first entry that is not processed, or NULL. */
 static inline struct future_chain_entry *
 future_chain_current_impl(struct future_context *chain)
 {
@@ -511,7 +524,10 @@ future_chain_entry_prepare_impl(
 	}
 }
 
-/* Whether an entry that is a chain itself went on to another of its entries. */
+/*
+ * Whether a chain went on to another entry. Arguments: its context.padding
+ * before and after.
+ */
 static inline int
 future_chain_has_moved_impl(uint32_t before, uint32_t after)
 {
@@ -519,8 +535,10 @@ future_chain_has_moved_impl(uint32_t before, uint32_t after)
 }
 
 /*
- * The task of every chain: RUNNING until complete, also on an idle entry. It
- * only hands the notifier on: see FUTURE_CONTEXT_REFUSED_.
+ * async_chain_impl -- the task of every chain
+ *
+ * Returns RUNNING until the chain is complete, also if the current entry is
+ * IDLE. Passes the notifier on without using it: see FUTURE_CONTEXT_REFUSED_.
  */
 static inline enum future_state
 async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
@@ -563,7 +581,11 @@ async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
 	return FUTURE_STATE_COMPLETE;
 }
 
-/* A chain has the properties of the entry that it is at. */
+/*
+ * The has_property of every chain: returns 1 if the current entry has the
+ * property. Returns 0 if the chain is complete, or if the current entry is not
+ * initialised.
+ */
 static inline int
 future_chain_has_property(void *future, enum future_property property)
 {
@@ -578,10 +600,11 @@ future_chain_has_property(void *future, enum future_property property)
 }
 
 /*
- * FUTURE_CHAIN_INIT(futurep) makes the chain itself ready. Its entries are
- * initialised by the two macros above, before or after. The array's size is
- * negative, an error, if the padding in front of an over-aligned output could
- * pass for an entry.
+ * FUTURE_CHAIN_INIT(futurep) initialises the chain itself. Initialise its
+ * entries with the two macros above, before or after.
+ *
+ * An over-aligned output may have padding in front of it. If that padding is
+ * large enough to look like an entry, the array's size is negative: an error.
  */
 #define FUTURE_CHAIN_INIT(_futurep) \
 	FUTURE_INIT_EXT(_futurep, \

@@ -3,15 +3,17 @@
 /*
  * runtime.h -- waits for futures without burning the CPU
  *
- * A runtime polls futures, gives each a waker of its own, and sleeps while
- * none of them can move on. It polls again those that were announced, and all
- * of them from time to time, so that a future whose mover forgets to wake is
- * late (by 64 ms at most) and not lost. A future that announces nothing is
- * polled with pauses that grow up to 4 ms; one whose polls do the work is
- * polled without pauses.
+ * A runtime polls futures and passes a waker of its own to each. It sleeps
+ * while no future can advance. It polls a future again
+ *  - after its waker was called or its word has changed
+ *  - at intervals of 64 ms or less, as a safety net: a future whose mover
+ *    forgets to wake is late, but not lost
+ *  - with pauses of 4 ms or less, if the future sends no notification
+ *  - without pauses, if the polls themselves do the work
  *
  * Threads: any number may wait on one runtime at once, each for its own
- * futures. No other thread may use it while it is deleted, or later.
+ * futures. While a thread deletes a runtime, and afterwards, no other thread
+ * may use it.
  */
 
 #ifndef LIBMINIASYNC_RUNTIME_H
@@ -30,40 +32,46 @@ struct runtime;
 /*
  * runtime_new -- makes a runtime
  *
- * Returns   the runtime, or NULL with errno set (ENOMEM, or what the system
- *           said); nothing is left behind
- * Owner     the caller; end with runtime_delete()
+ * Returns  the runtime, or NULL with errno ENOMEM or the error of the system.
+ *          After an error nothing is left behind.
+ * Owner    the caller. Destroy it with runtime_delete().
+ * Blocks   never
  */
 struct runtime *runtime_new(void);
 
 /*
- * runtime_delete -- ends a runtime on which nobody waits; NULL is fine
+ * runtime_delete -- destroys a runtime
  *
- * Frees the memory of waits that longjmp(), thread cancellation or a C++
- * exception has left, too.
+ * runtime  may be NULL. No thread may be waiting on it. The wakers of its
+ *          futures must not be called any more. They are not called once the
+ *          futures are complete.
+ * Blocks   never
  *
- * Wakers of futures that were waited for must not be called any more. They
- * are not, once the futures are complete.
+ * Also frees the memory of waits that did not return because of longjmp(),
+ * thread cancellation or a C++ exception.
  */
 void runtime_delete(struct runtime *runtime);
 
 /*
- * runtime_wait -- returns when the future is complete
+ * runtime_wait -- waits until the future is complete
  *
- * Blocks  the calling thread, which polls and sleeps. Cannot fail: without
- *         memory it polls more and sleeps less.
+ * Blocks  the calling thread, which polls and sleeps
+ * Errors  none. Without memory it polls more and sleeps less.
  */
 void runtime_wait(struct runtime *runtime, struct future *fut);
 
 /*
- * runtime_wait_multiple -- returns when all futures are complete
+ * runtime_wait_multiple -- waits until all futures are complete, like
+ * runtime_wait()
  *
- * futs   array of nfuts pointers, left as it is; may be NULL if nfuts is 0.
- *        Complete futures and the same one twice are fine.
+ * futs   array of nfuts pointers, which the runtime does not change. It may be
+ *        NULL if nfuts is 0. It may contain complete futures, and the same
+ *        future twice.
+ * nfuts  pointers in the array, any number
  *
- * In each pass the futures that are FUTURE_PROPERTY_ASYNC at that moment are
- * polled first, so that their work goes on while the others are polled;
- * otherwise in the order of the array.
+ * In each pass it first polls the futures that are FUTURE_PROPERTY_ASYNC at
+ * that moment. Their work then continues while the others are polled. Apart
+ * from this the order is that of the array.
  */
 void runtime_wait_multiple(
 	struct runtime *runtime, struct future *futs[], size_t nfuts);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * vdm.h -- virtual data movers, and the four operations on them
+ * vdm.h -- virtual data movers, and their four operations
  *
- * A virtual data mover, struct vdm, is a table of functions behind which the
- * calling thread, a pool of threads or a device moves memory. Each of the four
- * operations returns a future; nothing is moved until that is first polled:
+ * A virtual data mover, struct vdm, is a table of functions. Behind it the
+ * calling thread, worker threads or a device move memory. Each of the four
+ * operations returns a future. Nothing is moved before the first poll:
  *
  *	create: vdm_memcpy() --> op_new
  *	poll:   IDLE --> op_start --> op_check --> COMPLETE --> op_delete
@@ -13,23 +13,28 @@
  *	                "not now":   RUNNING: only
  *	                stays IDLE   op_check from now on
  *
- * What a mover owes its users:
+ * Guarantees of every mover:
  *  - COMPLETE with VDM_SUCCESS: the whole range is written and visible to the
- *    polling thread; if VDM_F_MEM_DURABLE was asked for and is supported, it
- *    is written back from the CPU caches too.
- *  - Unknown flags, an unknown operation type, or a NULL pointer with n > 0:
- *    COMPLETE with VDM_ERROR_JOB_CORRUPTED, and nothing was written. A
- *    function of the program's own, see data_mover_threads.h, gets unknown
- *    flags that fit into an unsigned.
- *  - n == 0 with known flags succeeds and touches no memory; pointers may be
- *    NULL.
+ *    polling thread. With VDM_F_MEM_DURABLE, if supported, the range is also
+ *    written back from the CPU caches.
+ *  - Invalid input: COMPLETE with VDM_ERROR_JOB_CORRUPTED, and nothing is
+ *    written. Unknown flags, an unknown operation type, and a NULL pointer with
+ *    n > 0 are invalid. Unknown flags that fit into an unsigned are valid for a
+ *    function that the program has set: see data_mover_threads.h.
+ *  - n == 0 with valid flags: VDM_SUCCESS, and no memory is accessed. Pointers
+ *    may be NULL.
  *  - A flag that the mover does not support is ignored.
  *
- * Threads: any number may create and poll operations of one mover. A future
- * that is dropped before it is complete costs its memory in the mover until
- * the mover is deleted, no more. Dropping one that is RUNNING does not stop
- * it: its memory ranges, and what its waker points to, must stay until the
- * mover is deleted.
+ * Limits of this library's movers: each mover has slots for 4,194,304 pending
+ * operations, and for up to 126 more for each further thread that uses it. An
+ * operation is pending until its future is complete.
+ *
+ * Do not routinely abandon a future, which means to stop polling it before it
+ * is complete. Its slot, with the memory, stays occupied until the mover is
+ * deleted. If the future is RUNNING, its operation continues: keep its ranges,
+ * and the data of its waker, until the mover is deleted.
+ *
+ * Threads: any number may create and poll operations of one mover at once.
  */
 
 #ifndef LIBMINIASYNC_VDM_H
@@ -55,9 +60,9 @@ enum vdm_operation_type {
 
 enum vdm_operation_result {
 	VDM_SUCCESS = 0,
-	/* Too many operations pending; once some are complete, try again. */
+	/* No slot or no memory: try again when others are complete. */
 	VDM_ERROR_OUT_OF_MEMORY = 1,
-	/* Input that means nothing, or a failure that could not be repaired. */
+	/* Invalid input, or a failure that the mover could not repair. */
 	VDM_ERROR_JOB_CORRUPTED = 2,
 };
 
@@ -88,7 +93,7 @@ struct vdm_operation_data_flush {
 	uint64_t flags;
 };
 
-/* Bytes; the room that operations may take, now and later. */
+/* Bytes that the members of an operation may occupy, now and in future. */
 #define VDM_OPERATION_DATA_MAX_SIZE 40
 
 struct vdm_operation {
@@ -104,7 +109,7 @@ struct vdm_operation {
 };
 
 struct vdm_operation_data {
-	void *data; /* what op_new returned */
+	void *data; /* returned by op_new */
 	struct vdm *vdm;
 	struct vdm_operation operation;
 };
@@ -140,33 +145,34 @@ FUTURE(vdm_operation_future, struct vdm_operation_data,
 	struct vdm_operation_output);
 
 /*
- * The four steps of an operation, for authors of movers. All may be called
- * from any thread, but for one operation only one at a time. op_start and
- * op_check may take as long as the operation, if the mover does the work in
- * them; none may wait for another thread or a device.
+ * The four functions of a mover, for its author. Any thread may call them. For
+ * one operation, only one call runs at a time. op_start and op_check may do the
+ * work themselves, and then take as long as the work. Neither may wait for
+ * another thread or for a device.
  */
 
-/* Returns memory for an operation, or NULL: too many are pending. */
+/* Returns memory for an operation, or NULL without a slot or memory. */
 typedef void *(*vdm_operation_new)(
 	struct vdm *vdm, const enum vdm_operation_type type);
 
 /*
- * Starts an operation. Returns 0, or something else for "not now": the future
- * stays IDLE and the next poll tries again. Nobody announces when that will
- * succeed, so a mover that can should keep the operation and return 0. The
- * operation is only valid during the call. n may be NULL; if not, its
- * notifier_used is to be set.
+ * Starts an operation. Returns 0, or non-zero for "not now". After "not now"
+ * the future stays IDLE and the next poll tries again, without a notification.
+ * So keep the operation and return 0 if the mover can.
+ *
+ * operation  valid only during the call
+ * n          may be NULL. Otherwise set n->notifier_used.
  */
 typedef int (*vdm_operation_start)(void *data,
 	const struct vdm_operation *operation, struct future_notifier *n);
 
-/* Says whether a started operation is COMPLETE or RUNNING. */
+/* Returns COMPLETE or RUNNING for an operation that was started. */
 typedef enum future_state (*vdm_operation_check)(
 	void *data, const struct vdm_operation *operation);
 
 /*
- * Fills in the output and releases what op_new returned. The output already has
- * the type, VDM_SUCCESS and a NULL destination.
+ * Sets the output and releases the memory from op_new. The caller has preset
+ * the output with the type, VDM_SUCCESS and a NULL destination.
  */
 typedef void (*vdm_operation_delete)(void *data,
 	const struct vdm_operation *operation,
@@ -177,21 +183,21 @@ struct vdm {
 	vdm_operation_delete op_delete;
 	vdm_operation_start op_start;
 	vdm_operation_check op_check;
-	unsigned capabilities;               /* VDM_F_* that are supported */
-	future_has_property_fn has_property; /* of its futures; may be NULL */
+	unsigned capabilities;               /* supported VDM_F_* */
+	future_has_property_fn has_property; /* of its futures, or NULL */
 };
 
 /*
- * Once complete, the range is written back from the CPU caches to memory. A
- * mover that does not advertise it may still do so, but only vdm_flush() tells
- * of a CPU that cannot.
+ * The operation writes the range back from the CPU caches to memory before it
+ * is complete. A mover that does not advertise this flag may still do so. On a
+ * CPU without a cache write-back instruction only vdm_flush() fails.
  */
 #define VDM_F_MEM_DURABLE (1U << 0)
-/* Preferably do not fill the CPU caches with the destination. */
+/* A hint: do not fill the CPU caches with the destination. */
 #define VDM_F_NO_CACHE_HINT (1U << 1)
 #define VDM_F_VALID_FLAGS (VDM_F_MEM_DURABLE | VDM_F_NO_CACHE_HINT)
 
-/* Non-zero if the mover supports every flag in capability; so for 0. */
+/* Non-zero if the mover supports every flag in capability. True for 0. */
 static inline int
 vdm_is_supported(struct vdm *vdm, unsigned capability)
 {
@@ -199,18 +205,19 @@ vdm_is_supported(struct vdm *vdm, unsigned capability)
 }
 
 /*
- * vdm_operation_impl -- the task of every data mover's future
+ * vdm_operation_impl -- the task of the future of every data mover
  *
- * A poll of a RUNNING future that brings a notifier calls op_start once more
- * if the mover's has_property answers FUTURE_PROPERTY_RENOTIFY: the new
- * notifier then replaces the last one. Other movers keep the first. A mover
- * that answered a waker with FUTURE_NOTIFIER_NONE is not asked: it has no
- * notifier to replace.
+ * A poll may pass a notifier to a RUNNING future. If the mover's has_property
+ * returns FUTURE_PROPERTY_RENOTIFY for that property, the poll calls op_start
+ * again, and the new notifier replaces the last one. Other movers keep the
+ * first notifier. If the mover answered a waker with FUTURE_NOTIFIER_NONE, the
+ * poll does not call op_start: no notifier has to be replaced.
  *
- * A poll that completes leaves FUTURE_NOTIFIER_WAKER in notifier_used, where
- * op_start has set it. It takes back FUTURE_NOTIFIER_POLLER, because the word
- * is gone, and any answer to a runtime: a task of the program's may have handed
- * on the runtime's notifier, and go on without this future.
+ * A poll that completes leaves FUTURE_NOTIFIER_WAKER in notifier_used if
+ * op_start has set it. In two cases it resets notifier_used to NONE:
+ *  - FUTURE_NOTIFIER_POLLER, because the word is no longer valid
+ *  - the notifier of a runtime, because a task of the program may have passed
+ *    that notifier on, and may continue without this future
  */
 static inline enum future_state
 vdm_operation_impl(struct future_context *context, struct future_notifier *n)
@@ -244,7 +251,7 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 		vdm->op_delete(data->data, &data->operation,
 			FUTURE_CAST_(struct vdm_operation_output *,
 				future_context_get_output(context)));
-		/* A waker that a later poll brought has nothing to announce. */
+		/* A waker of a later poll has nothing left to announce. */
 		if (n != NULL && context->state == FUTURE_STATE_RUNNING)
 			n->notifier_used = last;
 		if (n != NULL &&
@@ -260,7 +267,7 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 	return state;
 }
 
-/* Gives the future the mover's properties; NULL leaves it those it has. */
+/* Sets the future's has_property. NULL leaves it unchanged. */
 static inline void
 vdm_set_has_property_fn(struct vdm_operation_future *future,
 	future_has_property_fn has_property)
@@ -270,11 +277,12 @@ vdm_set_has_property_fn(struct vdm_operation_future *future,
 }
 
 /*
- * vdm_generic_operation -- makes a future of the operation that the caller
- * has put in future->data.operation
+ * vdm_generic_operation -- makes a future from future->data.operation, which
+ * the caller has set
  *
- * The output is preset: a mover's op_delete may set only what differs from
- * success with a NULL destination.
+ * On return the future is IDLE, or COMPLETE with VDM_ERROR_OUT_OF_MEMORY. The
+ * output is preset: op_delete may set only the members that differ from success
+ * with a NULL destination.
  */
 static inline void
 vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
@@ -294,7 +302,7 @@ vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
 	}
 }
 
-/* The operation keeps src as void *, and never writes through it. */
+/* An operation stores src as void *, and never writes through it. */
 static inline void *
 vdm_unconst_impl(const void *pointer)
 {
@@ -308,15 +316,17 @@ vdm_unconst_impl(const void *pointer)
 }
 
 /*
- * vdm_memcpy -- a future that copies n bytes from src to dest
+ * vdm_memcpy -- returns a future that copies n bytes from src to dest
  *
- * vdm      the mover, not NULL, which must outlive the future
- * n        bytes, any number; the ranges must not overlap
- * flags    VDM_F_*
- * Returns  the future, idle; or complete with VDM_ERROR_OUT_OF_MEMORY
- * Owner    the caller keeps both ranges in place until it is complete
- * Blocks   never; a poll may take as long as the copy, on a mover that does
- *          the work itself
+ * vdm      the mover, not NULL. It must outlive the future.
+ * n        bytes, any number. The ranges must not overlap.
+ * flags    VDM_F_*, or 0
+ * Returns  the future, by value: IDLE, or COMPLETE with
+ *          VDM_ERROR_OUT_OF_MEMORY. The call itself cannot fail.
+ * Owner    the caller. Keep both ranges in place until the future is complete.
+ * Threads  any number at once
+ * Blocks   never. A poll takes as long as the copy if the mover does the work
+ *          in the poll.
  */
 static inline struct vdm_operation_future
 vdm_memcpy(
@@ -334,7 +344,7 @@ vdm_memcpy(
 	return future;
 }
 
-/* vdm_memmove -- like vdm_memcpy(), and the ranges may overlap */
+/* vdm_memmove -- like vdm_memcpy(), but the ranges may overlap */
 static inline struct vdm_operation_future
 vdm_memmove(
 	struct vdm *vdm, void *dest, const void *src, size_t n, uint64_t flags)
@@ -371,8 +381,9 @@ vdm_memset(struct vdm *vdm, void *str, int c, size_t n, uint64_t flags)
 }
 
 /*
- * vdm_flush -- a future that writes n bytes at dest back from the CPU caches
- * to memory, where the CPU can; VDM_ERROR_JOB_CORRUPTED where it cannot
+ * vdm_flush -- like vdm_memcpy(), but writes n bytes at dest back from the CPU
+ * caches to memory. On a CPU that cannot do so the result is
+ * VDM_ERROR_JOB_CORRUPTED.
  */
 static inline struct vdm_operation_future
 vdm_flush(struct vdm *vdm, void *dest, size_t n, uint64_t flags)
