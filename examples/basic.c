@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * basic.c -- the first program to read: one copy, several, and a chain
+ * basic.c -- the first program to read: one copy, several copies, a chain
  *
  *	cc basic.c $(pkg-config --cflags --libs libminiasync) && ./a.out
  */
@@ -30,7 +30,7 @@ copy_one(struct vdm *vdm)
 	return 0;
 }
 
-/* 2. Several copies at once: a runtime polls them, and sleeps in between. */
+/* 2. Several copies at once: a runtime polls them, and sleeps meanwhile. */
 static int
 copy_many(struct vdm *vdm, char *dst, const char *src)
 {
@@ -56,9 +56,9 @@ copy_many(struct vdm *vdm, char *dst, const char *src)
 	return 0;
 }
 
-/* 3. A future of our own: adds up the bytes of a buffer in one poll. */
+/* 3. A future of our own: one poll adds up the bytes of a buffer. */
 struct sum_data {
-	const unsigned char *buf; /* NULL: the copy before it failed */
+	const unsigned char *buf; /* NULL: the copy failed */
 	size_t n;
 };
 FUTURE(sum_future, struct sum_data, unsigned long);
@@ -68,7 +68,7 @@ sum_task(struct future_context *context, struct future_notifier *notifier)
 {
 	struct sum_data *data = future_context_get_data(context);
 	unsigned long *sum = future_context_get_output(context);
-	(void)notifier; /* completes at once: there is nothing to announce */
+	(void)notifier; /* not needed: the first poll completes */
 	*sum = 0;
 	for (size_t i = 0; data->buf != NULL && i < data->n; i++)
 		*sum += data->buf[i];
@@ -82,7 +82,7 @@ struct copy_and_sum_data {
 };
 FUTURE(copy_and_sum, struct copy_and_sum_data, unsigned long);
 
-/* Between the entries: the destination of the copy is what is to be summed. */
+/* After the copy: passes its destination to the sum. */
 static void
 copy_to_sum(struct future_context *copy, struct future_context *sum, void *arg)
 {
@@ -94,7 +94,7 @@ copy_to_sum(struct future_context *copy, struct future_context *sum, void *arg)
 		data->buf = out->output.memcpy.dest;
 }
 
-/* After the last entry: its output becomes the output of the chain. */
+/* After the sum: copies its output to the chain. */
 static void
 sum_to_chain(
 	struct future_context *sum, struct future_context *chain, void *arg)
@@ -118,7 +118,7 @@ copy_then_sum(struct vdm *vdm, char *dst, const char *src, size_t n)
 	FUTURE_CHAIN_ENTRY_INIT(&chain.data.sum, sum, sum_to_chain, NULL);
 	FUTURE_CHAIN_INIT(&chain);
 	FUTURE_BUSY_POLL(&chain);
-	/* The entries are ours to look at: a chain goes on after a failure. */
+	/* A chain continues after a failure, so check the copy here. */
 	if (FUTURE_OUTPUT(&chain.data.copy.fut)->result != VDM_SUCCESS)
 		return -1;
 	printf("copy, then sum: %lu\n", *FUTURE_OUTPUT(&chain));
@@ -126,8 +126,15 @@ copy_then_sum(struct vdm *vdm, char *dst, const char *src, size_t n)
 }
 
 int
-main(void)
+main(int argc, char *argv[])
 {
+	if (argc > 1) {
+		const int is_help = strcmp(argv[1], "--help") == 0;
+
+		fputs("usage: basic\n", is_help ? stdout : stderr);
+		return is_help ? EXIT_SUCCESS : 2;
+	}
+
 	struct data_mover_threads *dmt = data_mover_threads_default();
 	char *src = malloc(PARTS * PART_SIZE);
 	char *dst = malloc(PARTS * PART_SIZE);

@@ -8,9 +8,9 @@
  *	./cpp_await
  *	8 pipelines of 16 MiB: 256 copies awaited, all equal
  *
- * Each coroutine copies a piece, works on it, and copies it on; while one waits
- * the others work. The executor is one thread: it runs what a waker has made
- * ready, and sleeps while nothing is.
+ * Each coroutine copies a piece in, works on it, and copies it out. While one
+ * coroutine waits, the others work. The executor is one thread. It runs the
+ * coroutines whose wakers were called, and sleeps while none is ready.
  */
 
 #include <algorithm>
@@ -18,6 +18,7 @@
 #include <coroutine>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <memory>
@@ -32,7 +33,7 @@ class copying;
 class executor
 {
       public:
-	/* From any thread: the copy is worth a poll. */
+	/* From any thread: the executor polls the copy again. */
 	void
 	wake(copying *copy)
 	{
@@ -42,7 +43,7 @@ class executor
 		some.notify_one();
 	}
 
-	/* The copy is over, and is about to go. */
+	/* The copy is complete, and will be destroyed. */
 	void
 	forget(copying *copy)
 	{
@@ -53,16 +54,17 @@ class executor
 
 	inline void run();
 
-	size_t nrunning = 0; /* coroutines; this thread's */
-	size_t nawaited = 0;
+	/* The thread that calls run() */
+	size_t nrunning = 0; /* coroutines */
+	size_t nawaited = 0; /* copies */
 
       private:
 	std::mutex lock;
 	std::condition_variable some;
-	std::deque<copying *> ready; /* under the lock */
+	std::deque<copying *> ready; /* L: only while holding lock */
 };
 
-/* What co_await takes; it lives in the coroutine until that goes on. */
+/* The operand of co_await. It lives in the frame of the coroutine. */
 class copying
 {
       public:
@@ -82,9 +84,8 @@ class copying
 	void
 	await_suspend(std::coroutine_handle<> h)
 	{
+		/* If the waker was called before this, ready has the copy. */
 		coroutine = h;
-		/* A wake that came by now is already in the executor's queue.
-		 */
 	}
 
 	vdm_operation_result
@@ -95,7 +96,7 @@ class copying
 		return future.output.result;
 	}
 
-	/* The executor's: goes on with the coroutine if the copy is over. */
+	/* For the executor: resumes the coroutine if the copy is complete. */
 	void
 	resume_if_done()
 	{
@@ -118,7 +119,7 @@ class copying
 		if (future_poll(FUTURE_AS_RUNNABLE(&future), &n) ==
 			FUTURE_STATE_COMPLETE)
 			return true;
-		/* Of other movers: nobody will wake us, so poll again. */
+		/* Other movers may not call the waker, so poll again. */
 		if (n.notifier_used != FUTURE_NOTIFIER_WAKER)
 			where.wake(this);
 		return false;
@@ -143,7 +144,7 @@ executor::run()
 	}
 }
 
-/* A coroutine that starts at once, and ends by itself. */
+/* A coroutine that starts at once, and frees itself at its end. */
 struct task {
 	struct promise_type {
 		task
@@ -173,16 +174,18 @@ struct task {
 	};
 };
 
-constexpr size_t PIECE = size_t(1) << 20;
+constexpr size_t PIECE_BYTES = size_t(1) << 20;
 constexpr size_t PIECES = 16;
+constexpr size_t PIPELINES = 8;
 
-/* One pipeline's memory: from source by stage to sink, inverted on the way. */
+/* The memory of a pipeline: from source to stage, inverted, and to sink. */
 struct pipeline {
 	std::vector<unsigned char> source, stage, sink;
 	bool is_equal = false;
 
 	explicit pipeline(size_t seed)
-	    : source(PIECE * PIECES), stage(PIECE), sink(PIECE * PIECES)
+	    : source(PIECE_BYTES * PIECES), stage(PIECE_BYTES),
+	      sink(PIECE_BYTES * PIECES)
 	{
 		for (size_t i = 0; i < source.size(); i++)
 			source[i] = (unsigned char)(i * 31 + i / 4096 + seed);
@@ -195,10 +198,10 @@ run_pipeline(executor &e, vdm *mover, pipeline &p)
 	bool fine = true;
 
 	e.nrunning++;
-	for (size_t at = 0; at < p.source.size(); at += PIECE) {
+	for (size_t at = 0; at < p.source.size(); at += PIECE_BYTES) {
 		copying in(e,
 			vdm_memcpy(mover, p.stage.data(), p.source.data() + at,
-				PIECE, 0));
+				PIECE_BYTES, 0));
 		fine &= co_await in == VDM_SUCCESS;
 
 		for (unsigned char &byte : p.stage)
@@ -206,7 +209,7 @@ run_pipeline(executor &e, vdm *mover, pipeline &p)
 
 		copying out(e,
 			vdm_memcpy(mover, p.sink.data() + at, p.stage.data(),
-				PIECE, 0));
+				PIECE_BYTES, 0));
 		fine &= co_await out == VDM_SUCCESS;
 	}
 
@@ -219,8 +222,15 @@ run_pipeline(executor &e, vdm *mover, pipeline &p)
 }
 
 int
-main()
+main(int argc, char *argv[])
 {
+	if (argc > 1) {
+		const bool is_help = std::strcmp(argv[1], "--help") == 0;
+
+		std::fputs("usage: cpp_await\n", is_help ? stdout : stderr);
+		return is_help ? EXIT_SUCCESS : 2;
+	}
+
 	const std::unique_ptr<data_mover_threads,
 		decltype(&data_mover_threads_delete)>
 		mover(data_mover_threads_default(), data_mover_threads_delete);
@@ -233,7 +243,7 @@ main()
 	std::vector<pipeline> pipelines;
 	executor e;
 
-	for (size_t i = 0; i < 8; i++)
+	for (size_t i = 0; i < PIPELINES; i++)
 		pipelines.emplace_back(i);
 	for (pipeline &p : pipelines)
 		run_pipeline(e, data_mover_threads_get_vdm(mover.get()), p);
@@ -243,7 +253,7 @@ main()
 		[](const pipeline &p) { return p.is_equal; });
 
 	std::printf("%zu pipelines of %zu MiB: %zu copies awaited, %s\n",
-		pipelines.size(), PIECE * PIECES >> 20, e.nawaited,
+		pipelines.size(), PIECE_BYTES * PIECES >> 20, e.nawaited,
 		all ? "all equal" : "DIFFERENT");
 	return all ? EXIT_SUCCESS : EXIT_FAILURE;
 }

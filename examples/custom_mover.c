@@ -3,9 +3,12 @@
 /*
  * custom_mover.c -- a mover for a device of your own: a complete struct vdm
  *
- * The device here is the kernel, which moves memory by process_vm_readv(2). Put
- * yours into device_move(); doc/writing_a_mover.md explains this line by line.
- * custom_mover_demo.c uses it.
+ *	cc -c custom_mover.c $(pkg-config --cflags libminiasync)
+ *
+ * The device in this example is the kernel, which moves memory with
+ * process_vm_readv(2). Replace device_move() with your device.
+ * doc/writing_a_mover.md explains this file line by line. custom_mover_demo.c
+ * is a program that uses the mover.
  */
 
 #define _GNU_SOURCE
@@ -22,17 +25,18 @@
 
 struct operation {
 	enum vdm_operation_result result;
-	struct operation *prev, *next; /* in the mover's list */
 	struct custom_mover *mover;
+	struct operation *prev, *next; /* L: in the mover's list */
 };
 
+/* L: only while the thread holds lock */
 struct custom_mover {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
 	pthread_mutex_t lock;
-	struct operation all; /* the list's head; under the lock */
+	struct operation all; /* L: the head of the list */
 };
 
-/* Moves n bytes between ranges that do not overlap. False: not all of it. */
+/* Moves n bytes. The ranges must not overlap. False: it moved only a part. */
 static bool
 device_move(void *dest, void *src, size_t n)
 {
@@ -48,11 +52,24 @@ is_valid(uint64_t flags, const void *a, const void *b, size_t n)
 		(n == 0 || (a != NULL && b != NULL));
 }
 
+/* A device may fail, and a move may overlap. Then the CPU moves the bytes. */
+static void
+move(enum vdm_operation_type type,
+	const struct vdm_operation_data_memmove *operation)
+{
+	void *dest = operation->dest;
+	void *src = operation->src;
+	const size_t n = operation->n;
+
+	if (type == VDM_OPERATION_MEMMOVE || !device_move(dest, src, n))
+		memmove(dest, src, n);
+}
+
 static enum vdm_operation_result
 run(const struct vdm_operation *op)
 {
-	/* A copy is laid out like a move. */
-	const struct vdm_operation_data_memmove *move = &op->data.memmove;
+	/* A copy has the layout of a move. */
+	const struct vdm_operation_data_memmove *copy = &op->data.memmove;
 	const struct vdm_operation_data_memset *set = &op->data.memset;
 	const struct vdm_operation_data_flush *flush = &op->data.flush;
 	bool done = false;
@@ -60,19 +77,16 @@ run(const struct vdm_operation *op)
 	switch (op->type) {
 	case VDM_OPERATION_MEMCPY:
 	case VDM_OPERATION_MEMMOVE:
-		done = is_valid(move->flags, move->dest, move->src, move->n);
-		/* A move may overlap, and a device may fail: then the CPU. */
-		if (done && move->n > 0 &&
-			(op->type == VDM_OPERATION_MEMMOVE ||
-				!device_move(move->dest, move->src, move->n)))
-			memmove(move->dest, move->src, move->n);
+		done = is_valid(copy->flags, copy->dest, copy->src, copy->n);
+		if (done && copy->n > 0)
+			move(op->type, copy);
 		break;
 	case VDM_OPERATION_MEMSET:
 		done = is_valid(set->flags, set->str, set->str, set->n);
 		if (done && set->n > 0)
 			memset(set->str, set->c, set->n);
 		break;
-	case VDM_OPERATION_FLUSH: /* of nothing, at most: it cannot */
+	case VDM_OPERATION_FLUSH: /* not supported, except for 0 bytes */
 		done = flush->n == 0 && is_valid(flush->flags, NULL, NULL, 0);
 		break;
 	}
@@ -89,7 +103,7 @@ operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 	(void)type;
 	errno = saved_errno;
 	if (op == NULL)
-		return NULL; /* the future says VDM_ERROR_OUT_OF_MEMORY */
+		return NULL; /* the result is VDM_ERROR_OUT_OF_MEMORY */
 
 	op->mover = mover;
 	op->prev = &mover->all;
@@ -110,7 +124,7 @@ operation_start(void *data, const struct vdm_operation *operation,
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 	((struct operation *)data)->result = run(operation);
 	errno = saved_errno;
-	return 0; /* anything else: "not now", try again */
+	return 0; /* non-zero means "not now": the next poll tries again */
 }
 
 static enum future_state
@@ -118,7 +132,7 @@ operation_check(void *data, const struct vdm_operation *operation)
 {
 	(void)data;
 	(void)operation;
-	return FUTURE_STATE_COMPLETE; /* or still FUTURE_STATE_RUNNING */
+	return FUTURE_STATE_COMPLETE; /* before the end: ..._RUNNING */
 }
 
 static void
@@ -150,7 +164,14 @@ custom_mover_new(void)
 	mover->vdm.op_check = operation_check;
 	mover->vdm.op_delete = operation_delete;
 	mover->all.prev = mover->all.next = &mover->all;
-	pthread_mutex_init(&mover->lock, NULL);
+
+	const int error = pthread_mutex_init(&mover->lock, NULL);
+
+	if (error != 0) {
+		free(mover);
+		errno = error;
+		return NULL;
+	}
 	return mover;
 }
 
@@ -160,10 +181,13 @@ custom_mover_get_vdm(struct custom_mover *mover)
 	return &mover->vdm;
 }
 
-/* Operations of futures that were dropped are still there. */
+/* The list contains the operations of abandoned futures. */
 void
 custom_mover_delete(struct custom_mover *mover)
 {
+	if (mover == NULL)
+		return;
+
 	struct operation *op = mover->all.next;
 
 	while (op != &mover->all) {

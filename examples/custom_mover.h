@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* custom_mover.h -- the mover of custom_mover.c, for programs that use it */
+/* custom_mover.h -- the interface of the mover in custom_mover.c */
 
 #ifndef CUSTOM_MOVER_H
 #define CUSTOM_MOVER_H 1
@@ -9,8 +9,13 @@
 
 struct custom_mover;
 
+/* Returns NULL with errno set if memory is short. */
 struct custom_mover *custom_mover_new(void);
+
+/* Returns the mover's struct vdm, which is valid until the mover is deleted. */
 struct vdm *custom_mover_get_vdm(struct custom_mover *mover);
+
+/* NULL is allowed. Also frees the operations of abandoned futures. */
 void custom_mover_delete(struct custom_mover *mover);
 
 #endif /* CUSTOM_MOVER_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * custom_mover_demo.c -- uses the mover of custom_mover.c like any other
+ * custom_mover_demo.c -- copies with the mover of custom_mover.c
  *
  *	cc custom_mover_demo.c custom_mover.c \
  *		$(pkg-config --cflags --libs libminiasync) -o custom_mover_demo
@@ -18,14 +18,23 @@
 #include "custom_mover.h"
 
 #define COPIES 8
-#define SIZE ((size_t)1 << 20)
+#define COPY_MIB 1
+#define COPY_BYTES ((size_t)COPY_MIB << 20)
 
 int
-main(void)
+main(int argc, char *argv[])
 {
+	if (argc > 1) {
+		const int is_help = strcmp(argv[1], "--help") == 0;
+
+		fputs("usage: custom_mover_demo\n", is_help ? stdout : stderr);
+		return is_help ? EXIT_SUCCESS : 2;
+	}
+
 	struct custom_mover *mover = custom_mover_new();
 	struct runtime *runtime = runtime_new();
-	char *src = malloc(COPIES * SIZE), *dst = calloc(COPIES, SIZE);
+	char *src = malloc(COPIES * COPY_BYTES);
+	char *dst = calloc(COPIES, COPY_BYTES);
 	struct vdm_operation_future copies[COPIES];
 	struct future *futs[COPIES];
 	int equal;
@@ -34,22 +43,23 @@ main(void)
 		perror("custom_mover_demo");
 		exit(EXIT_FAILURE);
 	}
-	for (size_t i = 0; i < COPIES * SIZE; i++)
+	for (size_t i = 0; i < COPIES * COPY_BYTES; i++)
 		src[i] = (char)(i * 31);
 
 	for (size_t i = 0; i < COPIES; i++) {
 		copies[i] = vdm_memcpy(custom_mover_get_vdm(mover),
-			dst + i * SIZE, src + i * SIZE, SIZE, 0);
+			dst + i * COPY_BYTES, src + i * COPY_BYTES, COPY_BYTES,
+			0);
 		futs[i] = FUTURE_AS_RUNNABLE(&copies[i]);
 	}
 	runtime_wait_multiple(runtime, futs, COPIES);
 
-	equal = memcmp(src, dst, COPIES * SIZE) == 0;
+	equal = memcmp(src, dst, COPIES * COPY_BYTES) == 0;
 	for (size_t i = 0; i < COPIES; i++)
 		if (FUTURE_OUTPUT(&copies[i])->result != VDM_SUCCESS)
 			equal = 0;
-	printf("%d copies of 1 MiB, moved by the kernel: %s\n", COPIES,
-		equal ? "equal" : "DIFFERENT");
+	printf("%d copies of %d MiB, moved by the kernel: %s\n", COPIES,
+		COPY_MIB, equal ? "equal" : "DIFFERENT");
 
 	runtime_delete(runtime);
 	custom_mover_delete(mover);

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * epoll.c -- an event loop that copies big buffers and stays awake
+ * epoll.c -- an event loop that copies large buffers and stays responsive
  *
  *	cc epoll.c $(pkg-config --cflags --libs libminiasync) -o epoll
- *	./epoll
+ *	./epoll [MEBIBYTES]
  *	workers: 1024 MiB in 0.11 s, 111 ticks, 22 messages, worst delay 1.1 ms
  *	memcpy:  1024 MiB in 0.11 s, 15 ticks, 20 messages, worst delay 7.6 ms
  *
- * One thread serves a timer and a pipe while copies run. Each copy is polled
- * with a waker that writes to an eventfd, so the loop hears of its completion
- * as of any other event: it never blocks in a copy, and never spins. Then the
- * same again with memcpy() in the loop. (Linux: epoll, timerfd, eventfd.)
+ * One thread serves a timer and a pipe while copies run. It passes a waker to
+ * each poll of a copy. The waker writes to an eventfd, so the end of a copy is
+ * an event like any other. The loop never blocks in a copy, and never spins.
+ * Then the program does the same with memcpy() in the loop.
+ *
+ * For Linux: epoll, timerfd and eventfd.
  */
 
 #define _GNU_SOURCE
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -34,44 +37,55 @@
 #include <libminiasync.h>
 
 #define MIB ((size_t)1 << 20)
-#define COPY_SIZE (32 * MIB)
+#define COPY_MIB 32
+#define COPY_BYTES (COPY_MIB * MIB)
 #define IN_FLIGHT 2
+#define DEFAULT_MIB 1024
+#define RING 128 /* operations that can wait in the mover's ring */
+#define NS_PER_S 1000000000u
 #define TICK_NS 1000000
 #define MESSAGE_NS 5000000
 
-/* A copy in flight; it stays where it is until it is complete. */
+/* A copy. Its memory must not move while is_live is true. */
 struct copy {
 	struct vdm_operation_future future;
 	bool is_live;
 };
 
+/* Only the thread of the loop uses it, except for wakes. */
 struct loop {
-	int epoll, timer, wakes, pipe;
-	struct vdm *vdm; /* NULL: memcpy in the loop */
-	struct copy copies[IN_FLIGHT];
+	/* I: init only */
+	int wakes; /* A: wakers write to this eventfd */
+	int epoll, timer, pipe;
+	struct vdm *vdm; /* NULL: memcpy() in the loop */
 	char *src, *dst; /* IN_FLIGHT buffers each */
-	size_t left;     /* copies to start */
+
+	struct copy copies[IN_FLIGHT];
+	size_t left; /* copies to start */
 	size_t nlive;
-	bool has_failed;    /* a copy has */
-	uint64_t next_tick; /* when it is due, in ns */
-	uint64_t worst;     /* delay of a tick or a message, in ns */
+	bool has_failed;       /* a copy failed */
+	uint64_t next_tick_ns; /* the time of the next tick */
+	uint64_t worst_ns;     /* delay of a tick or a message */
 	size_t nticks, nmessages;
 };
 
-/* Sends the time down a pipe, every MESSAGE_NS. */
+/* Writes the time to a pipe every MESSAGE_NS. */
 struct sender {
+	/* I: init only */
 	pthread_t thread;
 	int fds[2];
+
+	/* A: main() sets it, and the sender reads it */
 	atomic_bool stop;
 };
 
 static uint64_t
-now(void)
+now_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 static int
@@ -93,7 +107,7 @@ wake_loop(void *data)
 		return;
 }
 
-/* Polls a copy, when it is made, and after a wake or a tick. */
+/* Polls a new copy, and each copy after a wake or a tick. */
 static void
 poll_copy(struct loop *loop, struct copy *copy)
 {
@@ -114,14 +128,14 @@ poll_copy(struct loop *loop, struct copy *copy)
 		loop->has_failed = true;
 }
 
-/* Polls what is in flight, and starts copies where there is room. */
+/* Polls the copies in flight, and starts new copies in free places. */
 static void
 serve_copies(struct loop *loop)
 {
 	for (size_t i = 0; i < IN_FLIGHT; i++) {
 		struct copy *copy = &loop->copies[i];
-		char *dst = loop->dst + i * COPY_SIZE;
-		const char *src = loop->src + i * COPY_SIZE;
+		char *dst = loop->dst + i * COPY_BYTES;
+		const char *src = loop->src + i * COPY_BYTES;
 
 		if (copy->is_live)
 			poll_copy(loop, copy);
@@ -129,10 +143,10 @@ serve_copies(struct loop *loop)
 			continue;
 		loop->left--;
 		if (loop->vdm == NULL) {
-			memcpy(dst, src, COPY_SIZE);
+			memcpy(dst, src, COPY_BYTES);
 			continue;
 		}
-		copy->future = vdm_memcpy(loop->vdm, dst, src, COPY_SIZE, 0);
+		copy->future = vdm_memcpy(loop->vdm, dst, src, COPY_BYTES, 0);
 		copy->is_live = true;
 		loop->nlive++;
 		poll_copy(loop, copy);
@@ -140,12 +154,12 @@ serve_copies(struct loop *loop)
 }
 
 static void
-note_delay(struct loop *loop, uint64_t due)
+note_delay(struct loop *loop, uint64_t due_ns)
 {
-	const uint64_t delay = now() - due;
+	const uint64_t delay_ns = now_ns() - due_ns;
 
-	if (delay > loop->worst)
-		loop->worst = delay;
+	if (delay_ns > loop->worst_ns)
+		loop->worst_ns = delay_ns;
 }
 
 static void
@@ -155,23 +169,23 @@ serve_timer(struct loop *loop)
 
 	if (read(loop->timer, &expired, sizeof(expired)) != sizeof(expired))
 		return;
-	note_delay(loop, loop->next_tick);
-	loop->next_tick += expired * TICK_NS;
+	note_delay(loop, loop->next_tick_ns);
+	loop->next_tick_ns += expired * TICK_NS;
 	loop->nticks++;
 }
 
 static void
 serve_pipe(struct loop *loop)
 {
-	uint64_t sent;
+	uint64_t sent_ns;
 
-	while (read(loop->pipe, &sent, sizeof(sent)) == sizeof(sent)) {
-		note_delay(loop, sent);
+	while (read(loop->pipe, &sent_ns, sizeof(sent_ns)) == sizeof(sent_ns)) {
+		note_delay(loop, sent_ns);
 		loop->nmessages++;
 	}
 }
 
-/* Serves events until all is copied. */
+/* Serves events until all copies are complete. */
 static int
 run(struct loop *loop)
 {
@@ -219,9 +233,9 @@ open_loop(struct loop *loop)
 	if (loop->epoll < 0 || loop->timer < 0 || loop->wakes < 0)
 		return fail("epoll, timerfd or eventfd");
 
-	loop->next_tick = now() + TICK_NS;
-	tick.it_value.tv_sec = (time_t)(loop->next_tick / 1000000000u);
-	tick.it_value.tv_nsec = (long)(loop->next_tick % 1000000000u);
+	loop->next_tick_ns = now_ns() + TICK_NS;
+	tick.it_value.tv_sec = (time_t)(loop->next_tick_ns / NS_PER_S);
+	tick.it_value.tv_nsec = (long)(loop->next_tick_ns % NS_PER_S);
 	if (timerfd_settime(loop->timer, TFD_TIMER_ABSTIME, &tick, NULL) != 0 ||
 		watch(loop, loop->timer) != 0 || watch(loop, loop->pipe) != 0 ||
 		watch(loop, loop->wakes) != 0)
@@ -239,7 +253,7 @@ close_loop(const struct loop *loop)
 			close(fds[i]);
 }
 
-/* Copies ncopies times, by the mover or by memcpy, and says how it went. */
+/* Makes ncopies copies with the mover or memcpy(), and prints the results. */
 static int
 copy_and_report(const char *title, struct vdm *vdm, int pipe, size_t ncopies,
 	char *src, char *dst)
@@ -247,34 +261,34 @@ copy_and_report(const char *title, struct vdm *vdm, int pipe, size_t ncopies,
 	struct loop loop = {
 		.vdm = vdm, .src = src, .dst = dst, .left = ncopies};
 
-	memset(dst, 0, IN_FLIGHT * COPY_SIZE);
+	memset(dst, 0, IN_FLIGHT * COPY_BYTES);
 	loop.pipe = pipe;
-	serve_pipe(&loop); /* what came before the loop */
-	loop.worst = loop.nmessages = 0;
+	serve_pipe(&loop); /* discards old messages */
+	loop.worst_ns = loop.nmessages = 0;
 
-	const uint64_t start = now();
+	const uint64_t start_ns = now_ns();
 	int ret = open_loop(&loop);
 
 	if (ret == 0)
 		ret = run(&loop);
-	/* No copy is in flight any more, and no waker will come, after this. */
+	/* Completes all copies, so that no waker is called afterwards. */
 	for (size_t i = 0; i < IN_FLIGHT; i++)
 		if (loop.copies[i].is_live)
 			FUTURE_BUSY_POLL(&loop.copies[i].future);
 
-	const uint64_t took = now() - start;
+	const uint64_t took_ns = now_ns() - start_ns;
 
 	close_loop(&loop);
 	if (ret != 0)
 		return -1;
-	if (memcmp(src, dst, IN_FLIGHT * COPY_SIZE) != 0) {
+	if (memcmp(src, dst, IN_FLIGHT * COPY_BYTES) != 0) {
 		fprintf(stderr, "epoll: the copies differ\n");
 		return -1;
 	}
 	printf("%-8s %zu MiB in %.2f s, %zu ticks, %zu messages, "
 	       "worst delay %.1f ms\n",
-		title, ncopies * (COPY_SIZE / MIB), (double)took / 1e9,
-		loop.nticks, loop.nmessages, (double)loop.worst / 1e6);
+		title, ncopies * COPY_MIB, (double)took_ns / 1e9, loop.nticks,
+		loop.nmessages, (double)loop.worst_ns / 1e6);
 	return 0;
 }
 
@@ -284,45 +298,67 @@ send_messages(void *arg)
 	struct sender *sender = arg;
 	const struct timespec pause = {0, MESSAGE_NS};
 
+	/* Relaxed: publishes nothing. pthread_join() orders the end. */
 	while (!atomic_load_explicit(&sender->stop, memory_order_relaxed)) {
-		const uint64_t stamp = now();
+		const uint64_t stamp_ns = now_ns();
 
-		/* When the loop is asleep for long the pipe fills: then wait.
-		 */
-		if (write(sender->fds[1], &stamp, sizeof(stamp)) < 0)
+		/* Blocks while the pipe is full. */
+		if (write(sender->fds[1], &stamp_ns, sizeof(stamp_ns)) < 0)
 			break;
 		nanosleep(&pause, NULL);
 	}
 	return NULL;
 }
 
+/* Returns the number of copies for this argument, or 0 if it is wrong. */
+static size_t
+parse_mib(const char *text)
+{
+	char *end;
+	const unsigned long long mib = strtoull(text, &end, 10);
+	const bool is_number = isdigit((unsigned char)*text) && *end == '\0';
+	const unsigned long long ncopies = mib / COPY_MIB;
+
+	if (!is_number || mib > SIZE_MAX / MIB)
+		return 0;
+	return ncopies > IN_FLIGHT ? (size_t)ncopies : IN_FLIGHT;
+}
+
 int
 main(int argc, char *argv[])
 {
-	const size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 1024;
-	size_t ncopies = mib / (COPY_SIZE / MIB);
+	static const char usage[] = "usage: epoll [MEBIBYTES]\n";
+	const size_t ncopies =
+		argc > 1 ? parse_mib(argv[1]) : DEFAULT_MIB / COPY_MIB;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		fputs(usage, stdout);
+		return EXIT_SUCCESS;
+	}
+	if (argc > 2 || ncopies == 0) {
+		fputs(usage, stderr);
+		return 2;
+	}
+
 	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct sender sender = {.stop = false};
 	int ret = -1;
 
-	if (ncopies < IN_FLIGHT)
-		ncopies = IN_FLIGHT;
-
-	/* One CPU is the loop's. */
+	/* One CPU is for the loop. */
 	struct data_mover_threads *dmt = data_mover_threads_new(
-		cpus > 2 ? (size_t)cpus - 1 : 1, 128, FUTURE_NOTIFIER_WAKER);
-	char *src = malloc(IN_FLIGHT * COPY_SIZE);
-	char *dst = malloc(IN_FLIGHT * COPY_SIZE);
+		cpus > 2 ? (size_t)cpus - 1 : 1, RING, FUTURE_NOTIFIER_WAKER);
+	char *src = malloc(IN_FLIGHT * COPY_BYTES);
+	char *dst = malloc(IN_FLIGHT * COPY_BYTES);
 
 	if (dmt == NULL || src == NULL || dst == NULL ||
 		pipe2(sender.fds, O_CLOEXEC) != 0 ||
 		fcntl(sender.fds[0], F_SETFL, O_NONBLOCK) != 0 ||
 		(errno = pthread_create(
 			 &sender.thread, NULL, send_messages, &sender)) != 0) {
-		fail("cannot begin");
+		fail("cannot start");
 		exit(EXIT_FAILURE);
 	}
-	for (size_t i = 0; i < IN_FLIGHT * COPY_SIZE; i++)
+	for (size_t i = 0; i < IN_FLIGHT * COPY_BYTES; i++)
 		src[i] = (char)(i * 31 + i / 4096);
 
 	if (copy_and_report("workers:", data_mover_threads_get_vdm(dmt),

@@ -18,10 +18,10 @@
  *	> get k
  *	not found
  *
- * Each command is a chain of futures: look the key up, reserve memory, copy.
- * The copies are made by worker threads, of many commands at once; all else
- * runs in the one thread that waits, so the table needs no lock. Commands on
- * the same key are never in the same batch: they take effect in order.
+ * Each command is a chain of futures: look up the key, reserve memory, copy.
+ * Worker threads make the copies of many commands at once. Everything else runs
+ * on the waiting thread, so the table needs no lock. A batch has at most one
+ * command for a key, so commands for one key take effect in order.
  */
 
 #define _GNU_SOURCE
@@ -38,14 +38,16 @@
 
 #include <libminiasync.h>
 
-#define KEY_MAX 200
-#define VALUE_MAX ((size_t)16 << 20)
-#define LINE_SIZE ((size_t)64 << 10) /* for longer values: fill, load */
-#define SHOWN_MAX 200 /* bytes; of longer values the size and a checksum */
+#define KEY_MAX_BYTES 200
+#define VALUE_MAX_MIB 16
+#define VALUE_MAX_BYTES ((size_t)VALUE_MAX_MIB << 20)
+#define LINE_MAX_BYTES 65535 /* for longer values: fill, load */
+#define SHOWN_MAX_BYTES 200  /* longer values: size and checksum */
 #define CHECKSUM_PRIME UINT64_C(4294967291)
-#define BATCH_MAX 64
-/* Bytes to copy and to replace; bounds what a batch needs beyond the store. */
-#define BATCH_BYTES (4 * VALUE_MAX)
+#define BATCH_MAX_COMMANDS 64
+/* Bytes to copy and to replace, so that a batch needs a limited amount more. */
+#define BATCH_MAX_BYTES (4 * VALUE_MAX_BYTES)
+#define FIRST_BUCKETS 16 /* a power of two */
 
 struct entry {
 	struct entry *next; /* in its bucket */
@@ -59,23 +61,23 @@ static struct {
 	struct entry **buckets;
 	size_t nbuckets; /* a power of two */
 	size_t count, bytes;
-	size_t limit; /* bytes that values may take */
+	size_t limit_bytes; /* for all values together */
 } store;
 
 struct command {
 	enum { PUT, FILL, LOAD, GET, DEL, STATS, HELP, QUIT, NVERBS } verb;
-	char key[KEY_MAX + 1];
-	char *bytes; /* its own: a value to put, or one that was got */
+	char key[KEY_MAX_BYTES + 1];
+	char *bytes; /* owned: a value to put, or the result of get */
 	size_t size;
 	char fill;
-	const char *error; /* if there is one, it is the answer */
+	const char *error; /* the answer, or NULL: no error */
 	struct entry *found;
-	struct entry *fresh; /* takes the place of found */
+	struct entry *fresh; /* replaces found */
 	char *to;            /* NULL: nothing to copy */
 	const char *from;    /* NULL: fill */
 };
 
-/* A step of a command that is done in one poll. */
+/* A step of a command that completes in one poll. */
 FUTURE(step, struct command *, char);
 
 /* The chain of a command. */
@@ -90,14 +92,20 @@ FUTURE(request, struct request_data, char);
 
 static struct vdm *mover;
 
-/* The commands that were read and are not done yet. */
-static struct request batch[BATCH_MAX];
+/* Commands that were read and are not complete. */
+static struct request batch[BATCH_MAX_COMMANDS];
 static size_t nbatch, batch_bytes;
-static size_t ncommands, nbatches; /* done so far */
+static size_t ncommands, nbatches; /* complete */
+
+/* Expands a macro, and makes it a string. */
+#define TEXT_OF(number) TEXT_(number)
+#define TEXT_(number) #number
 
 static const char no_memory[] = "error: out of memory";
+static const char value_too_big[] =
+	"error: the value is over " TEXT_OF(VALUE_MAX_MIB) " MiB";
 
-/* FNV-1a; simple, and good enough where nobody chooses keys to collide. */
+/* FNV-1a. Sufficient unless an attacker chooses keys that collide. */
 static uint32_t
 hash_of(const char *key)
 {
@@ -108,20 +116,25 @@ hash_of(const char *key)
 	return hash;
 }
 
-/* Where the pointer to the key's entry is, or would be. */
+static bool
+has_key(const struct entry *entry, uint32_t hash, const char *key)
+{
+	return entry->hash == hash && strcmp(entry->key, key) == 0;
+}
+
+/* Returns the place of the pointer to the key's entry, or where to add it. */
 static struct entry **
 find(const char *key)
 {
 	const uint32_t hash = hash_of(key);
 	struct entry **at = &store.buckets[hash & (store.nbuckets - 1)];
 
-	while (*at != NULL &&
-		((*at)->hash != hash || strcmp((*at)->key, key) != 0))
+	while (*at != NULL && !has_key(*at, hash, key))
 		at = &(*at)->next;
 	return at;
 }
 
-/* Twice the buckets; without memory for them the chains just get longer. */
+/* Doubles the buckets. Without memory the lists of the buckets get longer. */
 static void
 grow(void)
 {
@@ -154,14 +167,14 @@ lookup_task(struct future_context *context, struct future_notifier *n)
 {
 	struct command *c = command_of(context);
 
-	(void)n; /* completes at once: there is nothing to announce */
+	(void)n; /* not needed: the first poll completes */
 	c->found = *find(c->key);
 	if (c->found == NULL && c->verb >= GET)
 		c->error = "not found";
 	return FUTURE_STATE_COMPLETE;
 }
 
-/* Memory to copy to. A value to put counts from here on. */
+/* Reserves memory for the copy. A value to put counts from now on. */
 static enum future_state
 reserve_task(struct future_context *context, struct future_notifier *n)
 {
@@ -175,7 +188,7 @@ reserve_task(struct future_context *context, struct future_notifier *n)
 		c->size = c->found->size;
 		c->bytes = c->to = malloc(c->size + 1);
 		c->from = c->found->value;
-	} else if (c->size <= store.limit - store.bytes) {
+	} else if (c->size <= store.limit_bytes - store.bytes) {
 		c->fresh = malloc(sizeof(*c->fresh) + key_size + c->size);
 	}
 	if (c->fresh != NULL) {
@@ -191,7 +204,7 @@ reserve_task(struct future_context *context, struct future_notifier *n)
 	return FUTURE_STATE_COMPLETE;
 }
 
-/* Called when the chain comes to the copy: now it is known what to copy. */
+/* The chain calls it before the copy, when source and size are known. */
 static void
 init_copy(void *future, struct future_context *chain, void *arg)
 {
@@ -209,7 +222,7 @@ init_copy(void *future, struct future_context *chain, void *arg)
 	}
 }
 
-/* The copy is done: the command takes effect, or nothing of it is left. */
+/* After the copy: the command takes effect, or is undone completely. */
 static void
 commit(struct future_context *copy, struct future_context *chain, void *arg)
 {
@@ -229,7 +242,7 @@ commit(struct future_context *copy, struct future_context *chain, void *arg)
 	if (c->error != NULL || c->verb == GET)
 		return;
 
-	/* Looked up anew: others may have moved what points to the entry. */
+	/* Searched again: other commands may have moved the pointer. */
 	struct entry **at = find(c->key);
 
 	if (c->found != NULL) {
@@ -272,7 +285,7 @@ answer(const struct command *c)
 		puts(c->error);
 	} else if (c->verb != GET) {
 		puts("ok");
-	} else if (c->size <= SHOWN_MAX) {
+	} else if (c->size <= SHOWN_MAX_BYTES) {
 		fwrite(c->bytes, 1, c->size, stdout);
 		putchar('\n');
 	} else {
@@ -286,7 +299,7 @@ answer(const struct command *c)
 static void
 run_batch(struct runtime *runtime)
 {
-	struct future *futs[BATCH_MAX];
+	struct future *futs[BATCH_MAX_COMMANDS];
 
 	for (size_t i = 0; i < nbatch; i++) {
 		request_init(&batch[i]);
@@ -297,7 +310,7 @@ run_batch(struct runtime *runtime)
 	for (size_t i = 0; i < nbatch; i++) {
 		struct command *c = &FUTURE_DATA(&batch[i])->command;
 
-		/* Perhaps it was only the others that took the memory. */
+		/* Other commands of the batch may have used the memory. */
 		if (c->error == no_memory && nbatch > 1) {
 			if (c->verb == GET) {
 				free(c->bytes);
@@ -318,7 +331,7 @@ run_batch(struct runtime *runtime)
 static void
 add_to_batch(struct runtime *runtime, const struct command *c)
 {
-	bool full = nbatch == BATCH_MAX;
+	bool full = nbatch == BATCH_MAX_COMMANDS;
 
 	for (size_t i = 0; i < nbatch; i++)
 		if (strcmp(FUTURE_DATA(&batch[i])->command.key, c->key) == 0)
@@ -326,17 +339,17 @@ add_to_batch(struct runtime *runtime, const struct command *c)
 	if (full)
 		run_batch(runtime);
 
-	/* Nothing in the batch changes what is there for this key. */
+	/* No command of the batch changes the entry of this key. */
 	const struct entry *old = *find(c->key);
 	const size_t bytes = c->size + (old != NULL ? old->size : 0);
 
-	if (nbatch > 0 && batch_bytes + bytes > BATCH_BYTES)
+	if (nbatch > 0 && batch_bytes + bytes > BATCH_MAX_BYTES)
 		run_batch(runtime);
 	batch_bytes += bytes;
 	FUTURE_DATA(&batch[nbatch++])->command = *c;
 }
 
-/* The next word of a line, ended; NULL: there is none. */
+/* Returns the next word of a line, terminated, or NULL at the end. */
 static char *
 next_word(char **line)
 {
@@ -350,7 +363,7 @@ next_word(char **line)
 	return start;
 }
 
-/* The number that a whole word is; too big ones are SIZE_MAX. */
+/* Parses a whole word as a number. A number too large becomes SIZE_MAX. */
 static bool
 parse_size(const char *text, size_t *size)
 {
@@ -363,7 +376,7 @@ parse_size(const char *text, size_t *size)
 	return isdigit((unsigned char)*text) && *end == '\0';
 }
 
-/* The file's bytes become the value. Returns NULL, or what is wrong. */
+/* Makes the file's bytes the value. Returns NULL, or an error message. */
 static const char *
 load(struct command *c, const char *path)
 {
@@ -371,9 +384,9 @@ load(struct command *c, const char *path)
 
 	if (file == NULL)
 		return "error: the file cannot be opened";
-	c->bytes = malloc(VALUE_MAX + 1); /* one more would be too many */
+	c->bytes = malloc(VALUE_MAX_BYTES + 1); /* one byte more than allowed */
 	if (c->bytes != NULL)
-		c->size = fread(c->bytes, 1, VALUE_MAX + 1, file);
+		c->size = fread(c->bytes, 1, VALUE_MAX_BYTES + 1, file);
 
 	const bool failed = ferror(file);
 
@@ -390,7 +403,7 @@ load(struct command *c, const char *path)
 	return NULL;
 }
 
-/* What a command needs behind its verb. Returns NULL, or what is wrong. */
+/* Parses the arguments of a command. Returns NULL, or an error message. */
 static const char *
 parse_arguments(struct command *c, char *rest)
 {
@@ -399,7 +412,7 @@ parse_arguments(struct command *c, char *rest)
 
 	if (key == NULL)
 		return "error: a key is needed";
-	if (strlen(key) > KEY_MAX)
+	if (strlen(key) > KEY_MAX_BYTES)
 		return "error: the key is too long";
 	memcpy(c->key, key, strlen(key) + 1);
 
@@ -410,8 +423,12 @@ parse_arguments(struct command *c, char *rest)
 	} else if (c->verb == FILL) {
 		number = next_word(&rest);
 		character = next_word(&rest);
-		if (character == NULL || !parse_size(number, &c->size) ||
-			character[1] != '\0' || next_word(&rest) != NULL)
+
+		const bool is_right = character != NULL &&
+			parse_size(number, &c->size) && character[1] == '\0' &&
+			next_word(&rest) == NULL;
+
+		if (!is_right)
 			return "error: fill takes a key, a number and a "
 			       "character";
 		c->fill = *character;
@@ -421,21 +438,28 @@ parse_arguments(struct command *c, char *rest)
 	} else if (next_word(&rest) != NULL) {
 		wrong = "error: one key is enough";
 	}
-	if (wrong == NULL && c->size > VALUE_MAX)
-		wrong = "error: the value is over 16 MiB";
+	if (wrong == NULL && c->size > VALUE_MAX_BYTES)
+		wrong = value_too_big;
 	return wrong;
 }
 
-static const char help[] =
-	"put KEY VALUE    keep a value, which is the rest of the line\n"
-	"fill KEY N CHAR  keep N times a character, up to 16777216\n"
-	"load KEY FILE    keep what is in a file, up to 16 MiB\n"
-	"get KEY          show it; of more than 200 bytes, a checksum\n"
-	"del KEY          forget it\n"
-	"stats            what is kept, and how many commands ran together\n"
-	"help, quit\n";
+static void
+print_help(void)
+{
+	fputs("put KEY VALUE    store a value: the rest of the line\n"
+	      "fill KEY N CHAR  store N times a character\n"
+	      "load KEY FILE    store the content of a file\n"
+	      "get KEY          show the value, or if it is long, a checksum\n"
+	      "del KEY          delete the value\n"
+	      "stats            count keys, bytes, commands and batches\n"
+	      "help             show this help\n"
+	      "quit             end the program\n",
+		stdout);
+	printf("Limits: keys %d bytes, values %d MiB, shown values %d bytes.\n",
+		KEY_MAX_BYTES, VALUE_MAX_MIB, SHOWN_MAX_BYTES);
+}
 
-/* Queues or runs what a line asks for. Returns false for quit. */
+/* Queues or runs the command of a line. Returns false for quit. */
 static bool
 run_line(struct runtime *runtime, char *line)
 {
@@ -464,33 +488,40 @@ run_line(struct runtime *runtime, char *line)
 			store.count, store.bytes, store.nbuckets, ncommands,
 			nbatches);
 	else if (c.verb == HELP)
-		fputs(help, stdout);
+		print_help();
 	else if (c.verb != QUIT)
 		puts(wrong != NULL ? wrong
 				   : "error: unknown command; try help");
 	return c.verb != QUIT;
 }
 
-/* The next line; NULL at the end. Sets *whole to false if bytes are missing. */
-static char *
-read_line(bool *whole)
+struct line {
+	char *text;    /* NULL: the input has ended */
+	bool is_whole; /* false: text has not all bytes */
+};
+
+/* Reads the next line. Its text is valid until the next call. */
+static struct line
+read_line(void)
 {
-	static char line[LINE_SIZE];
+	static char text[LINE_MAX_BYTES + 1];
+	struct line line = {.text = text, .is_whole = true};
 	size_t n = 0;
 	int c;
 
-	*whole = true;
 	while ((c = getchar()) != EOF && c != '\n') {
-		if (c == '\0' || n == LINE_SIZE - 1)
-			*whole = false;
+		if (c == '\0' || n == LINE_MAX_BYTES)
+			line.is_whole = false;
 		else
-			line[n++] = (char)c;
+			text[n++] = (char)c;
 	}
-	line[n] = '\0';
-	return c == EOF && n == 0 && *whole ? NULL : line;
+	text[n] = '\0';
+	if (c == EOF && n == 0 && line.is_whole)
+		line.text = NULL;
+	return line;
 }
 
-/* Runs commands to the end of the input, or quit. Returns 0, or -1. */
+/* Runs commands until quit or the end of the input. Returns 0 or -1. */
 static int
 serve(struct runtime *runtime)
 {
@@ -498,26 +529,26 @@ serve(struct runtime *runtime)
 	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
 	bool go_on = true;
 
-	setvbuf(stdin, NULL, _IONBF, 0); /* poll() knows of no other buffer */
+	setvbuf(stdin, NULL, _IONBF, 0); /* poll() sees no buffer */
 	while (go_on) {
-		/* Nothing to read: who waits for answers gets them now. */
+		/* No input: a client that waits for answers gets them now. */
 		if (poll(&in, 1, 0) == 0) {
 			run_batch(runtime);
 			fputs(is_terminal ? "> " : "", stdout);
 			fflush(stdout);
 		}
 
-		bool whole;
-		char *line = read_line(&whole);
+		const struct line line = read_line();
 
-		if (line == NULL)
+		if (line.text == NULL)
 			break;
-		if (whole) {
-			go_on = run_line(runtime, line);
+		if (line.is_whole) {
+			go_on = run_line(runtime, line.text);
 		} else {
 			run_batch(runtime);
-			puts("error: a line of over 65535 bytes, or a zero "
-			     "byte; try load");
+			printf("error: a line of over %d bytes, or a zero "
+			       "byte; try load\n",
+				LINE_MAX_BYTES);
 		}
 	}
 	run_batch(runtime);
@@ -534,7 +565,7 @@ run(void)
 	struct runtime *runtime = runtime_new();
 	int ret = -1;
 
-	store.nbuckets = 16;
+	store.nbuckets = FIRST_BUCKETS;
 	store.buckets = calloc(store.nbuckets, sizeof(*store.buckets));
 	if (dmt == NULL || runtime == NULL || store.buckets == NULL) {
 		fprintf(stderr, "kvstore: %s\n", strerror(errno));
@@ -560,12 +591,16 @@ main(int argc, char *argv[])
 		"usage: kvstore [--limit BYTES] < COMMANDS\n";
 	int ret = 0;
 
-	store.limit = SIZE_MAX;
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		printf("%s%s", usage, help);
-	} else if (argc == 1 ||
-		(argc == 3 && strcmp(argv[1], "--limit") == 0 &&
-			parse_size(argv[2], &store.limit))) {
+	store.limit_bytes = SIZE_MAX;
+
+	const bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+	const bool has_limit = argc == 3 && strcmp(argv[1], "--limit") == 0 &&
+		parse_size(argv[2], &store.limit_bytes);
+
+	if (is_help) {
+		fputs(usage, stdout);
+		print_help();
+	} else if (argc == 1 || has_limit) {
 		ret = run();
 	} else {
 		fputs(usage, stderr);

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * overlap.c -- computes on one piece of data while the next is being copied
+ * overlap.c -- computes on one piece of data while a mover copies the next
  *
  *	cc -O2 overlap.c $(pkg-config --cflags --libs libminiasync) -o overlap
  *	./overlap [MEBIBYTES]
  *
- * Data goes from a source, a piece at a time, into one of two buffers, and its
- * checksum is computed there: what a program does that takes in blocks, for a
- * storage engine say. First in turn, copy, checksum, copy, checksum, ...; then
- * the copy of the next piece is in flight during the checksum of the last:
+ * The program copies pieces of data into two buffers in turn, and computes the
+ * checksum of each piece there. A storage engine handles new blocks like this.
+ * The program measures both orders:
+ *  - in turn: copy, checksum, copy, checksum, ...
+ *  - overlapped: the next copy runs during the checksum
  *
  *	mover     | copy 0 | copy 1 | copy 2 | copy 3 |
  *	program            | sum 0  | sum 1  | sum 2  | sum 3 |
  *
- * That takes a mover that works by itself and a second CPU for it to work on.
+ * An overlap needs an asynchronous mover and a second CPU.
  */
 
 #define _POSIX_C_SOURCE 200809L
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,8 +30,11 @@
 
 #include <libminiasync.h>
 
-#define PIECE ((size_t)1 << 20)
+#define PIECE_BYTES ((size_t)1 << 20)
+#define DEFAULT_MIB 64
 #define ROUNDS 5
+
+enum order { IN_TURN, OVERLAPPED, NORDERS };
 
 /* Fletcher's checksum over 64-bit words, each sum modulo 2^64. */
 struct checksum {
@@ -51,7 +56,7 @@ checksum_add(struct checksum *sum, const void *data, size_t n)
 }
 
 static double
-now(void)
+now_s(void)
 {
 	struct timespec ts;
 
@@ -60,13 +65,13 @@ now(void)
 }
 
 /*
- * Takes in all pieces. With overlap, a piece's copy is started before the
- * checksum of the piece before it, and waited for after that. Returns false
- * if a copy failed.
+ * Copies all pieces and computes their checksum. OVERLAPPED starts a copy,
+ * computes the checksum of the previous piece, and then waits for the copy.
+ * Returns false if a copy failed.
  */
 static bool
 take_in(struct vdm *vdm, struct runtime *runtime, const char *src,
-	char *buffers[2], size_t pieces, bool overlap, struct checksum *sum)
+	char *buffers[2], size_t pieces, enum order order, struct checksum *sum)
 {
 	bool ok = true;
 
@@ -75,16 +80,16 @@ take_in(struct vdm *vdm, struct runtime *runtime, const char *src,
 		struct vdm_operation_future copy;
 
 		if (i < pieces) {
-			copy = vdm_memcpy(
-				vdm, buffers[i % 2], src + i * PIECE, PIECE, 0);
+			copy = vdm_memcpy(vdm, buffers[i % 2],
+				src + i * PIECE_BYTES, PIECE_BYTES, 0);
 			/* The first poll hands the work to the mover. */
 			future_poll(FUTURE_AS_RUNNABLE(&copy), NULL);
-			if (!overlap)
+			if (order == IN_TURN)
 				runtime_wait(
 					runtime, FUTURE_AS_RUNNABLE(&copy));
 		}
 		if (i > 0)
-			checksum_add(sum, buffers[(i - 1) % 2], PIECE);
+			checksum_add(sum, buffers[(i - 1) % 2], PIECE_BYTES);
 		if (i < pieces) {
 			runtime_wait(runtime, FUTURE_AS_RUNNABLE(&copy));
 			ok = ok && FUTURE_OUTPUT(&copy)->result == VDM_SUCCESS;
@@ -97,60 +102,76 @@ static int
 run(struct vdm *vdm, struct runtime *runtime, char *src, char *buffers[2],
 	size_t pieces)
 {
-	double best[2] = {1e9, 1e9};
-	struct checksum sums[2];
+	double best_s[NORDERS] = {1e9, 1e9};
+	struct checksum sums[NORDERS] = {{0, 0}, {0, 0}};
 
-	for (size_t i = 0; i < pieces * PIECE; i++)
-		src[i] = (char)(i * 7 + i / PIECE);
-	memset(buffers[0], 0, PIECE);
-	memset(buffers[1], 0, PIECE);
+	for (size_t i = 0; i < pieces * PIECE_BYTES; i++)
+		src[i] = (char)(i * 7 + i / PIECE_BYTES);
+	memset(buffers[0], 0, PIECE_BYTES);
+	memset(buffers[1], 0, PIECE_BYTES);
 
-	/* In turns, so that a machine that changes its speed is fair. */
+	/* Alternates, so that a change of the CPU's speed hits both orders. */
 	for (int round = 0; round < ROUNDS; round++) {
-		for (int overlap = 0; overlap < 2; overlap++) {
-			const double start = now();
+		for (enum order order = IN_TURN; order < NORDERS; order++) {
+			const double start_s = now_s();
 
-			if (!take_in(vdm, runtime, src, buffers, pieces,
-				    overlap, &sums[overlap])) {
+			if (!take_in(vdm, runtime, src, buffers, pieces, order,
+				    &sums[order])) {
 				fputs("overlap: a copy failed\n", stderr);
 				return EXIT_FAILURE;
 			}
-			const double seconds = now() - start;
+			const double took_s = now_s() - start_s;
 
-			if (seconds < best[overlap])
-				best[overlap] = seconds;
+			if (took_s < best_s[order])
+				best_s[order] = took_s;
 		}
 	}
 
-	printf("%zu pieces of %zu KiB, best of %d\n", pieces, PIECE >> 10,
+	const struct checksum *sum = &sums[OVERLAPPED];
+	const bool is_equal =
+		sum->a == sums[IN_TURN].a && sum->b == sums[IN_TURN].b;
+
+	printf("%zu pieces of %zu KiB, best of %d\n", pieces, PIECE_BYTES >> 10,
 		ROUNDS);
-	printf("in turn     %8.2f ms\n", best[0] * 1e3);
-	printf("overlapped  %8.2f ms, %.0f %% saved\n", best[1] * 1e3,
-		(1 - best[1] / best[0]) * 100);
-	printf("checksums %016llx%016llx: %s\n", (unsigned long long)sums[1].a,
-		(unsigned long long)sums[1].b,
-		sums[0].a == sums[1].a && sums[0].b == sums[1].b ? "equal"
-								 : "DIFFERENT");
-	return EXIT_SUCCESS;
+	printf("in turn     %8.2f ms\n", best_s[IN_TURN] * 1e3);
+	printf("overlapped  %8.2f ms, %.0f %% saved\n",
+		best_s[OVERLAPPED] * 1e3,
+		(1 - best_s[OVERLAPPED] / best_s[IN_TURN]) * 100);
+	printf("checksums %016llx%016llx: %s\n", (unsigned long long)sum->a,
+		(unsigned long long)sum->b, is_equal ? "equal" : "DIFFERENT");
+	return is_equal ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Returns the number of pieces for this argument, or 0 if it is wrong. */
+static size_t
+parse_mib(const char *text)
+{
+	char *end;
+	const unsigned long long mib = strtoull(text, &end, 10);
+	const bool is_number = isdigit((unsigned char)*text) && *end == '\0';
+
+	return is_number && mib <= SIZE_MAX / PIECE_BYTES / 2 ? (size_t)mib : 0;
 }
 
 int
 main(int argc, char *argv[])
 {
-	char *end = NULL;
-	const unsigned long long mib =
-		argc == 2 ? strtoull(argv[1], &end, 10) : 64;
+	static const char usage[] = "usage: overlap [MEBIBYTES]\n";
+	const size_t pieces = argc > 1 ? parse_mib(argv[1]) : DEFAULT_MIB;
 
-	if (argc > 2 || (end != NULL && *end != '\0') || mib == 0 ||
-		mib > SIZE_MAX / PIECE / 2) {
-		fputs("usage: overlap [MEBIBYTES]\n", stderr);
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		fputs(usage, stdout);
+		return EXIT_SUCCESS;
+	}
+	if (argc > 2 || pieces == 0) {
+		fputs(usage, stderr);
 		return 2;
 	}
 
 	struct data_mover_threads *dmt = data_mover_threads_default();
 	struct runtime *runtime = runtime_new();
-	char *src = malloc((size_t)mib * PIECE);
-	char *buffers[2] = {malloc(PIECE), malloc(PIECE)};
+	char *src = malloc(pieces * PIECE_BYTES);
+	char *buffers[2] = {malloc(PIECE_BYTES), malloc(PIECE_BYTES)};
 	int status = EXIT_FAILURE;
 
 	if (dmt == NULL || runtime == NULL || src == NULL ||
@@ -158,7 +179,7 @@ main(int argc, char *argv[])
 		perror("overlap");
 	else
 		status = run(data_mover_threads_get_vdm(dmt), runtime, src,
-			buffers, (size_t)mib);
+			buffers, pieces);
 
 	free(buffers[1]);
 	free(buffers[0]);

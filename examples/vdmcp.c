@@ -5,14 +5,14 @@
  *
  *	cc vdmcp.c $(pkg-config --cflags --libs libminiasync) -o vdmcp
  *	cc -DVDMCP_DML vdmcp.c $(pkg-config --cflags --libs
- *		libminiasync-vdm-dml) -o vdmcp		with --mover dml
+ *		libminiasync-vdm-dml) -o vdmcp		for --mover dml
  *	./vdmcp --verify big.iso copy.iso
  *
- * Source and destination are mapped a window at a time; each window is copied
- * by many vdm_memcpy() futures that a runtime waits for. The destination is
- * written under a temporary name beside it, in space reserved first, and
- * renamed when it is complete: there is never half a file under its name. A
- * source that changes meanwhile is an error.
+ * The program maps one window of source and destination at a time. It copies
+ * each window with many vdm_memcpy() futures, and a runtime waits for them. It
+ * reserves space for the destination, writes it under a temporary name in the
+ * same folder, and renames it at the end. So there is never half a file under
+ * the destination's name. If the source changes meanwhile, the program fails.
  */
 
 #define _GNU_SOURCE
@@ -39,14 +39,17 @@
 #endif
 
 #define IN_FLIGHT 64
-#define PIECE_SIZE ((size_t)256 << 10)
-#define WINDOW_SIZE (IN_FLIGHT * PIECE_SIZE)
+#define PIECE_BYTES ((size_t)256 << 10)
+#define WINDOW_BYTES (IN_FLIGHT * PIECE_BYTES)
+
+#define BAR_COLUMNS 20
+#define HUMAN_BYTES 16 /* the longest text of human() */
 
 #define EXIT_USAGE 2
 
 struct options {
 	enum { MOVER_THREADS, MOVER_SYNC, MOVER_DML } mover;
-	unsigned long threads; /* 0: the mover's default */
+	unsigned long threads; /* 0: the default of the mover */
 	bool verify;
 	bool quiet;
 	bool verbose;
@@ -56,11 +59,14 @@ struct options {
 	const char *dest;
 };
 
-/* A window of a file in memory, and how the SIGBUS handler finds it. */
+/* A mapped window of a file. The SIGBUS handler reads it. */
 struct window {
+	/* main() writes them, while no copy is in progress */
 	char *volatile addr;
 	volatile size_t size;
-	atomic_int lost; /* a page of it could not be had; by any worker */
+
+	/* A: any thread sets it when a page is missing */
+	atomic_int lost;
 };
 
 static struct window src_window;
@@ -74,9 +80,9 @@ on_stop(int sig)
 }
 
 /*
- * A page of a mapped file is gone: the file was truncated, or the disk failed.
- * A page of zeros takes its place, the copy goes on, and the loss is reported
- * after it. Any other SIGBUS takes its usual course.
+ * A page of a mapped file is missing: the file was truncated, or the disk
+ * failed. The handler maps a page of zeros instead, and the copy continues.
+ * Afterwards the program reports the loss. Any other SIGBUS ends the program.
  */
 static void
 on_bus(int sig, siginfo_t *info, void *context)
@@ -115,7 +121,7 @@ catch_signals(void)
 	const struct sigaction stop = {.sa_handler = on_stop};
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 
-	/* Who started us may have turned them off: nohup, a script's "&". */
+	/* A signal may be ignored on purpose: nohup, "&" in a script. */
 	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
 		struct sigaction old;
 
@@ -125,7 +131,7 @@ catch_signals(void)
 			return -1;
 	}
 
-	/* SIGXFSZ: a file size limit is to be an error of fallocate. */
+	/* Without SIGXFSZ posix_fallocate() fails at the file size limit. */
 	return sigaction(SIGBUS, &bus, NULL) |
 		sigaction(SIGXFSZ, &ignore, NULL) |
 		sigaction(SIGPIPE, &ignore, NULL);
@@ -146,7 +152,7 @@ fail_because(const char *what, const char *why)
 }
 
 static double
-now(void)
+now_s(void)
 {
 	struct timespec ts;
 
@@ -155,23 +161,24 @@ now(void)
 }
 
 static const char *
-human(char buf[16], double bytes)
+human(char buf[HUMAN_BYTES], double bytes)
 {
 	const char *units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
 	size_t unit = 0;
 
 	for (; bytes >= 1024 && unit < 4; unit++)
 		bytes /= 1024;
-	snprintf(
-		buf, 16, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+	snprintf(buf, HUMAN_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", bytes,
+		units[unit]);
 	return buf;
 }
 
 static void
 show_progress(const char *what, size_t done, size_t size, double seconds)
 {
-	char bar[21], total[16], rate[16];
-	const size_t filled = (size_t)(20.0 * (double)done / (double)size);
+	char bar[BAR_COLUMNS + 1], total[HUMAN_BYTES], rate[HUMAN_BYTES];
+	const double part = (double)done / (double)size;
+	const size_t filled = (size_t)(BAR_COLUMNS * part);
 	const double speed = seconds > 0 ? (double)done / seconds : 0;
 	const double left = speed > 0 ? (double)(size - done) / speed : 0;
 
@@ -179,8 +186,8 @@ show_progress(const char *what, size_t done, size_t size, double seconds)
 	memset(bar, '#', filled);
 	bar[sizeof(bar) - 1] = '\0';
 	fprintf(stderr, "\r%s [%s] %3.0f%% of %s, %s/s, %.0f s left\033[K",
-		what, bar, 100.0 * (double)done / (double)size,
-		human(total, (double)size), human(rate, speed), left);
+		what, bar, 100.0 * part, human(total, (double)size),
+		human(rate, speed), left);
 }
 
 static int
@@ -196,7 +203,7 @@ window_map(struct window *w, int fd, size_t offset, size_t size, int prot,
 	return 0;
 }
 
-/* Relaxed: what the workers did is published by the ends of the copies. */
+/* Relaxed: the end of a copy publishes what its worker wrote. */
 static bool
 is_lost(const struct window *w)
 {
@@ -211,7 +218,7 @@ window_unmap(struct window *w)
 	w->size = 0;
 }
 
-/* Copies the mapped window, many futures at once. */
+/* Copies the mapped window with many futures at once. */
 static int
 copy_window(struct runtime *runtime, struct vdm *vdm, const struct options *opt)
 {
@@ -219,12 +226,12 @@ copy_window(struct runtime *runtime, struct vdm *vdm, const struct options *opt)
 	struct future *futs[IN_FLIGHT];
 	size_t nfuts = 0;
 
-	for (size_t at = 0; at < src_window.size; at += PIECE_SIZE, nfuts++) {
+	for (size_t at = 0; at < src_window.size; at += PIECE_BYTES, nfuts++) {
 		const size_t left = src_window.size - at;
 
 		copies[nfuts] = vdm_memcpy(vdm, dst_window.addr + at,
 			src_window.addr + at,
-			left < PIECE_SIZE ? left : PIECE_SIZE, opt->flags);
+			left < PIECE_BYTES ? left : PIECE_BYTES, opt->flags);
 		futs[nfuts] = FUTURE_AS_RUNNABLE(&copies[nfuts]);
 	}
 
@@ -244,23 +251,32 @@ verify_window(const struct options *opt)
 	return 0;
 }
 
-/* Goes through both files, window by window; vdm NULL: compares them. */
+/* Maps the next window of both files. */
+static int
+map_windows(
+	int src, int dst, size_t offset, size_t size, const struct options *opt)
+{
+	if (window_map(&src_window, src, offset, size, PROT_READ,
+		    opt->source) != 0)
+		return -1;
+	return window_map(&dst_window, dst, offset, size,
+		PROT_READ | PROT_WRITE, opt->dest);
+}
+
+/* Copies the file window by window. If vdm is NULL, compares both files. */
 static int
 each_window(int src, int dst, size_t size, struct runtime *runtime,
 	struct vdm *vdm, const struct options *opt)
 {
 	const bool bar = !opt->quiet && isatty(STDERR_FILENO);
-	const double start = now();
+	const double start_s = now_s();
 	int ret = 0;
 
-	for (size_t done = 0; ret == 0 && done < size; done += WINDOW_SIZE) {
+	for (size_t done = 0; ret == 0 && done < size; done += WINDOW_BYTES) {
 		const size_t left = size - done;
-		const size_t n = left < WINDOW_SIZE ? left : WINDOW_SIZE;
+		const size_t n = left < WINDOW_BYTES ? left : WINDOW_BYTES;
 
-		if (window_map(&src_window, src, done, n, PROT_READ,
-			    opt->source) != 0 ||
-			window_map(&dst_window, dst, done, n,
-				PROT_READ | PROT_WRITE, opt->dest) != 0)
+		if (map_windows(src, dst, done, n, opt) != 0)
 			ret = -1;
 		else if (vdm != NULL)
 			ret = copy_window(runtime, vdm, opt);
@@ -278,7 +294,7 @@ each_window(int src, int dst, size_t size, struct runtime *runtime,
 			ret = -1;
 		else if (bar && ret == 0)
 			show_progress(vdm != NULL ? "copy  " : "verify",
-				done + n, size, now() - start);
+				done + n, size, now_s() - start_s);
 	}
 
 	if (bar && size > 0)
@@ -286,7 +302,16 @@ each_window(int src, int dst, size_t size, struct runtime *runtime,
 	return ret;
 }
 
-/* Reserves the space, copies, and checks, the file that fd is open on. */
+/* Whether the file was written between these two fstat() calls. */
+static bool
+has_changed(const struct stat *before, const struct stat *after)
+{
+	return after->st_size != before->st_size ||
+		after->st_mtim.tv_sec != before->st_mtim.tv_sec ||
+		after->st_mtim.tv_nsec != before->st_mtim.tv_nsec;
+}
+
+/* Reserves space, copies, compares if asked to, and checks the source. */
 static int
 copy_file(int src, int dst, const struct stat *st, struct vdm *vdm,
 	const struct options *opt)
@@ -312,11 +337,9 @@ copy_file(int src, int dst, const struct stat *st, struct vdm *vdm,
 
 	if (fstat(src, &after) != 0)
 		return fail(opt->source);
-	if (after.st_size != st->st_size ||
-		after.st_mtim.tv_sec != st->st_mtim.tv_sec ||
-		after.st_mtim.tv_nsec != st->st_mtim.tv_nsec)
+	if (has_changed(st, &after))
 		return fail_because(opt->source, "was changed meanwhile");
-	/* Permissions, but not set-user-id: the copy may have another owner. */
+	/* Not set-user-id, because the copy may have another owner. */
 	if (fchmod(dst, st->st_mode & 0777) != 0)
 		return fail(opt->dest);
 	if (opt->durable && fsync(dst) != 0)
@@ -324,7 +347,7 @@ copy_file(int src, int dst, const struct stat *st, struct vdm *vdm,
 	return 0;
 }
 
-/* The directory's entry for a new name survives a crash only after this. */
+/* Afterwards the new name in the directory survives a crash. */
 static int
 sync_directory_of(const char *path)
 {
@@ -346,7 +369,7 @@ sync_directory_of(const char *path)
 	return ret == 0 ? 0 : fail(path);
 }
 
-/* Copies to a temporary file beside the destination, which then replaces it. */
+/* Copies to a temporary file, and renames that file to the destination. */
 static int
 copy_and_rename(int src, const struct stat *st, struct vdm *vdm,
 	const struct options *opt)
@@ -417,7 +440,7 @@ copy_by_sync(int src, const struct stat *st, const struct options *opt)
 }
 
 #ifdef VDMCP_DML
-/* A device, or if there is none, DML's software. */
+/* Copies with a device, or without a device with DML's software. */
 static int
 copy_by_dml(int src, const struct stat *st, const struct options *opt)
 {
@@ -448,38 +471,46 @@ static int
 copy_by_mover(int src, const struct stat *st, const struct options *opt)
 {
 	switch (opt->mover) {
+	case MOVER_THREADS:
+		return copy_by_threads(src, st, opt);
 	case MOVER_SYNC:
 		return copy_by_sync(src, st, opt);
-#ifdef VDMCP_DML
 	case MOVER_DML:
+#ifdef VDMCP_DML
 		return copy_by_dml(src, st, opt);
+#else
+		break; /* parse() has refused it */
 #endif
-	default:
-		return copy_by_threads(src, st, opt);
 	}
+	return -1;
 }
 
-/* Opens the source and refuses what cannot be copied. Returns it, or -1. */
+static bool
+is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Opens and checks the source. Returns its descriptor, or -1. */
 static int
 open_source(const struct options *opt, struct stat *st)
 {
 	struct stat dest;
 	char byte;
-	/* Not to hang on a pipe that nobody writes to. */
+	/* O_NONBLOCK: a pipe without a writer must not block. */
 	const int fd = open(opt->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 || fstat(fd, st) != 0)
 		fail(opt->source);
 	else if (!S_ISREG(st->st_mode))
 		fail_because(opt->source, "not a regular file");
-	else if (stat(opt->dest, &dest) == 0 && dest.st_dev == st->st_dev &&
-		dest.st_ino == st->st_ino)
+	else if (stat(opt->dest, &dest) == 0 && is_same_file(&dest, st))
 		fail_because(opt->dest, "is the same file as the source");
 	else if (lstat(opt->dest, &dest) == 0 && !S_ISREG(dest.st_mode))
 		fail_because(opt->dest, "exists and is not a regular file");
 	else if (st->st_size == 0 && read(fd, &byte, 1) != 0)
-		/* /proc and its like. */
-		fail_because(opt->source, "has data but does not say how much");
+		/* In /proc, for example. */
+		fail_because(opt->source, "has data, but its size is 0");
 	else
 		return fd;
 
@@ -492,14 +523,15 @@ static const char usage_text[] =
 	"usage: vdmcp [--mover sync|threads|dml] [--threads N] [--durable]\n"
 	"             [--no-cache] [--verify] [--verbose] [--quiet] SOURCE "
 	"DEST\n"
-	"  --mover     who copies: worker threads (default), this thread, or "
+	"  --mover     copy with worker threads (default), this thread, or "
 	"DML\n"
-	"  --threads   how many; default: one for each CPU\n"
-	"  --durable   written back and synced before it is done\n"
-	"  --no-cache  past the CPU caches\n"
-	"  --verify    compare afterwards\n"
-	"  --verbose   say whether --mover dml has a device\n"
-	"  --quiet     no progress bar and no summary\n";
+	"  --threads   number of worker threads; default: one for each CPU\n"
+	"  --durable   write back the CPU caches and sync before the end\n"
+	"  --no-cache  do not fill the CPU caches\n"
+	"  --verify    compare both files afterwards\n"
+	"  --verbose   print whether --mover dml uses a device\n"
+	"  --quiet     print no progress bar and no summary\n"
+	"  --help      print this help\n";
 
 static int
 usage(const char *why)
@@ -508,7 +540,17 @@ usage(const char *why)
 	return EXIT_USAGE;
 }
 
-/* Returns 0, or the exit status; -1 is for help, which succeeds. */
+/* Parses a number of threads. Returns 0 if it is not valid. */
+static unsigned long
+parse_threads(const char *text)
+{
+	char *end;
+	const unsigned long n = strtoul(text, &end, 10);
+
+	return isdigit((unsigned char)*text) && *end == '\0' ? n : 0;
+}
+
+/* Returns 0, or the exit status, or -1 after --help. */
 static int
 parse(int argc, char *argv[], struct options *opt)
 {
@@ -523,10 +565,9 @@ parse(int argc, char *argv[], struct options *opt)
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
-	char *end;
 	int c;
 
-	opterr = 0; /* what is wrong is said here */
+	opterr = 0; /* usage() prints the errors */
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
 		switch (c) {
 		case 'm':
@@ -541,10 +582,10 @@ parse(int argc, char *argv[], struct options *opt)
 					     "dml");
 			break;
 		case 't':
-			opt->threads = strtoul(optarg, &end, 10);
-			if (!isdigit((unsigned char)*optarg) || *end != '\0' ||
-				opt->threads == 0)
-				return usage("--threads takes a number from 1");
+			opt->threads = parse_threads(optarg);
+			if (opt->threads == 0)
+				return usage("--threads takes a number, at "
+					     "least 1");
 			break;
 		case 'd':
 			opt->durable = true;
@@ -604,13 +645,13 @@ main(int argc, char *argv[])
 	if (src < 0)
 		return EXIT_FAILURE;
 
-	const double start = now();
+	const double start_s = now_s();
 	const int ret = copy_by_mover(src, &st, &opt);
 
 	close(src);
 
 	if (stop_signal != 0) {
-		/* Its own way to die tells the shell what happened. */
+		/* Ends by the signal, so that the shell sees the reason. */
 		signal(stop_signal, SIG_DFL);
 		raise(stop_signal);
 	}
@@ -618,8 +659,8 @@ main(int argc, char *argv[])
 		return EXIT_FAILURE;
 
 	if (!opt.quiet) {
-		const double seconds = now() - start;
-		char size[16], rate[16];
+		const double seconds = now_s() - start_s;
+		char size[HUMAN_BYTES], rate[HUMAN_BYTES];
 
 		printf("%s -> %s: %s in %.4g %s, %s/s%s\n", opt.source,
 			opt.dest, human(size, (double)st.st_size),
