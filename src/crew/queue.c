@@ -3,16 +3,16 @@
 /*
  * queue.c -- see queue.h
  *
- * A ring in which every cell says whose turn it is, after D. Vyukov, "Bounded
- * MPMC queue". Positions count up for ever; position p uses cell p & mask. Of
- * a position, the lap is what is left without those bits:
+ * A ring of cells after D. Vyukov, "Bounded MPMC queue". Positions count up
+ * without end. Position p uses cell p & mask. The lap of p is p without these
+ * bits. The turn of the cell is its state for that lap:
  *
- *	turn == lap             free, for the push of that lap
- *	turn == lap + 1         full, for the pop of that lap
- *	turn == lap + capacity  free, for the next lap
+ *	turn == lap             free, for the push of this lap
+ *	turn == lap + 1         full, for the pop of this lap
+ *	turn == lap + capacity  free, for the push of the next lap
  *
- * All of it is right modulo the size of a size_t, the capacity is 2 at least,
- * and zeros are an empty queue, so that memory is touched only as it is used.
+ * All numbers are modulo the size of a size_t. The capacity is at least 2. An
+ * empty queue is all zero, so memory is touched only when it is used.
  */
 
 #include "crew/queue.h"
@@ -22,8 +22,8 @@
 #include <stdlib.h>
 
 struct mia_queue_cell {
-	atomic_size_t turn;
-	void *item; /* written and read by whose turn it is */
+	atomic_size_t turn; /* A: all threads */
+	void *item;         /* of the thread whose turn it is */
 };
 
 int
@@ -56,13 +56,13 @@ bool
 mia_queue_push(struct mia_queue *queue, void *item)
 {
 	struct mia_queue_cell *cell;
-	/* Relaxed: the compare-exchange below tells whether it is the newest. */
+	/* Relaxed: the compare-exchange below checks it. */
 	size_t pos = atomic_load_explicit(&queue->tail, memory_order_relaxed);
 
 	for (;;) {
 		cell = &queue->cells[pos & queue->mask];
 
-		/* Acquire: pairs with the release in pop; the item is read. */
+		/* Acquire: pairs with the release in pop; item was read. */
 		const size_t turn =
 			atomic_load_explicit(&cell->turn, memory_order_acquire);
 
@@ -83,7 +83,7 @@ mia_queue_push(struct mia_queue *queue, void *item)
 	}
 
 	cell->item = item;
-	/* Publishes the item to pop. See mia_queue_is_empty() for seq_cst. */
+	/* Publishes item to pop. Seq_cst for mia_queue_is_empty(). */
 	atomic_store_explicit(
 		&cell->turn, (pos & ~queue->mask) + 1, memory_order_seq_cst);
 	return true;
@@ -99,7 +99,7 @@ mia_queue_pop(struct mia_queue *queue)
 	for (;;) {
 		cell = &queue->cells[pos & queue->mask];
 
-		/* Acquire: pairs with the store in push; the item is there. */
+		/* Acquire: pairs with the store in push; item was written. */
 		const size_t turn =
 			atomic_load_explicit(&cell->turn, memory_order_acquire);
 
@@ -121,7 +121,7 @@ mia_queue_pop(struct mia_queue *queue)
 
 	void *item = cell->item;
 
-	/* Release: the item was read before a push may write it anew. */
+	/* Release: pairs with the acquire in push, which writes item again. */
 	atomic_store_explicit(&cell->turn,
 		(pos & ~queue->mask) + queue->mask + 1, memory_order_release);
 	return item;
@@ -142,7 +142,7 @@ mia_queue_is_empty(struct mia_queue *queue)
 		if (turn == (pos & ~queue->mask) + 1)
 			return false;
 
-		/* Not that: nothing pushed there yet, or popped meanwhile. */
+		/* No push here yet, or another thread popped it. */
 		pos = atomic_load_explicit(&queue->head, memory_order_seq_cst);
 		if (pos == old)
 			return true;
@@ -152,7 +152,7 @@ mia_queue_is_empty(struct mia_queue *queue)
 size_t
 mia_queue_length(struct mia_queue *queue)
 {
-	/* Relaxed, both: a hint. The tail may be of an earlier moment. */
+	/* Relaxed, both: a hint. The tail may be older than the head. */
 	const size_t head =
 		atomic_load_explicit(&queue->head, memory_order_relaxed);
 	const size_t tail =

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * queue.h -- a bounded queue of pointers; any thread pushes, any thread pops
+ * queue.h -- a bounded queue of pointers, for any number of threads
  *
- * First in, first out. Neither push nor pop blocks or makes a system call. A
- * thread that is stopped in the middle of one delays only the items behind the
- * one that it is at.
+ * First in, first out. Push and pop do not block and make no system call. A
+ * thread that stops in the middle of a push or pop delays only the items behind
+ * its own item.
  */
 
 #ifndef LIBMINIASYNC_QUEUE_H
@@ -20,39 +20,41 @@
 struct mia_queue_cell;
 
 struct mia_queue {
+	/* I: init only */
 	struct mia_queue_cell *cells;
-	size_t mask; /* capacity - 1; the capacity is a power of two */
+	size_t mask; /* capacity - 1. The capacity is a power of two. */
 
-	/* Each on a line of its own: producers write one, consumers one. */
+	/* A: all threads. A line each: producers write tail, consumers head. */
 	char padding_head[MIA_CACHE_LINE];
-	atomic_size_t head; /* the next to pop */
+	atomic_size_t head; /* the next position to pop */
 	char padding_tail[MIA_CACHE_LINE];
-	atomic_size_t tail; /* the next to push */
+	atomic_size_t tail; /* the next position to push */
 	char padding_end[MIA_CACHE_LINE];
 };
 
 /*
- * capacity  items that the queue can hold at least, from 1
- * Returns   0, -EINVAL if no address space could hold that many, or -ENOMEM
+ * capacity  items that the queue can hold, at least 1. Rounded up to a power of
+ *           two, at least 2.
+ * Returns   0, -EINVAL if no address space can hold so many, or -ENOMEM
  */
 int mia_queue_init(struct mia_queue *queue, size_t capacity);
 void mia_queue_fini(struct mia_queue *queue);
 
-/* Returns false, and does nothing, if the queue is full. */
+/* Returns false and changes nothing if the queue is full. */
 bool mia_queue_push(struct mia_queue *queue, void *item);
 
 /* Returns NULL if the queue is empty. */
 void *mia_queue_pop(struct mia_queue *queue);
 
 /*
- * Whether there is nothing to pop. In the single total order of sequentially
- * consistent operations with mia_queue_push(): of a thread that pushes and
- * then looks at a flag, and one that sets the flag and then calls this, at
- * least one sees what the other did.
+ * Whether there is nothing to pop. Sequentially consistent with
+ * mia_queue_push(). Example: one thread pushes and then reads a flag, another
+ * thread sets the flag and then calls this function. If both accesses to the
+ * flag are sequentially consistent, at least one thread sees the other.
  */
 bool mia_queue_is_empty(struct mia_queue *queue);
 
-/* About how many items there are: a hint, from 0 to the capacity. */
+/* Returns about how many items there are: a hint, from 0 to the capacity. */
 size_t mia_queue_length(struct mia_queue *queue);
 
 #endif /* LIBMINIASYNC_QUEUE_H */
