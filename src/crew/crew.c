@@ -12,7 +12,6 @@
 #include "crew/crew.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -21,7 +20,7 @@
 struct mia_worker {
 	struct mia_crew *crew; /* I */
 	size_t number;         /* I */
-	pthread_t thread;      /* I */
+	mia_thread thread;     /* I */
 	struct mia_yields yields;
 };
 

@@ -3,12 +3,12 @@
 /*
  * fork_lock.c -- see fork_lock.h
  *
- * One compare-exchange takes the lock and names its owner. A signal handler
- * therefore finds at every instruction either that its thread has the lock or
- * that it has not.
+ * One compare-exchange takes the lock and names its owner. So at every
+ * instruction a signal handler finds either that its thread holds the lock, or
+ * that it does not.
  *
- * The owner's identity is the same in the child, so nothing has to be changed
- * there before a fork handler of the program enters the lock.
+ * The owner's identity is the same in the child. So a fork handler of the
+ * program can enter the lock there without any repair before.
  */
 
 #include "system/fork_lock.h"
@@ -19,8 +19,8 @@
 #include "system/platform.h"
 
 /*
- * Acquire: pairs with the release in mia_fork_lock_leave() and publishes what
- * the last owner wrote. Relaxed on failure: nothing is read but the owner.
+ * Acquire: pairs with the release in mia_fork_lock_leave(), and makes the data
+ * of the last owner visible. Relaxed on failure: only the owner is read.
  */
 static bool
 take(struct mia_fork_lock *lock, uintptr_t *owner)
@@ -30,7 +30,7 @@ take(struct mia_fork_lock *lock, uintptr_t *owner)
 		mia_thread_id(), memory_order_acquire, memory_order_relaxed);
 }
 
-/* Relaxed: only this thread wrote it, maybe in a signal handler. */
+/* Relaxed: only this thread wrote the flag, maybe in a signal handler. */
 static bool
 is_forking(const struct mia_fork_lock *lock)
 {
@@ -46,7 +46,7 @@ mia_fork_lock_enter(struct mia_fork_lock *lock)
 	while (!take(lock, &owner)) {
 		if (owner == mia_thread_id() && is_forking(lock))
 			return;
-		/* Relaxed: take() looks again. */
+		/* Relaxed: take() checks again. */
 		do
 			(void)mia_spin(&spin);
 		while (atomic_load_explicit(
@@ -65,13 +65,13 @@ mia_fork_lock_try_enter(struct mia_fork_lock *lock)
 void
 mia_fork_lock_leave(struct mia_fork_lock *lock)
 {
-	/* Otherwise mia_fork_lock_after_fork() does it. */
+	/* While forking, mia_fork_lock_after_fork() releases the lock. */
 	if (!is_forking(lock))
-		/* Pairs with the acquire in take(): what we wrote inside. */
+		/* Release: pairs with the acquire in take(); our data. */
 		atomic_store_explicit(&lock->owner, 0, memory_order_release);
 }
 
-/* Relaxed, here and below: the lock's owner writes these, and reads them. */
+/* Relaxed, here and below: only the owner writes and reads these fields. */
 void
 mia_fork_lock_before_fork(struct mia_fork_lock *lock)
 {

@@ -3,19 +3,20 @@
 /*
  * fork_lock.h -- a lock that is held over fork()
  *
- * The fork handlers take the lock before the fork and release it afterwards in
- * both processes. The child so finds consistent what the lock protects.
+ * The fork handlers enter the lock before the fork, and leave it afterwards in
+ * both processes. So the child finds the protected data consistent.
  *
- * Two things distinguish it from a mutex:
+ * Two differences to a mutex:
  *
  *   - While the fork handlers hold the lock, the forking thread may enter it.
- *     Fork handlers of the program run then, and may use what it protects.
- *   - A thread may fork while it is inside, in a signal handler. The fork
- *     handlers then leave the lock as it is. Parent and child both continue
- *     inside when the signal handler returns.
+ *     Fork handlers of the program run meanwhile, and may use the protected
+ *     data.
+ *   - A thread inside the lock may fork in a signal handler. The fork handlers
+ *     then leave the lock unchanged. Parent and child both continue inside the
+ *     lock when the signal handler returns.
  *
- * A signal handler that interrupts a thread inside must not enter the lock: it
- * would wait for itself. Forks are the only exception.
+ * A signal handler that interrupts a thread inside the lock must not enter the
+ * lock, because it would wait for itself. The only exception is a fork.
  */
 
 #ifndef LIBMINIASYNC_FORK_LOCK_H
@@ -24,26 +25,26 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Zero at first. */
+/* All zero at first. A: all threads. O: written by the owner of the lock. */
 struct mia_fork_lock {
-	atomic_uintptr_t owner; /* mia_thread_id(), or 0: nobody's */
+	atomic_uintptr_t owner; /* A: mia_thread_id(), or 0 */
 
-	/* Written by the owner; atomic for its signal handlers. */
-	atomic_bool forking; /* taken by the fork handlers */
-	atomic_uint nested;  /* forks that found it taken by their thread */
+	/* O: atomic because of the owner's signal handlers */
+	atomic_bool forking; /* the fork handlers hold the lock */
+	atomic_uint nested;  /* forks of a thread inside the lock */
 };
 
-/* Async-signal-safe, all of them. They keep errno. */
+/* All functions are async-signal-safe, and keep errno. */
 
 void mia_fork_lock_enter(struct mia_fork_lock *lock);
 void mia_fork_lock_leave(struct mia_fork_lock *lock);
 
-/* False: somebody has it, maybe this thread. Never waits. */
+/* Never waits. False: a thread holds the lock, maybe this thread. */
 bool mia_fork_lock_try_enter(struct mia_fork_lock *lock);
 
 void mia_fork_lock_before_fork(struct mia_fork_lock *lock);
 
-/* In the parent, and in the child. */
+/* In the parent and in the child. */
 void mia_fork_lock_after_fork(struct mia_fork_lock *lock);
 
 #endif /* LIBMINIASYNC_FORK_LOCK_H */

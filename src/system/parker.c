@@ -3,14 +3,14 @@
 /*
  * parker.c -- see parker.h
  *
- *   EMPTY     no token, nobody sleeps
- *   PARKED    no token, a thread sleeps or is about to
+ *   EMPTY     no token, no sleeper
+ *   PARKED    no token, and a thread sleeps or is about to sleep
  *   NOTIFIED  a token
  *
- * All changes of state are single atomic operations on one word, so there is
- * one order of them: a parking thread either finds NOTIFIED, or the unparking
- * one finds PARKED and wakes it. The futex call itself compares the word once
- * more, which closes the gap between PARKED and the sleep.
+ * Each change of state is one atomic operation on one word, so all changes have
+ * one order. Either the parking thread finds NOTIFIED, or the unparking thread
+ * finds PARKED and wakes the sleeper. The futex call compares the word again,
+ * so a wake between PARKED and the sleep is not lost.
  */
 
 #include "system/parker.h"
@@ -24,18 +24,16 @@
 #include <unistd.h>
 
 /*
- * From futex(2), for threads of one process. Its header is the kernel's, which
- * a C library need not come with.
+ * From futex(2), for threads of one process. Not from the header of the kernel,
+ * because some C libraries come without it.
  */
 #define WAIT_PRIVATE (0 | 128)
 #define WAKE_PRIVATE (1 | 128)
-
-#define NS_PER_S 1000000000u
 #endif
 
 enum { EMPTY, PARKED, NOTIFIED };
 
-/* Relaxed: the exchange in mia_parker_park() acquires. */
+/* Relaxed: only a hint. The exchange in mia_parker_park() acquires. */
 static bool
 is_parked(struct mia_parker *parker)
 {
@@ -85,7 +83,7 @@ sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 static void
 wake_parked(struct mia_parker *parker)
 {
-	/* The lock waits out a sleeper between its look and its sleep. */
+	/* The lock waits for a thread between its check and its sleep. */
 	mia_mutex_lock(&parker->mutex);
 	mia_cond_signal(&parker->cond);
 	mia_mutex_unlock(&parker->mutex);
@@ -107,10 +105,10 @@ mia_parker_fini(struct mia_parker *parker)
 }
 
 /*
- * futex(2). It may return early for a signal, or for the FUTEX_WAKE that
- * belongs to an earlier token and was late; under a filter of system calls it
- * may do so every time. So the clock ends the sleep too. The call is told how
- * long and not until when, for the kernel's clock may not be the program's.
+ * futex(2) may return early because of a signal, or because of a late
+ * FUTEX_WAKE for an earlier token. Under a system call filter it may return
+ * early every time. So the clock also ends the sleep. The call gets a duration,
+ * because the kernel's clock may differ from the clock of the program.
  */
 static void
 sleep_while_parked(struct mia_parker *parker, uint64_t ns)
@@ -121,9 +119,9 @@ sleep_while_parked(struct mia_parker *parker, uint64_t ns)
 	long result;
 
 	do {
-		/* Longs, whatever time_t the C library has. */
-		const long left[2] = {(long)((ns - slept) / NS_PER_S),
-			(long)((ns - slept) % NS_PER_S)};
+		/* The call takes longs, whatever time_t is. */
+		const long left[2] = {(long)((ns - slept) / MIA_NS_PER_S),
+			(long)((ns - slept) % MIA_NS_PER_S)};
 
 		result = syscall(SYS_futex, &parker->state, WAIT_PRIVATE,
 			PARKED, left, NULL, 0);
@@ -148,13 +146,13 @@ mia_parker_park(struct mia_parker *parker, uint64_t ns)
 {
 	uint32_t state = EMPTY;
 
-	/* Relaxed: publishes nothing, and the exchange below acquires. */
+	/* Relaxed: publishes nothing. The exchange below acquires. */
 	if (atomic_compare_exchange_strong_explicit(&parker->state, &state,
 		    PARKED, memory_order_relaxed, memory_order_relaxed))
 		sleep_while_parked(parker, ns);
 
 	/*
-	 * NOTIFIED, or still PARKED after a time-out.
+	 * The state is NOTIFIED, or after a timeout still PARKED.
 	 * Acquire: pairs with the release in mia_parker_unpark().
 	 */
 	return atomic_exchange_explicit(
@@ -165,9 +163,9 @@ void
 mia_parker_unpark(struct mia_parker *parker)
 {
 	/*
-	 * Release: pairs with the acquire in mia_parker_park(). After this
-	 * the sleeper may be on its way already, so wake_parked() may wake
-	 * nobody; the parker must not be freed under it.
+	 * Release: pairs with the acquire in mia_parker_park(). After the
+	 * exchange the sleeper may have left already. Then wake_parked() wakes
+	 * no thread. The parker must still exist.
 	 */
 	if (atomic_exchange_explicit(
 		    &parker->state, NOTIFIED, memory_order_release) == PARKED)

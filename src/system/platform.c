@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* platform.c -- see platform.h; for Windows it is platform_windows.c */
+/* platform.c -- see platform.h. Windows has platform_windows.c instead. */
 
 #include "system/platform.h"
 
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* LeakSanitizer does not look for pointers in mapped pages by itself. */
+/* LeakSanitizer does not search mapped pages for pointers by itself. */
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_LSAN 1
 #elif defined(__has_feature)
@@ -31,6 +31,9 @@
 #define LSAN_REMOVE(memory, size) ((void)0)
 #endif
 
+/* What a call of mia_clock_ns() counts if the system has no clock. */
+#define LOOK_NS 1000
+
 MIA_THREAD_LOCAL char mia_thread_mark;
 
 uint64_t
@@ -40,23 +43,24 @@ mia_clock_ns(void)
 	struct timespec ts;
 
 	/*
-	 * Without a clock, each look at it is a microsecond, so that what waits
-	 * for a time to come does end. Relaxed: a number, nothing else.
+	 * Without a clock, each call advances the time by LOOK_NS. So every
+	 * timeout ends. Relaxed: the number publishes nothing.
 	 */
 	if (MIA_UNLIKELY(clock_gettime(CLOCK_MONOTONIC, &ts) != 0)) {
 		static _Atomic uint64_t looks;
 
 		mia_restore_errno(saved_errno);
-		return 1000 *
+		return LOOK_NS *
 			atomic_fetch_add_explicit(
 				&looks, 1, memory_order_relaxed);
 	}
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * MIA_NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 /*
- * Neither this nor the wait below is a cancellation point: a thread that ended
- * there would leave a lock, or a waker that somebody calls, behind.
+ * Neither mia_sleep() nor mia_cond_wait_until() is a cancellation point. A
+ * thread that ended there would leave a lock, or a waker that others call,
+ * behind.
  */
 void
 mia_sleep(uint64_t ns)
@@ -64,8 +68,8 @@ mia_sleep(uint64_t ns)
 	const int saved_errno = errno;
 	int state;
 	const struct timespec ts = {
-		.tv_sec = (time_t)(ns / 1000000000u),
-		.tv_nsec = (long)(ns % 1000000000u),
+		.tv_sec = (time_t)(ns / MIA_NS_PER_S),
+		.tv_nsec = (long)(ns % MIA_NS_PER_S),
 	};
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
@@ -78,7 +82,7 @@ size_t
 mia_usable_cpus(void)
 {
 #if defined(__linux__)
-	/* Grows until the kernel's mask fits. */
+	/* Doubles the set until the kernel's mask fits. */
 	for (int n = CPU_SETSIZE; n <= 64 * CPU_SETSIZE; n *= 2) {
 		cpu_set_t *set = CPU_ALLOC((size_t)n);
 
@@ -101,12 +105,12 @@ mia_usable_cpus(void)
 }
 
 int
-mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {
 	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 	sigset_t blocked, old;
 
-	/* A thread inherits the mask of the one that makes it. */
+	/* A new thread inherits the mask of its creator. */
 	sigfillset(&blocked);
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&blocked, faults[i]);
@@ -119,7 +123,7 @@ mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 }
 
 void
-mia_thread_join(pthread_t thread)
+mia_thread_join(mia_thread thread)
 {
 	int state;
 
@@ -141,9 +145,9 @@ void
 mia_thread_name(size_t number)
 {
 #if defined(__linux__)
-	char name[16]; /* the kernel's limit */
+	char name[16]; /* the limit of the kernel */
 
-	/* Cut off from number 100,000 on. */
+	/* Truncated for number 100,000 and larger. */
 	(void)snprintf(name, sizeof(name), "miniasync/%zu", number);
 	pthread_setname_np(pthread_self(), name);
 #else
@@ -179,8 +183,9 @@ is_aligned(const void *pages, size_t size)
 }
 
 /*
- * The system mostly puts mappings next to each other, so that one after an
- * aligned one is aligned too. Otherwise twice the size has a part that is.
+ * The system usually places mappings side by side, so the mapping after an
+ * aligned one is aligned too. Otherwise an area of twice the size contains an
+ * aligned part.
  */
 static char *
 map_aligned(size_t size)
@@ -253,10 +258,9 @@ bool
 mia_cond_wait_until(mia_cond *cond, mia_mutex *mutex, uint64_t until_ns)
 {
 	const struct timespec until = {
-		.tv_sec = (time_t)(until_ns / 1000000000u),
-		.tv_nsec = (long)(until_ns % 1000000000u),
+		.tv_sec = (time_t)(until_ns / MIA_NS_PER_S),
+		.tv_nsec = (long)(until_ns % MIA_NS_PER_S),
 	};
-
 	int state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);

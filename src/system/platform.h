@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * platform.h -- what differs between systems and is needed by several modules
+ * platform.h -- the functions of the system, under names of our own
+ *
+ * Other modules may use the system only through this header, parker.h and
+ * backoff.h. All functions are thread-safe, except for inits and finis.
  */
 
 #ifndef LIBMINIASYNC_PLATFORM_H
@@ -14,19 +17,21 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Bytes between two variables that two CPUs write without disturbing. */
+/* Bytes at which two CPUs write variables without slowing each other down. */
 #define MIA_CACHE_LINE 64
 
-/* Keeps the rare branch out of the way of the common one. */
+/* Moves the rare branch out of the common path. */
 #define MIA_LIKELY(condition) __builtin_expect(condition, 1)
 #define MIA_UNLIKELY(condition) __builtin_expect(condition, 0)
 
 #define MIA_NOINLINE __attribute__((noinline))
 
+#define MIA_NS_PER_S UINT64_C(1000000000)
+
 /*
  * On the definition of every public function. All other symbols are hidden,
- * in the archives too: a plug-in that links an archive calls its own, also if
- * the program exports those of another version.
+ * also in archives. A plug-in that links an archive therefore calls its own
+ * copy, even if the program exports the symbols of another version.
  */
 #if defined(__ELF__)
 #define MIA_PUBLIC __attribute__((visibility("default")))
@@ -35,7 +40,7 @@
 #endif
 
 /*
- * Sets errno to an earlier value. Clang assumes that allocating leaves errno
+ * Sets errno to an earlier value. Clang assumes that an allocation leaves errno
  * unchanged, and removes a plain assignment after an allocation. The barrier
  * prevents that.
  */
@@ -47,38 +52,45 @@ mia_restore_errno(int saved_errno)
 }
 
 /*
- * Nanoseconds of the monotonic clock; keeps errno. Who waits compares what has
- * passed, as an unsigned number: then also a clock that goes back ends it.
+ * Returns nanoseconds of the monotonic clock. Keeps errno. Compare the elapsed
+ * time, as an unsigned number, with a timeout. Then a wait also ends if the
+ * clock goes back.
  */
 uint64_t mia_clock_ns(void);
 
-/* Sleeps for about so long; keeps errno. A signal may end it. */
+/* Sleeps for about ns nanoseconds. A signal may end the sleep. Keeps errno. */
 void mia_sleep(uint64_t ns);
 
-/* CPUs that the calling thread may run on, from 1. Does not keep errno. */
+/* Returns how many CPUs this thread may use, at least 1. May change errno. */
 size_t mia_usable_cpus(void);
 
+/* Windows uses the threads of winpthreads. */
+typedef pthread_t mia_thread;
+
 /*
- * pthread_create(), for a thread that takes no signals but those that a fault
- * of its own raises. Returns 0 or -errno.
+ * Like pthread_create(), but the thread blocks all signals except those of its
+ * own faults. Returns 0 or -errno.
  */
-int mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
+int mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg);
 
-/* Waits until the thread has ended. Not a cancellation point. */
-void mia_thread_join(pthread_t thread);
+/* Waits for the end of the thread. Not a cancellation point. */
+void mia_thread_join(mia_thread thread);
 
-/* Lets another thread have the CPU. Keeps errno. */
+/* Yields the CPU to another thread. Keeps errno. */
 void mia_thread_yield(void);
 
 /*
- * mia_thread_id() returns a number that no other thread has, and that is not 0.
- * Async-signal-safe. The thread that forks has the same number in the child.
+ * mia_thread_id() returns a number that no other thread has and that is not 0.
+ * Async-signal-safe. After fork() the thread has the same number in the child.
  */
 
-/* Names the calling thread miniasync/<number>, where threads have names. */
+/* Names the calling thread miniasync/<number>, if threads have names. */
 void mia_thread_name(size_t number);
 
-/* Like aligned_alloc(), but only mia_aligned_free() may free it. */
+/*
+ * Like aligned_alloc(). Free the memory with mia_aligned_free() only. Returns
+ * NULL with errno ENOMEM if memory is short.
+ */
 void *mia_aligned_alloc(size_t alignment, size_t size);
 void mia_aligned_free(void *memory);
 
@@ -86,31 +98,35 @@ void mia_aligned_free(void *memory);
 enum mia_pages { MIA_PAGES_MAYBE_HUGE, MIA_PAGES_SMALL };
 
 /*
- * Pages of zeros, aligned to their size, which is a power of two and a multiple
- * of the page's. map returns NULL if memory is short. unmap returns false, and
- * changes nothing, at the system's limit of mappings. Both keep errno.
+ * mia_pages_map() returns pages of zeros, or NULL if memory is short.
+ *
+ * size   bytes: a power of two, and a multiple of the page size. The pages are
+ *        aligned to it.
+ *
+ * mia_pages_unmap() returns false and changes nothing at the system's limit of
+ * mappings. Both keep errno.
  */
 void *mia_pages_map(size_t size, enum mia_pages kind);
 bool mia_pages_unmap(void *pages, size_t size);
 
 /*
- * The rest is POSIX's under names of our own. platform_windows.h has the same
- * names for Windows. Every init returns 0 or -errno.
+ * The rest has POSIX functions under names of our own. platform_windows.h has
+ * the same names for Windows. Every init returns 0 or -errno.
  *
- *   mia_mutex, mia_sem,   a lock, a semaphore, which is empty at first, and a
- *   mia_cond              condition variable. Only init can fail
- *   mia_cond_wait_until() returns false once mia_clock_ns() has come to the
- *                         time, and true for a signal or for no reason
- *   MIA_THREAD_POINTER    a variable that each thread has for itself. The
- *                         definition and each get name the same initial value.
- *                         set returns false, and changes nothing, if memory is
- *                         short. After one success it always succeeds
- *   mia_exit_key          a function that a thread calls when it ends, with the
- *                         value that it has set, unless that is NULL. The
- *                         library has one such key. set returns 0 or -errno
- *   mia_at_fork()         pthread_atfork(), but 0 or -errno
- *   mia_at_exit()         atexit(), for a function that exit() calls before all
- *                         destructors. Not 0: the system cannot do that
+ *   mia_mutex, mia_sem,   a lock, a semaphore that starts at 0, and a condition
+ *   mia_cond              variable. Only an init can fail.
+ *   mia_cond_wait_until() returns false when mia_clock_ns() has reached
+ *                         until_ns, and true after a signal or for no reason
+ *   MIA_THREAD_POINTER    a pointer that each thread has for itself. Pass the
+ *                         same initial value to the definition and to each get.
+ *                         A set returns false and changes nothing if memory is
+ *                         short. After one success it always succeeds.
+ *   mia_exit_key          a function that each ending thread calls with its
+ *                         value, unless that is NULL. The library has only one
+ *                         such key. A set returns 0 or -errno.
+ *   mia_at_fork()         pthread_atfork(), but returns 0 or -errno
+ *   mia_at_exit()         atexit(). exit() calls the function before all
+ *                         destructors. Non-zero if the system cannot do so.
  */
 #if defined(_WIN32)
 #include "system/platform_windows.h"
@@ -164,7 +180,7 @@ mia_cond_signal(mia_cond *cond)
 
 typedef sem_t mia_sem;
 
-/* Empty. */
+/* Starts at 0. */
 static inline int
 mia_sem_init(mia_sem *sem)
 {
@@ -202,7 +218,7 @@ mia_sem_wait(mia_sem *sem)
 #define MIA_THREAD_LOCAL _Thread_local
 #endif
 
-extern MIA_THREAD_LOCAL char mia_thread_mark; /* for its address */
+extern MIA_THREAD_LOCAL char mia_thread_mark; /* only its address is used */
 
 static inline uintptr_t
 mia_thread_id(void)

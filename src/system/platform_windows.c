@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
 uint64_t
@@ -17,17 +16,17 @@ mia_clock_ns(void)
 {
 	LARGE_INTEGER ticks, per_second;
 
-	/* Neither can fail. */
+	/* These two cannot fail. */
 	QueryPerformanceCounter(&ticks);
 	QueryPerformanceFrequency(&per_second);
 
 	const uint64_t count = (uint64_t)ticks.QuadPart;
 	const uint64_t hz = (uint64_t)per_second.QuadPart;
 
-	return count / hz * NS_PER_S + count % hz * NS_PER_S / hz;
+	return count / hz * MIA_NS_PER_S + count % hz * MIA_NS_PER_S / hz;
 }
 
-/* In milliseconds, and one at least. */
+/* Sleeps whole milliseconds, at least one. */
 void
 mia_sleep(uint64_t ns)
 {
@@ -35,8 +34,8 @@ mia_sleep(uint64_t ns)
 }
 
 /*
- * Of the process: a thread's own mask cannot be read without changing it. The
- * mask is 0 if there are so many CPUs that Windows has put them in groups.
+ * The CPUs of the process, because Windows cannot read the mask of a thread
+ * without changing it. On a system with several groups of CPUs the mask is 0.
  */
 size_t
 mia_usable_cpus(void)
@@ -53,13 +52,13 @@ mia_usable_cpus(void)
 }
 
 int
-mia_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {
 	return -pthread_create(thread, NULL, run, arg);
 }
 
 void
-mia_thread_join(pthread_t thread)
+mia_thread_join(mia_thread thread)
 {
 	int state;
 
@@ -96,8 +95,9 @@ mia_aligned_free(void *memory)
 }
 
 /*
- * A part of a reservation cannot be given back: an address is found by one of
- * twice the size, which another thread may take before it is taken again.
+ * Windows cannot free a part of a reservation. So reserve twice the size to
+ * find an address, free that, and reserve the aligned part. Another thread may
+ * take the address in between: then try again.
  */
 #define MAP_TRIES 8
 
@@ -107,7 +107,7 @@ mia_pages_map(size_t size, enum mia_pages kind)
 	const DWORD saved_error = GetLastError();
 	void *pages = NULL;
 
-	(void)kind; /* huge pages are only for who asks for them */
+	(void)kind; /* Windows has huge pages only on request */
 	for (int i = 0; i < MAP_TRIES && pages == NULL; i++) {
 		char *found = VirtualAlloc(
 			NULL, 2 * size, MEM_RESERVE, PAGE_NOACCESS);
@@ -129,7 +129,7 @@ mia_pages_unmap(void *pages, size_t size)
 	return VirtualFree(pages, 0, MEM_RELEASE) != 0;
 }
 
-/* The system counts the time of a sleep by itself, in whole milliseconds. */
+/* Windows measures the timeout itself, in whole milliseconds. */
 bool
 mia_cond_wait_until(mia_cond *cond, mia_mutex *mutex, uint64_t until_ns)
 {
@@ -152,7 +152,7 @@ int
 mia_exit_key_init(mia_exit_key *key, void (*at_exit)(void *value))
 {
 	*key = 0;
-	/* Relaxed, all three: a function, which needs nothing else. */
+	/* Relaxed, all three: the function pointer publishes no other data. */
 	atomic_store_explicit(&exit_fn, at_exit, memory_order_relaxed);
 	return 0;
 }
@@ -188,9 +188,9 @@ on_thread_event(PVOID module, DWORD reason, PVOID reserved)
 }
 
 /*
- * Windows calls, in each thread that ends, the functions that lie in the
- * sections .CRT$XLA to .CRT$XLZ, in the order of these names. winpthreads' own
- * is in XLF: a program's destructors, which may use movers, come first.
+ * Each ending thread calls the functions in the sections .CRT$XLA to .CRT$XLZ,
+ * in the order of these names. winpthreads uses XLF. So the destructors of a
+ * program, which may use movers, run before this function.
  */
 static const PIMAGE_TLS_CALLBACK thread_event_callback
 	__attribute__((section(".CRT$XLM"), used)) = on_thread_event;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * platform_windows.h -- Windows' part of platform.h, which includes it
+ * platform_windows.h -- the Windows part of platform.h, which includes it
  *
- * For the GNU compilers with winpthreads, whose threads the library uses, and
- * no more of it: its locks and semaphores allocate memory when they are first
- * used, and its keys and the compiler's _Thread_local abort without it.
+ * For the GNU compilers with winpthreads. The library uses only the threads of
+ * winpthreads. Its locks and semaphores allocate memory at their first use. Its
+ * keys and the compiler's _Thread_local abort the process without memory.
  */
 
 #ifndef LIBMINIASYNC_PLATFORM_WINDOWS_H
@@ -98,12 +98,12 @@ mia_thread_id(void)
 	return GetCurrentThreadId();
 }
 
-/* Of a pointer of each thread. */
+/* The index of a pointer that each thread has for itself. */
 struct mia_thread_index {
 	DWORD index;
 };
 
-/* From before main() on; until then nothing can be set. */
+/* A constructor makes the index. Before that, a set fails. */
 #define MIA_THREAD_POINTER(type, name, initial) \
 	struct mia_thread_index name = {TLS_OUT_OF_INDEXES}; \
 	__attribute__((constructor)) static void name##_init(void) \
@@ -124,13 +124,13 @@ mia_thread_get(const struct mia_thread_index *pointer, void *initial)
 	return value != NULL ? value : initial;
 }
 
-typedef int mia_exit_key; /* there is but one, in platform_windows.c */
+typedef int mia_exit_key; /* the library has one key, in platform_windows.c */
 
 int mia_exit_key_init(mia_exit_key *key, void (*at_exit)(void *value));
 void mia_exit_key_fini(mia_exit_key key);
 int mia_exit_key_set(mia_exit_key key, void *value);
 
-/* A DLL has an exit of its own, which does not tell why it ends. */
+/* A DLL calls its exit functions at its own end, without the reason. */
 static inline int
 mia_at_exit(void (*fn)(void))
 {
@@ -138,7 +138,7 @@ mia_at_exit(void (*fn)(void))
 	return -1;
 }
 
-/* There is no fork. */
+/* Windows has no fork(). */
 static inline int
 mia_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void))
 {
