@@ -285,7 +285,7 @@ struct two_data {
 };
 FUTURE(two_chain, struct two_data, char);
 
-/* The first entry answers WAKER. The second gives no answer, so it is polled. */
+/* The first entry answers WAKER. The second gives no answer: it is polled. */
 static void
 answer_of_an_entry_does_not_hold_for_the_next(void **state)
 {
