@@ -16,7 +16,9 @@
 
 #include "operation/memory.h"
 
+#include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,27 +69,27 @@ mia_memory_for_lines(const void *address, size_t n, size_t line_bytes,
 		line((const void *)(first + i * line_bytes));
 }
 
-/* Needs a fence. Returns false, and does nothing, if the CPU cannot. */
-static bool
+/* Needs a fence. Returns 0, or -ENOTSUP, with nothing done. */
+static int
 write_back(const void *address, size_t n)
 {
 	const mia_line_fn line = best_line_fn();
 
 	if (line == NULL)
-		return false;
+		return -ENOTSUP;
 
 	mia_memory_for_lines(address, n, mia_cpu_line_bytes(), line);
-	return true;
+	return 0;
 }
 
-bool
+int
 mia_memory_flush(const void *address, size_t n)
 {
-	if (!write_back(address, n))
-		return false;
+	const int error = write_back(address, n);
 
-	mia_cpu_fence();
-	return true;
+	if (error == 0)
+		mia_cpu_fence();
+	return error;
 }
 
 /* Three quarters of the last-level cache, the same share as glibc's. */

@@ -13,7 +13,6 @@
 #ifndef LIBMINIASYNC_MEMORY_H
 #define LIBMINIASYNC_MEMORY_H 1
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* Copies n bytes; the ranges may overlap. */
@@ -23,10 +22,10 @@ void mia_memory_move(void *dst, const void *src, size_t n, unsigned flags);
 void mia_memory_set(void *dst, int c, size_t n, unsigned flags);
 
 /*
- * Writes back the lines of n bytes and waits for the CPU to have done so.
- * Returns false, and does nothing, if this CPU cannot.
+ * Writes back the lines of n bytes. Orders this before the thread's later
+ * stores. Returns 0, or -ENOTSUP, with nothing done, if this CPU cannot.
  */
-bool mia_memory_flush(const void *address, size_t n);
+int mia_memory_flush(const void *address, size_t n);
 
 /* The VDM_F_* that this CPU supports. */
 unsigned mia_memory_capabilities(void);

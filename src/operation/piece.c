@@ -89,7 +89,8 @@ mia_piece_run(const struct mia_piece *piece)
 				piece->dest, piece->c, piece->n, piece->flags);
 		return VDM_SUCCESS;
 	case MIA_PIECE_FLUSH:
-		if (piece->n == 0 || mia_memory_flush(piece->dest, piece->n))
+		if (piece->n == 0 ||
+			mia_memory_flush(piece->dest, piece->n) == 0)
 			return VDM_SUCCESS;
 		break;
 	case MIA_PIECE_INVALID:

@@ -29,9 +29,9 @@ static _Thread_local struct {
 } flushed;
 static _Thread_local size_t nflushed;
 
-bool __real_mia_memory_flush(const void *address, size_t n);
+int __real_mia_memory_flush(const void *address, size_t n);
 
-bool
+int
 __wrap_mia_memory_flush(const void *address, size_t n)
 {
 	flushed.address = address;

@@ -8,6 +8,7 @@
 
 #include "test.h"
 
+#include <errno.h>
 #include <stdbool.h>
 
 #include "libminiasync/vdm.h"
@@ -119,7 +120,7 @@ flush_and_capabilities_depend_on_a_way_to_write_back(void **state)
 	const bool has_way = mia_cpu_line_way(0) != NULL;
 
 	(void)state;
-	assert_int_equal(mia_memory_flush(&byte, 1), has_way);
+	assert_int_equal(mia_memory_flush(&byte, 1), has_way ? 0 : -ENOTSUP);
 	assert_int_equal(
 		mia_memory_capabilities(), has_way ? VDM_F_VALID_FLAGS : 0);
 }
