@@ -216,8 +216,14 @@ mia_completion_replace_waker(
 
 	const uint32_t state = lock_waker(c);
 
-	if (state == MIA_COMPLETION_DONE)
+	if (state == MIA_COMPLETION_DONE) {
+		/*
+		 * Acquire: pairs with the release of DONE. What the old waker
+		 * did happens before the program frees its data.
+		 */
+		(void)atomic_load_explicit(&c->state, memory_order_acquire);
 		return;
+	}
 
 	const bool is_same =
 		c->waker.wake == waker.wake && c->waker.data == waker.data;
