@@ -1,784 +1,408 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_completion.c -- the threads mover's wakes: none is lost, none touches
- * a waker whose future is complete, none can make a deadlock
- *
- * Each waiter sleeps until its waker is called, with no net below: a lost wake
- * is a waiter that sleeps for a minute. MIA_STRESS multiplies the operations.
+ * test_completion.c -- tests operation/completion: its states, and a waker that
+ * polls its own completion, is slow, or is replaced
  */
 
 #include "test.h"
 
 #include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "libminiasync.h"
-#include "threads_mover.h"
-#include "wakers.h"
+#include "completion_run.h"
+#include "operation/completion.h"
 
-static size_t
-stress_factor(void)
-{
-	const char *given = getenv("MIA_STRESS");
+/* The waits of completion.c. */
+#define WAKER_WAIT (20 * MS)
+#define MAX_WAKER_WAIT (640 * MS)
+#define REPLACED_WAIT (200 * MS)
 
-	return given != NULL ? strtoul(given, NULL, 0) : 1;
-}
-
-/*
- * A waker of its own for every poll that brings one. It is freed as soon as
- * it may be: when the future is complete, or when another has replaced it.
- */
-struct waker {
-	uint64_t alive; /* ALIVE until it is freed */
-	struct waiter *waiter;
-	struct waker *next; /* given up */
-};
-
-/*
- * A poll that replaces a waker which is being called waits that long for it;
- * if it took so long, the old one may still be called.
- */
-#define PROMISED (200 * MS)
-
-#define ALIVE UINT64_C(0xa11fe)
-#define DEAD UINT64_C(0xdead)
-
-struct waiter {
-	struct stress *stress;
-	sem_t woken;
-	uint64_t seed;
-	struct waker *given_up; /* freed when the mover is gone */
-};
-
-struct stress {
-	struct vdm *vdm;
-	size_t operations; /* of each thread */
-	bool replaces;     /* wakers, now and then */
-	atomic_size_t wakes;
-	atomic_int lost, late, wrong;
-};
+/* States, by one thread */
 
 static void
-waker_wake(void *data)
+completion_is_new_until_it_begins_then_running_until_it_is_finished(
+	void **state)
 {
-	struct waker *waker = data;
-	struct stress *stress = waker->waiter->stress;
-
-	if (waker->alive != ALIVE)
-		atomic_fetch_add(&stress->late, 1);
-	atomic_fetch_add(&stress->wakes, 1);
-	sem_post(&waker->waiter->woken);
-	if (waker->alive != ALIVE)
-		atomic_fetch_add(&stress->late, 1);
-}
-
-static struct waker *
-waker_new(struct waiter *waiter, struct future_notifier *n)
-{
-	struct waker *waker = malloc(sizeof(*waker));
-
-	if (waker == NULL)
-		abort();
-	*waker = (struct waker){ALIVE, waiter, NULL};
-	*n = (struct future_notifier){.waker = {waker, waker_wake}};
-	return waker;
-}
-
-static void
-waker_free(struct waker *waker)
-{
-	waker->alive = DEAD;
-	free(waker);
-}
-
-/* One operation in flight, and its waker. */
-struct flight {
-	struct vdm_operation_future f;
-	struct waker *waker;
-	uint64_t src[4], dst[4];
-	bool done;
-};
-
-static bool
-fly(struct waiter *waiter, struct flight *flight)
-{
-	struct future *fut = FUTURE_AS_RUNNABLE(&flight->f);
-	struct stress *stress = waiter->stress;
-	struct future_notifier n;
-	enum future_state state;
-
-	if (flight->waker == NULL) {
-		/* A third is started without a notifier. */
-		if (stress->replaces && test_random(&waiter->seed) % 3 == 0)
-			future_poll(fut, NULL);
-		flight->waker = waker_new(waiter, &n);
-		state = future_poll(fut, &n);
-		if (state == FUTURE_STATE_RUNNING &&
-			n.notifier_used != FUTURE_NOTIFIER_WAKER)
-			atomic_fetch_add(&stress->wrong, 1);
-	} else if (stress->replaces && test_random(&waiter->seed) % 4 == 0) {
-		struct waker *old = flight->waker;
-		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
-
-		flight->waker = waker_new(waiter, &n);
-		state = future_poll(fut, &n);
-		if (test_clock_ns(CLOCK_MONOTONIC) - start < PROMISED) {
-			waker_free(old);
-		} else {
-			old->next = waiter->given_up;
-			waiter->given_up = old;
-		}
-	} else {
-		state = future_poll(fut, NULL);
-	}
-
-	if (state == FUTURE_STATE_COMPLETE) {
-		waker_free(flight->waker);
-		flight->done = true;
-		if (FUTURE_OUTPUT(&flight->f)->result != VDM_SUCCESS ||
-			memcmp(flight->src, flight->dst, 32) != 0)
-			atomic_fetch_add(&stress->wrong, 1);
-	} else if (state == FUTURE_STATE_IDLE) {
-		/* Not now: it has no waker yet. */
-		waker_free(flight->waker);
-		flight->waker = NULL;
-	}
-	return flight->done;
-}
-
-#define FLIGHTS 16
-
-static void *
-waiter_run(void *arg)
-{
-	struct waiter *waiter = arg;
-	struct stress *stress = waiter->stress;
-	static _Thread_local struct flight flights[FLIGHTS];
-	size_t left = stress->operations;
-
-	while (left > 0) {
-		size_t n = 1 + test_random(&waiter->seed) % FLIGHTS;
-		size_t done = 0;
-
-		n = n < left ? n : left;
-		left -= n;
-		for (size_t i = 0; i < n; i++) {
-			struct flight *flight = &flights[i];
-
-			flight->src[0] = test_random(&waiter->seed);
-			flight->dst[0] = 0;
-			flight->waker = NULL;
-			flight->done = false;
-			flight->f = vdm_memcpy(
-				stress->vdm, flight->dst, flight->src, 32, 0);
-			done += fly(waiter, flight);
-		}
-		while (done < n) {
-			bool idle = false;
-
-			for (size_t i = 0; i < n; i++) {
-				if (flights[i].done)
-					continue;
-				done += fly(waiter, &flights[i]);
-				idle |= flights[i].waker == NULL;
-			}
-			if (done == n)
-				break;
-			/* Whatever is running will wake us. */
-			if (idle)
-				sched_yield();
-			else if (!await(&waiter->woken))
-				atomic_fetch_add(&stress->lost, 1);
-		}
-	}
-	return NULL;
-}
-
-static void
-stress(size_t workers, size_t queue, bool replaces, size_t operations)
-{
-	enum { THREADS = 5 };
-	struct data_mover_threads *dmt = mover_new(workers, queue);
-	struct stress s = {.vdm = data_mover_threads_get_vdm(dmt),
-		.operations = operations / THREADS,
-		.replaces = replaces};
-	struct waiter waiters[THREADS];
-	pthread_t threads[THREADS];
-	uint64_t seed = test_seed("completion");
-
-	for (size_t i = 0; i < THREADS; i++) {
-		waiters[i].stress = &s;
-		waiters[i].given_up = NULL;
-		waiters[i].seed = test_random(&seed);
-		sem_init(&waiters[i].woken, 0, 0);
-		pthread_create(&threads[i], NULL, waiter_run, &waiters[i]);
-	}
-	for (size_t i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	data_mover_threads_delete(dmt);
-	printf("%zu workers, queue %zu: %zu operations, %zu wakes\n", workers,
-		queue, s.operations * THREADS, (size_t)s.wakes);
-	assert_int_equal(s.lost, 0);
-	assert_int_equal(s.late, 0);
-	assert_int_equal(s.wrong, 0);
-	for (size_t i = 0; i < THREADS; i++) {
-		while (waiters[i].given_up != NULL) {
-			struct waker *next = waiters[i].given_up->next;
-
-			waker_free(waiters[i].given_up);
-			waiters[i].given_up = next;
-		}
-		sem_destroy(&waiters[i].woken);
-	}
-}
-
-static void
-no_wake_is_lost_or_late(void **state)
-{
-	const size_t n = TEST_ROUNDS(500000) * stress_factor();
+	struct mia_completion c;
 
 	(void)state;
-	stress(1, 1, false, n);
-	stress(2, 128, false, n);
-	stress(8, 16, false, n);
+	mia_completion_init(&c);
+	assert_true(mia_completion_is_new(&c));
+	mia_completion_begin(&c, no_waker);
+	assert_false(mia_completion_is_new(&c));
+	assert_int_equal(state_of(&c), MIA_COMPLETION_PENDING);
+	assert_int_equal(mia_completion_poll(&c), FUTURE_STATE_RUNNING);
+	mia_completion_finish(&c);
+	assert_int_equal(state_of(&c), MIA_COMPLETION_DONE);
+	assert_false(mia_completion_is_new(&c));
+	assert_int_equal(mia_completion_poll(&c), FUTURE_STATE_COMPLETE);
+	assert_int_equal(mia_completion_retire(&c), VDM_SUCCESS);
 }
 
 static void
-no_wake_is_lost_or_late_when_wakers_are_replaced(void **state)
+finish_here_completes_at_once_with_its_result(void **state)
 {
-	const size_t n = TEST_ROUNDS(500000) * stress_factor();
+	static const enum vdm_operation_result results[] = {
+		VDM_SUCCESS, VDM_ERROR_OUT_OF_MEMORY, VDM_ERROR_JOB_CORRUPTED};
+	struct mia_completion c;
 
 	(void)state;
-	stress(1, 128, true, n);
-	stress(3, 16, true, n);
-}
-
-/* A waker that takes a lock which the polling thread holds while it polls. */
-struct locked {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	int woken; /* under the lock */
-};
-
-static void
-locked_wake(void *data)
-{
-	struct locked *l = data;
-
-	pthread_mutex_lock(&l->lock);
-	l->woken++;
-	pthread_cond_signal(&l->cond);
-	pthread_mutex_unlock(&l->lock);
-}
-
-static void
-waker_may_take_a_lock_that_the_poll_holds(void **state)
-{
-	static char src[HANDED_OVER], dst[HANDED_OVER];
-	struct data_mover_threads *dmt = mover_new(2, 8);
-	struct locked l = {
-		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
-	uint64_t longest = 0;
-
-	(void)state;
-	for (int i = 0; i < TEST_ROUNDS(1000); i++) {
-		struct future_notifier n = {.waker = {&l, locked_wake}};
-		struct vdm_operation_future f =
-			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
-				HANDED_OVER, 0);
-
-		pthread_mutex_lock(&l.lock);
-		/* Now and then the lock is held for many polls. */
-		for (int polls = i % 100 == 0 ? 40 : 1;;) {
-			const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
-			const enum future_state s =
-				future_poll(FUTURE_AS_RUNNABLE(&f),
-					i % 2               ? &n
-						: polls % 2 ? &n
-							    : NULL);
-			const uint64_t ns =
-				test_clock_ns(CLOCK_MONOTONIC) - start;
-
-			longest = ns > longest ? ns : longest;
-			if (s == FUTURE_STATE_COMPLETE)
-				break;
-			if (--polls > 0)
-				continue;
-			while (l.woken == 0)
-				pthread_cond_wait(&l.cond, &l.lock);
-			l.woken = 0;
-		}
-		pthread_mutex_unlock(&l.lock);
-		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	memset(&c, 0xee, sizeof(c));
+	for (int i = 0; i < 3; i++) {
+		mia_completion_init(&c);
+		mia_completion_finish_here(&c, results[i]);
+		assert_false(mia_completion_is_new(&c));
+		assert_int_equal(
+			mia_completion_poll(&c), FUTURE_STATE_COMPLETE);
+		assert_int_equal(mia_completion_retire(&c), results[i]);
 	}
-	printf("longest poll under the lock: %.1f ms\n", (double)longest / 1e6);
-	data_mover_threads_delete(dmt);
-}
-
-/* A waker that has told its thread, and takes its time to return. */
-static void
-slow_wake(void *data)
-{
-	const struct timespec slow = {0, 60000000};
-
-	sem_post(data);
-	nanosleep(&slow, NULL);
 }
 
 static void
-poll_that_meets_a_slow_waker_is_woken_again(void **state)
+poll_that_finds_the_waker_locked_returns_running(void **state)
 {
-	static char src[HANDED_OVER], dst[HANDED_OVER];
-	struct data_mover_threads *dmt = mover_new(2, 8);
-	sem_t woken;
-	int polls = 0;
+	struct mia_completion c;
 
 	(void)state;
-	sem_init(&woken, 0, 0);
-	for (int i = 0; i < 4; i++) {
-		struct future_notifier n = {.waker = {&woken, slow_wake}};
-		struct vdm_operation_future f =
-			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
-				HANDED_OVER, 0);
-
-		for (; future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
-			FUTURE_STATE_COMPLETE;
-			polls++)
-			assert_true(await(&woken));
-		/* Calls that were too many, for the next round. */
-		while (sem_trywait(&woken) == 0)
-			continue;
-	}
-	printf("polls that found it running: %d\n", polls);
-	/* A wait that did not get longer would take 60 ms by luck alone. */
-	assert_true(polls <= 50);
-	data_mover_threads_delete(dmt);
-	sem_destroy(&woken);
+	mia_completion_init(&c);
+	mia_completion_begin(&c, no_waker);
+	atomic_store(&c.state, MIA_COMPLETION_LOCKED);
+	assert_int_equal(mia_completion_poll(&c), FUTURE_STATE_RUNNING);
+	assert_int_equal(state_of(&c), MIA_COMPLETION_LOCKED);
 }
 
-/* A waker that returns some time after it is told to. */
-struct held {
-	sem_t begun, go;
-	atomic_bool has_returned;
+/* A waker that counts its calls, and notes the state that it finds. */
+struct counter {
+	struct mia_completion *c;
+	int calls, state;
 };
 
 static void
-held_wake(void *data)
+count_wake(void *data)
 {
-	const struct timespec a_little = {0, 80000000};
-	struct held *held = data;
+	struct counter *counter = data;
 
-	if (atomic_load(&held->has_returned))
-		return;
-	sem_post(&held->begun);
-	await(&held->go);
-	nanosleep(&a_little, NULL);
-	atomic_store(&held->has_returned, true);
+	counter->calls++;
+	counter->state = state_of(counter->c);
 }
 
-/* A waker that polls its future when another thread has given up waiting. */
-struct given_up {
-	sem_t begun, go, done;
-	struct future *fut;
-	atomic_int state;
+static void
+finish_calls_the_last_waker_once(void **state)
+{
+	struct mia_completion c;
+	struct counter counters[3] = {{&c, 0, 0}, {&c, 0, 0}, {&c, 0, 0}};
+	struct future_waker wakers[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		wakers[i] = (struct future_waker){&counters[i], count_wake};
+	mia_completion_init(&c);
+	mia_completion_begin(&c, wakers[0]);
+	mia_completion_replace_waker(&c, wakers[1]);
+	mia_completion_replace_waker(&c, wakers[1]);
+	mia_completion_replace_waker(&c, wakers[2]);
+	assert_int_equal(state_of(&c), MIA_COMPLETION_PENDING);
+	mia_completion_finish(&c);
+	assert_int_equal(counters[0].calls + counters[1].calls, 0);
+	assert_int_equal(counters[2].calls, 1);
+	assert_int_equal(counters[2].state, MIA_COMPLETION_WAKING);
+
+	/* A waker that comes too late is not called. */
+	mia_completion_replace_waker(&c, wakers[0]);
+	assert_int_equal(state_of(&c), MIA_COMPLETION_DONE);
+	assert_int_equal(counters[0].calls, 0);
+}
+
+static void
+retired_completion_begins_again_without_its_past(void **state)
+{
+	struct mia_completion c;
+	struct counter counter = {&c, 0, 0};
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		mia_completion_init(&c);
+		assert_true(mia_completion_is_new(&c));
+		mia_completion_begin(
+			&c, (struct future_waker){&counter, count_wake});
+		assert_int_equal(c.waits, 0);
+		assert_int_equal(mia_completion_poll(&c), FUTURE_STATE_RUNNING);
+		if (i < 3)
+			mia_completion_fail(&c, VDM_ERROR_JOB_CORRUPTED);
+		mia_completion_finish(&c);
+		assert_int_equal(counter.calls, i);
+		assert_int_equal(
+			mia_completion_poll(&c), FUTURE_STATE_COMPLETE);
+		assert_int_equal(mia_completion_retire(&c),
+			i < 3 ? VDM_ERROR_JOB_CORRUPTED : VDM_SUCCESS);
+		c.waits = 5;
+	}
+}
+
+/* A waker that polls its own completion, and retires it */
+
+struct own {
+	struct mia_completion *c;
+	bool replaces;
+	int calls;
 };
 
+static void
+poll_and_retire(struct own *own)
+{
+	struct mia_completion *c = own->c;
+
+	own->calls++;
+	if (own->replaces)
+		mia_completion_replace_waker(c, no_waker);
+	assert_int_equal(mia_completion_poll(c), FUTURE_STATE_COMPLETE);
+	assert_int_equal(mia_completion_retire(c), VDM_ERROR_OUT_OF_MEMORY);
+}
+
+static void
+free_wake(void *data)
+{
+	struct own *own = data;
+
+	poll_and_retire(own);
+	memset(own->c, 0xee, sizeof(*own->c));
+	free(own->c);
+}
+
+static void
+waker_may_complete_and_free_its_own_completion(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		struct own own = {malloc(sizeof(*own.c)), i % 2, 0};
+
+		assert_non_null(own.c);
+		mia_completion_init(own.c);
+		mia_completion_begin(
+			own.c, (struct future_waker){&own, free_wake});
+		mia_completion_fail(own.c, VDM_ERROR_OUT_OF_MEMORY);
+		mia_completion_finish(own.c);
+		assert_int_equal(own.calls, 1);
+	}
+}
+
+static void
+begin_again_wake(void *data)
+{
+	struct own *own = data;
+
+	poll_and_retire(own);
+	mia_completion_init(own->c);
+	mia_completion_begin(
+		own->c, (struct future_waker){own, begin_again_wake});
+	mia_completion_fail(own->c, VDM_ERROR_OUT_OF_MEMORY);
+}
+
+static void
+completion_that_its_own_waker_began_again_is_left_alone(void **state)
+{
+	struct mia_completion c;
+	struct own own = {&c, false, 0};
+
+	(void)state;
+	mia_completion_init(&c);
+	mia_completion_begin(&c, (struct future_waker){&own, begin_again_wake});
+	mia_completion_fail(&c, VDM_ERROR_OUT_OF_MEMORY);
+	for (int i = 1; i <= 10; i++) {
+		own.replaces = i % 2;
+		mia_completion_finish(&c);
+		assert_int_equal(own.calls, i);
+		assert_int_equal(state_of(&c), MIA_COMPLETION_PENDING);
+	}
+}
+
+/* Polls while a waker runs */
+
+static void
+other_wake(void *data)
+{
+	struct run *run = data;
+
+	run->other++;
+}
+
+static struct future_waker
+other_waker(struct run *run)
+{
+	return (struct future_waker){run, other_wake};
+}
+
+static void
+poll_that_a_slow_waker_outlasts_returns_running_and_gets_another_call(
+	void **state)
+{
+	struct run run;
+
+	(void)state;
+	start_waking(&run);
+	assert_int_equal(state_of(&run.c), MIA_COMPLETION_WAKING);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+			mia_completion_poll(&run.c), FUTURE_STATE_RUNNING);
+		assert_int_equal(state_of(&run.c), MIA_COMPLETION_POLLED);
+	}
+	/* One more call, however many polls there were. */
+	end(&run);
+	assert_int_equal(flag_get(&run.entered), 2);
+	assert_int_equal(flag_get(&run.returned), 2);
+}
+
+static void
+each_poll_that_waited_in_vain_doubles_the_time_of_the_next(void **state)
+{
+	uint64_t wait = WAKER_WAIT, least_late = UINT64_MAX;
+	struct run run;
+
+	(void)state;
+	start_waking(&run);
+	for (int i = 1; i <= 7; i++) {
+		const uint64_t begin = test_clock_ns(CLOCK_MONOTONIC);
+
+		assert_int_equal(
+			mia_completion_poll(&run.c), FUTURE_STATE_RUNNING);
+		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - begin;
+
+		assert_true(ns >= wait);
+		if (ns - wait < least_late)
+			least_late = ns - wait;
+		if (wait < MAX_WAKER_WAIT)
+			wait *= 2;
+		flag_set(&run.leave, i);
+		flag_await(&run.entered, i + 1);
+	}
+	/* None is early, and not all are late. */
+	assert_true(least_late < 300 * MS);
+	end(&run);
+}
+
+static void
+replacing_a_waker_that_runs_waits_for_its_return(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		const bool is_polled = i % 2;
+		struct run run;
+
+		start_waking(&run);
+		if (is_polled)
+			assert_int_equal(mia_completion_poll(&run.c),
+				FUTURE_STATE_RUNNING);
+		const uint64_t begin = test_clock_ns(CLOCK_MONOTONIC);
+
+		flag_set(&run.leave, 2);
+		mia_completion_replace_waker(&run.c, other_waker(&run));
+		/* It gives up if the machine is as busy as that. */
+		assert_true(flag_get(&run.returned) == flag_get(&run.entered) ||
+			test_clock_ns(CLOCK_MONOTONIC) - begin >=
+				REPLACED_WAIT);
+		end(&run);
+		/* The poll's further call may come before the new waker. */
+		assert_in_range(flag_get(&run.entered), 1, is_polled ? 2 : 1);
+	}
+}
+
+static void
+replacing_a_waker_that_does_not_return_gives_up_and_the_new_one_is_called(
+	void **state)
+{
+	const uint64_t begin = test_clock_ns(CLOCK_MONOTONIC);
+	struct run run;
+
+	(void)state;
+	start_waking(&run);
+	mia_completion_replace_waker(&run.c, other_waker(&run));
+	assert_true(test_clock_ns(CLOCK_MONOTONIC) - begin >= REPLACED_WAIT);
+	assert_int_equal(state_of(&run.c), MIA_COMPLETION_POLLED);
+	end(&run);
+	assert_int_equal(flag_get(&run.entered), 1);
+	assert_int_equal(run.other, 1);
+}
+
+static void
+same_waker_again_is_not_waited_for_but_one_with_other_data_is(void **state)
+{
+	struct run run, other;
+
+	(void)state;
+	memset(&other, 0, sizeof(other));
+	flag_set(&other.leave, 1);
+	start_waking(&run);
+	/* A wait would end with POLLED. */
+	mia_completion_replace_waker(&run.c, held_waker(&run));
+	assert_int_equal(state_of(&run.c), MIA_COMPLETION_WAKING);
+	mia_completion_replace_waker(&run.c, held_waker(&other));
+	assert_int_equal(state_of(&run.c), MIA_COMPLETION_POLLED);
+	end(&run);
+	assert_int_equal(flag_get(&run.entered), 1);
+	assert_int_equal(flag_get(&other.entered), 1);
+}
+
+/* Completes its own completion, after main() has given up waiting. */
 static void
 given_up_wake(void *data)
 {
-	struct given_up *g = data;
+	struct run *run = data;
 
-	sem_post(&g->begun);
-	await(&g->go);
-	atomic_store(&g->state, (int)future_poll(g->fut, NULL));
-	sem_post(&g->done);
+	held_wake(run);
+	if (mia_completion_poll(&run->c) == FUTURE_STATE_COMPLETE) {
+		mia_completion_retire(&run->c);
+		memset(&run->c, 0xee, sizeof(run->c));
+		run->note = 1;
+	}
 }
 
 static void
-waker_that_another_poll_gave_up_may_poll_its_own_future(void **state)
+waker_may_complete_its_own_completion_after_another_poll_gave_up(void **state)
 {
-	static char src[HANDED_OVER], dst[HANDED_OVER];
-	struct data_mover_threads *dmt = mover_new(1, 8);
-	struct given_up g = {.state = FUTURE_STATE_IDLE};
-	struct future_notifier n = {.waker = {&g, given_up_wake}};
+	struct run run;
 
 	(void)state;
-	sem_init(&g.begun, 0, 0);
-	sem_init(&g.go, 0, 0);
-	sem_init(&g.done, 0, 0);
-	for (int i = 0; i < 3; i++) {
-		struct vdm_operation_future f =
-			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
-				HANDED_OVER, 0);
-
-		g.fut = FUTURE_AS_RUNNABLE(&f);
-		assert_int_equal(future_poll(g.fut, &n), FUTURE_STATE_RUNNING);
-		assert_true(await(&g.begun));
-		assert_int_equal(
-			future_poll(g.fut, NULL), FUTURE_STATE_RUNNING);
-		sem_post(&g.go);
-		assert_true(await(&g.done));
-		assert_int_equal(g.state, FUTURE_STATE_COMPLETE);
-		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
-	}
-	data_mover_threads_delete(dmt);
-	sem_destroy(&g.begun);
-	sem_destroy(&g.go);
-	sem_destroy(&g.done);
-}
-
-/* Also if a poll before has said RUNNING because it took too long. */
-static void
-poll_that_replaces_a_waker_waits_for_it(void **state)
-{
-	static char src[HANDED_OVER], dst[HANDED_OVER];
-	struct data_mover_threads *dmt = mover_new(1, 8);
-	uint64_t shortest = UINT64_MAX;
-	sem_t woken;
-
-	(void)state;
-	sem_init(&woken, 0, 0);
-	for (int i = 0; i < 10; i++) {
-		struct held held = {.has_returned = false};
-		struct future_notifier old = {.waker = {&held, held_wake}};
-		struct future_notifier n = {.waker = {&woken, wake_by_post}};
-		struct vdm_operation_future f =
-			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
-				HANDED_OVER, 0);
-		struct future *fut = FUTURE_AS_RUNNABLE(&f);
-
-		sem_init(&held.begun, 0, 0);
-		sem_init(&held.go, 0, 0);
-		uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
-
-		assert_int_equal(future_poll(fut, &old), FUTURE_STATE_RUNNING);
-		assert_true(await(&held.begun));
-		/* One of the two says so after 20 ms. */
-		assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
-
-		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
-
-		/* The last operations may find what the first have left. */
-		if (i >= 6 && ns < shortest)
-			shortest = ns;
-		sem_post(&held.go);
-		start = test_clock_ns(CLOCK_MONOTONIC);
-		enum future_state s = future_poll(fut, &n);
-
-		/* It may give up if this machine is that busy. */
-		assert_true(atomic_load(&held.has_returned) ||
-			test_clock_ns(CLOCK_MONOTONIC) - start >= 200 * MS);
-		while (s != FUTURE_STATE_COMPLETE) {
-			assert_true(await(&woken));
-			s = future_poll(fut, NULL);
-		}
-		while (sem_trywait(&woken) == 0)
-			continue;
-		sem_destroy(&held.begun);
-		sem_destroy(&held.go);
-	}
-	assert_in_range(shortest, 20 * MS, 320 * MS);
-	data_mover_threads_delete(dmt);
-	sem_destroy(&woken);
-}
-
-/* A waker that polls its own future, on the heap, and frees it. */
-struct own {
-	struct vdm_operation_future f;
-	uint64_t src, dst;
-	struct own_test *test;
-	bool renotifies;
-	bool again;
-};
-
-struct own_test {
-	sem_t done;
-	atomic_int not_complete, wrong;
-};
-
-static void
-own_last_wake(void *data)
-{
-	struct own *own = data;
-	struct own_test *test = own->test;
-
-	if (future_poll(FUTURE_AS_RUNNABLE(&own->f), NULL) ==
-		FUTURE_STATE_RUNNING)
-		atomic_fetch_add(&test->not_complete, 1);
-	memset(own, 0xee, sizeof(*own));
-	free(own);
-	sem_post(&test->done);
-}
-
-/*
- * The next operation gets the slot that the last one had. This is for a mover
- * with one worker, which is in the waker: nobody else can wake before the poll
- * is over.
- */
-static void
-own_start_again(struct own *own)
-{
-	struct future_notifier n = {.waker = {own, own_last_wake}};
-	void *slot = own->f.data.data;
-
-	own->src++;
-	own->f = vdm_memcpy(own->f.data.vdm, &own->dst, &own->src, 8, 0);
-	if (own->f.data.data != slot ||
-		future_poll(FUTURE_AS_RUNNABLE(&own->f), &n) !=
-			FUTURE_STATE_RUNNING)
-		atomic_fetch_add(&own->test->wrong, 1);
-}
-
-static void
-own_wake(void *data)
-{
-	struct own *own = data;
-	struct own_test *test = own->test;
-	/* Another one: nobody must wait for that which is being called. */
-	struct future_notifier n = {.waker = {own, own_last_wake}};
-
-	if (future_poll(FUTURE_AS_RUNNABLE(&own->f),
-		    own->renotifies ? &n : NULL) != FUTURE_STATE_COMPLETE)
-		atomic_fetch_add(&test->not_complete, 1);
-	if (own->dst != own->src)
-		atomic_fetch_add(&test->wrong, 1);
-	if (own->again) {
-		own_start_again(own);
-		return;
-	}
-	memset(own, 0xee, sizeof(*own));
-	free(own);
-	sem_post(&test->done);
-}
-
-/*
- * The polls of two threads must not overlap: the first is over before the
- * worker is let through the gate.
- */
-static void
-waker_may_poll_its_own_future_and_free_it(void **state)
-{
-	enum { N = 16 };
-	struct own_test test;
-
-	(void)state;
-	sem_init(&gate, 0, 0);
-	memset(&test, 0, sizeof(test));
-	sem_init(&test.done, 0, 0);
-	for (int i = 0; i < TEST_ROUNDS(2000); i++) {
-		const size_t workers = 1 + (size_t)i % 3;
-		struct data_mover_threads *dmt = mover_new(workers, 128);
-
-		data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
-		for (int k = 0; k < N; k++) {
-			struct own *own = malloc(sizeof(*own));
-
-			assert_non_null(own);
-			*own = (struct own){.test = &test,
-				.renotifies = k % 2,
-				.again = workers == 1,
-				.src = (uint64_t)i};
-			own->f = vdm_memcpy(data_mover_threads_get_vdm(dmt),
-				&own->dst, &own->src, 8, 0);
-			struct future_notifier n = {.waker = {own, own_wake}};
-
-			assert_int_equal(
-				future_poll(FUTURE_AS_RUNNABLE(&own->f), &n),
-				FUTURE_STATE_RUNNING);
-		}
-		for (int k = 0; k < (workers == 1 ? 2 : 1) * N; k++)
-			open_gate(1);
-		for (int k = 0; k < N; k++)
-			assert_true(await(&test.done));
-		data_mover_threads_delete(dmt);
-	}
-	assert_int_equal(test.not_complete, 0);
-	assert_int_equal(test.wrong, 0);
-	sem_destroy(&test.done);
-}
-
-/* A waker that starts the next operation, which has the same waker. */
-struct step {
-	struct starter *starter;
-	atomic_uint wakes;
-	struct vdm_operation_future f;
-};
-
-struct starter {
-	struct vdm *vdm;
-	sem_t done;
-	size_t left;
-	atomic_uint idle;
-	uint64_t src, dst;
-	struct step *steps; /* one for each left */
-};
-
-static void start_next(struct starter *s);
-
-/* Is called once more if the poll in start_next() waits long for its return. */
-static void
-step_wake(void *data)
-{
-	struct step *step = data;
-
-	if (atomic_fetch_add(&step->wakes, 1) == 0)
-		start_next(step->starter);
-}
-
-static void
-start_next(struct starter *s)
-{
-	if (s->left == 0) {
-		sem_post(&s->done);
-		return;
-	}
-	struct step *step = &s->steps[--s->left];
-	struct future_notifier n = {.waker = {step, step_wake}};
-
-	step->starter = s;
-	s->src++;
-	step->f = vdm_memcpy(s->vdm, &s->dst, &s->src, 8, 0);
-	/* From here on the next waker may be at work. */
-	if (future_poll(FUTURE_AS_RUNNABLE(&step->f), &n) == FUTURE_STATE_IDLE)
-		atomic_fetch_add(&s->idle, 1);
-}
-
-static void
-waker_may_start_further_operations(void **state)
-{
-	const size_t n = TEST_ROUNDS(20000);
-
-	(void)state;
-	for (size_t workers = 1; workers <= 4; workers++) {
-		struct data_mover_threads *dmt = mover_new(workers, 8);
-		struct starter s = {
-			.vdm = data_mover_threads_get_vdm(dmt), .left = n};
-
-		s.steps = calloc(n, sizeof(*s.steps));
-		assert_non_null(s.steps);
-		sem_init(&s.done, 0, 0);
-		start_next(&s);
-		assert_true(await(&s.done));
-		/* After the last poll, which may still be inside of a waker. */
-		data_mover_threads_delete(dmt);
-		assert_int_equal(s.idle, 0);
-		assert_int_equal(s.dst, n);
-		sem_destroy(&s.done);
-		free(s.steps);
-	}
-}
-
-/* Operations that need each other: all workers must be at one at once. */
-static pthread_barrier_t barrier;
-
-static void *
-meet(void *str, int c, size_t n, unsigned flags)
-{
-	(void)flags;
-	pthread_barrier_wait(&barrier);
-	return memset(str, c, n);
-}
-
-static void
-every_worker_gets_work(void **state)
-{
-	(void)state;
-	for (unsigned workers = 1; workers <= 5; workers++) {
-		struct data_mover_threads *dmt = mover_new(workers, 8);
-		struct vdm *vdm = data_mover_threads_get_vdm(dmt);
-		uint64_t seed = test_seed("meeting");
-
-		pthread_barrier_init(&barrier, NULL, workers);
-		data_mover_threads_set_memset_fn(dmt, meet);
-		for (int i = 0; i < TEST_ROUNDS(2000); i++) {
-			struct vdm_operation_future f[5];
-			const struct timespec pause = {
-				0, (long)(test_random(&seed) % 100000)};
-			char a[5];
-
-			for (unsigned k = 0; k < workers; k++) {
-				f[k] = vdm_memset(vdm, &a[k], 'x', 1, 0);
-				future_poll(FUTURE_AS_RUNNABLE(&f[k]), NULL);
-			}
-			for (unsigned k = 0; k < workers; k++)
-				FUTURE_BUSY_POLL(&f[k]);
-			/* Workers at every stage of falling asleep. */
-			if (i % 4 == 0)
-				nanosleep(&pause, NULL);
-		}
-		data_mover_threads_delete(dmt);
-		pthread_barrier_destroy(&barrier);
-	}
-}
-
-/*
- * Each poll that returns RUNNING while the waker is being called happens before
- * the further call that it causes. ThreadSanitizer sees whether it does: the
- * atomics of this test are relaxed, and order nothing.
- */
-static int plain_note;
-static atomic_int note_calls, note_polls;
-
-static void
-read_note(void *data)
-{
-	(void)data;
-	if (atomic_fetch_add_explicit(&note_calls, 1, memory_order_relaxed) ==
-		0) {
-		while (atomic_load_explicit(&note_polls, memory_order_relaxed) <
-			3)
-			sched_yield();
-	} else {
-		assert_int_equal(plain_note, 3);
-	}
-}
-
-static void
-poll_happens_before_the_wake_that_it_causes(void **state)
-{
-	static char src[65536], dst[65536];
-	struct data_mover_threads *dmt =
-		data_mover_threads_new(1, 16, FUTURE_NOTIFIER_WAKER);
-	struct vdm_operation_future f = vdm_memcpy(
-		data_mover_threads_get_vdm(dmt), dst, src, sizeof(src), 0);
-	struct future_notifier n = {.waker = {NULL, read_note}};
-
-	(void)state;
-	future_poll(FUTURE_AS_RUNNABLE(&f), &n);
-	while (atomic_load_explicit(&note_calls, memory_order_relaxed) == 0)
-		sched_yield();
-	/* The first finds WAKING, the others POLLED. */
-	for (int i = 1; i <= 3; i++) {
-		plain_note = i;
-		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
-			FUTURE_STATE_RUNNING);
-		atomic_store_explicit(&note_polls, i, memory_order_relaxed);
-	}
-	FUTURE_BUSY_POLL(&f);
-	assert_int_equal(note_calls, 2);
-	data_mover_threads_delete(dmt);
+	start(&run, (struct future_waker){&run, given_up_wake});
+	flag_set(&run.go, 1);
+	flag_await(&run.entered, 1);
+	assert_int_equal(mia_completion_poll(&run.c), FUTURE_STATE_RUNNING);
+	flag_set(&run.leave, 1);
+	pthread_join(run.finisher, NULL);
+	assert_int_equal(run.note, 1);
+	assert_int_equal(flag_get(&run.entered), 1);
+	assert_int_equal(state_of(&run.c), (int)0xeeeeeeee);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_wake_is_lost_or_late),
 		cmocka_unit_test(
-			no_wake_is_lost_or_late_when_wakers_are_replaced),
-		cmocka_unit_test(waker_may_take_a_lock_that_the_poll_holds),
-		cmocka_unit_test(poll_that_meets_a_slow_waker_is_woken_again),
-		cmocka_unit_test(poll_that_replaces_a_waker_waits_for_it),
+			completion_is_new_until_it_begins_then_running_until_it_is_finished),
+		cmocka_unit_test(finish_here_completes_at_once_with_its_result),
 		cmocka_unit_test(
-			waker_that_another_poll_gave_up_may_poll_its_own_future),
-		cmocka_unit_test(every_worker_gets_work),
-		cmocka_unit_test(waker_may_poll_its_own_future_and_free_it),
-		cmocka_unit_test(waker_may_start_further_operations),
-		cmocka_unit_test(poll_happens_before_the_wake_that_it_causes),
+			poll_that_finds_the_waker_locked_returns_running),
+		cmocka_unit_test(finish_calls_the_last_waker_once),
+		cmocka_unit_test(
+			retired_completion_begins_again_without_its_past),
+		cmocka_unit_test(
+			waker_may_complete_and_free_its_own_completion),
+		cmocka_unit_test(
+			completion_that_its_own_waker_began_again_is_left_alone),
+		cmocka_unit_test(
+			poll_that_a_slow_waker_outlasts_returns_running_and_gets_another_call),
+		cmocka_unit_test(
+			each_poll_that_waited_in_vain_doubles_the_time_of_the_next),
+		cmocka_unit_test(
+			replacing_a_waker_that_runs_waits_for_its_return),
+		cmocka_unit_test(
+			replacing_a_waker_that_does_not_return_gives_up_and_the_new_one_is_called),
+		cmocka_unit_test(
+			same_waker_again_is_not_waited_for_but_one_with_other_data_is),
+		cmocka_unit_test(
+			waker_may_complete_its_own_completion_after_another_poll_gave_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_data_mover_threads_wakers.c -- the threads mover: wakers that take
+ * locks, are slow, are replaced, poll their own future, or start operations
+ */
+
+#include "test.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "libminiasync.h"
+#include "threads_mover.h"
+#include "wakers.h"
+
+/* A waker that takes a lock which the polling thread holds while it polls. */
+struct locked {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	int woken; /* under the lock */
+};
+
+static void
+locked_wake(void *data)
+{
+	struct locked *l = data;
+
+	pthread_mutex_lock(&l->lock);
+	l->woken++;
+	pthread_cond_signal(&l->cond);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void
+waker_may_take_a_lock_that_the_poll_holds(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = mover_new(2, 8);
+	struct locked l = {
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+	uint64_t longest = 0;
+
+	(void)state;
+	for (int i = 0; i < TEST_ROUNDS(1000); i++) {
+		struct future_notifier n = {.waker = {&l, locked_wake}};
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+
+		pthread_mutex_lock(&l.lock);
+		/* Now and then the lock is held for many polls. */
+		for (int polls = i % 100 == 0 ? 40 : 1;;) {
+			const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+			const enum future_state s =
+				future_poll(FUTURE_AS_RUNNABLE(&f),
+					i % 2               ? &n
+						: polls % 2 ? &n
+							    : NULL);
+			const uint64_t ns =
+				test_clock_ns(CLOCK_MONOTONIC) - start;
+
+			longest = ns > longest ? ns : longest;
+			if (s == FUTURE_STATE_COMPLETE)
+				break;
+			if (--polls > 0)
+				continue;
+			while (l.woken == 0)
+				pthread_cond_wait(&l.cond, &l.lock);
+			l.woken = 0;
+		}
+		pthread_mutex_unlock(&l.lock);
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	}
+	printf("longest poll under the lock: %.1f ms\n", (double)longest / 1e6);
+	data_mover_threads_delete(dmt);
+}
+
+/* A waker that has told its thread, and takes its time to return. */
+static void
+slow_wake(void *data)
+{
+	const struct timespec slow = {0, 60000000};
+
+	sem_post(data);
+	nanosleep(&slow, NULL);
+}
+
+static void
+poll_that_meets_a_slow_waker_is_woken_again(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = mover_new(2, 8);
+	sem_t woken;
+	int polls = 0;
+
+	(void)state;
+	sem_init(&woken, 0, 0);
+	for (int i = 0; i < 4; i++) {
+		struct future_notifier n = {.waker = {&woken, slow_wake}};
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+
+		for (; future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
+			FUTURE_STATE_COMPLETE;
+			polls++)
+			assert_true(await(&woken));
+		/* Calls that were too many, for the next round. */
+		while (sem_trywait(&woken) == 0)
+			continue;
+	}
+	printf("polls that found it running: %d\n", polls);
+	/* A wait that did not get longer would take 60 ms by luck alone. */
+	assert_true(polls <= 50);
+	data_mover_threads_delete(dmt);
+	sem_destroy(&woken);
+}
+
+/* A waker that returns some time after it is told to. */
+struct held {
+	sem_t begun, go;
+	atomic_bool has_returned;
+};
+
+static void
+held_wake(void *data)
+{
+	const struct timespec a_little = {0, 80000000};
+	struct held *held = data;
+
+	if (atomic_load(&held->has_returned))
+		return;
+	sem_post(&held->begun);
+	await(&held->go);
+	nanosleep(&a_little, NULL);
+	atomic_store(&held->has_returned, true);
+}
+
+/* A waker that polls its future when another thread has given up waiting. */
+struct given_up {
+	sem_t begun, go, done;
+	struct future *fut;
+	atomic_int state;
+};
+
+static void
+given_up_wake(void *data)
+{
+	struct given_up *g = data;
+
+	sem_post(&g->begun);
+	await(&g->go);
+	atomic_store(&g->state, (int)future_poll(g->fut, NULL));
+	sem_post(&g->done);
+}
+
+static void
+waker_that_another_poll_gave_up_may_poll_its_own_future(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = mover_new(1, 8);
+	struct given_up g = {.state = FUTURE_STATE_IDLE};
+	struct future_notifier n = {.waker = {&g, given_up_wake}};
+
+	(void)state;
+	sem_init(&g.begun, 0, 0);
+	sem_init(&g.go, 0, 0);
+	sem_init(&g.done, 0, 0);
+	for (int i = 0; i < 3; i++) {
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+
+		g.fut = FUTURE_AS_RUNNABLE(&f);
+		assert_int_equal(future_poll(g.fut, &n), FUTURE_STATE_RUNNING);
+		assert_true(await(&g.begun));
+		assert_int_equal(
+			future_poll(g.fut, NULL), FUTURE_STATE_RUNNING);
+		sem_post(&g.go);
+		assert_true(await(&g.done));
+		assert_int_equal(g.state, FUTURE_STATE_COMPLETE);
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	}
+	data_mover_threads_delete(dmt);
+	sem_destroy(&g.begun);
+	sem_destroy(&g.go);
+	sem_destroy(&g.done);
+}
+
+/* Also if a poll before has said RUNNING because it took too long. */
+static void
+poll_that_replaces_a_waker_waits_for_it(void **state)
+{
+	static char src[HANDED_OVER], dst[HANDED_OVER];
+	struct data_mover_threads *dmt = mover_new(1, 8);
+	uint64_t shortest = UINT64_MAX;
+	sem_t woken;
+
+	(void)state;
+	sem_init(&woken, 0, 0);
+	for (int i = 0; i < 10; i++) {
+		struct held held = {.has_returned = false};
+		struct future_notifier old = {.waker = {&held, held_wake}};
+		struct future_notifier n = {.waker = {&woken, wake_by_post}};
+		struct vdm_operation_future f =
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				HANDED_OVER, 0);
+		struct future *fut = FUTURE_AS_RUNNABLE(&f);
+
+		sem_init(&held.begun, 0, 0);
+		sem_init(&held.go, 0, 0);
+		uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
+
+		assert_int_equal(future_poll(fut, &old), FUTURE_STATE_RUNNING);
+		assert_true(await(&held.begun));
+		/* One of the two says so after 20 ms. */
+		assert_int_equal(future_poll(fut, NULL), FUTURE_STATE_RUNNING);
+
+		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
+
+		/* The last operations may find what the first have left. */
+		if (i >= 6 && ns < shortest)
+			shortest = ns;
+		sem_post(&held.go);
+		start = test_clock_ns(CLOCK_MONOTONIC);
+		enum future_state s = future_poll(fut, &n);
+
+		/* It may give up if this machine is that busy. */
+		assert_true(atomic_load(&held.has_returned) ||
+			test_clock_ns(CLOCK_MONOTONIC) - start >= 200 * MS);
+		while (s != FUTURE_STATE_COMPLETE) {
+			assert_true(await(&woken));
+			s = future_poll(fut, NULL);
+		}
+		while (sem_trywait(&woken) == 0)
+			continue;
+		sem_destroy(&held.begun);
+		sem_destroy(&held.go);
+	}
+	assert_in_range(shortest, 20 * MS, 320 * MS);
+	data_mover_threads_delete(dmt);
+	sem_destroy(&woken);
+}
+
+/* A waker that polls its own future, on the heap, and frees it. */
+struct own {
+	struct vdm_operation_future f;
+	uint64_t src, dst;
+	struct own_test *test;
+	bool renotifies;
+	bool again;
+};
+
+struct own_test {
+	sem_t done;
+	atomic_int not_complete, wrong;
+};
+
+static void
+own_last_wake(void *data)
+{
+	struct own *own = data;
+	struct own_test *test = own->test;
+
+	if (future_poll(FUTURE_AS_RUNNABLE(&own->f), NULL) ==
+		FUTURE_STATE_RUNNING)
+		atomic_fetch_add(&test->not_complete, 1);
+	memset(own, 0xee, sizeof(*own));
+	free(own);
+	sem_post(&test->done);
+}
+
+/*
+ * The next operation gets the slot that the last one had. This is for a mover
+ * with one worker, which is in the waker: nobody else can wake before the poll
+ * is over.
+ */
+static void
+own_start_again(struct own *own)
+{
+	struct future_notifier n = {.waker = {own, own_last_wake}};
+	void *slot = own->f.data.data;
+
+	own->src++;
+	own->f = vdm_memcpy(own->f.data.vdm, &own->dst, &own->src, 8, 0);
+	if (own->f.data.data != slot ||
+		future_poll(FUTURE_AS_RUNNABLE(&own->f), &n) !=
+			FUTURE_STATE_RUNNING)
+		atomic_fetch_add(&own->test->wrong, 1);
+}
+
+static void
+own_wake(void *data)
+{
+	struct own *own = data;
+	struct own_test *test = own->test;
+	/* Another one: nobody must wait for that which is being called. */
+	struct future_notifier n = {.waker = {own, own_last_wake}};
+
+	if (future_poll(FUTURE_AS_RUNNABLE(&own->f),
+		    own->renotifies ? &n : NULL) != FUTURE_STATE_COMPLETE)
+		atomic_fetch_add(&test->not_complete, 1);
+	if (own->dst != own->src)
+		atomic_fetch_add(&test->wrong, 1);
+	if (own->again) {
+		own_start_again(own);
+		return;
+	}
+	memset(own, 0xee, sizeof(*own));
+	free(own);
+	sem_post(&test->done);
+}
+
+/*
+ * The polls of two threads must not overlap: the first is over before the
+ * worker is let through the gate.
+ */
+static void
+waker_may_poll_its_own_future_and_free_it(void **state)
+{
+	enum { N = 16 };
+	struct own_test test;
+
+	(void)state;
+	sem_init(&gate, 0, 0);
+	memset(&test, 0, sizeof(test));
+	sem_init(&test.done, 0, 0);
+	for (int i = 0; i < TEST_ROUNDS(2000); i++) {
+		const size_t workers = 1 + (size_t)i % 3;
+		struct data_mover_threads *dmt = mover_new(workers, 128);
+
+		data_mover_threads_set_memcpy_fn(dmt, memcpy_at_gate);
+		for (int k = 0; k < N; k++) {
+			struct own *own = malloc(sizeof(*own));
+
+			assert_non_null(own);
+			*own = (struct own){.test = &test,
+				.renotifies = k % 2,
+				.again = workers == 1,
+				.src = (uint64_t)i};
+			own->f = vdm_memcpy(data_mover_threads_get_vdm(dmt),
+				&own->dst, &own->src, 8, 0);
+			struct future_notifier n = {.waker = {own, own_wake}};
+
+			assert_int_equal(
+				future_poll(FUTURE_AS_RUNNABLE(&own->f), &n),
+				FUTURE_STATE_RUNNING);
+		}
+		for (int k = 0; k < (workers == 1 ? 2 : 1) * N; k++)
+			open_gate(1);
+		for (int k = 0; k < N; k++)
+			assert_true(await(&test.done));
+		data_mover_threads_delete(dmt);
+	}
+	assert_int_equal(test.not_complete, 0);
+	assert_int_equal(test.wrong, 0);
+	sem_destroy(&test.done);
+}
+
+/* A waker that starts the next operation, which has the same waker. */
+struct step {
+	struct starter *starter;
+	atomic_uint wakes;
+	struct vdm_operation_future f;
+};
+
+struct starter {
+	struct vdm *vdm;
+	sem_t done;
+	size_t left;
+	atomic_uint idle;
+	uint64_t src, dst;
+	struct step *steps; /* one for each left */
+};
+
+static void start_next(struct starter *s);
+
+/* Is called once more if the poll in start_next() waits long for its return. */
+static void
+step_wake(void *data)
+{
+	struct step *step = data;
+
+	if (atomic_fetch_add(&step->wakes, 1) == 0)
+		start_next(step->starter);
+}
+
+static void
+start_next(struct starter *s)
+{
+	if (s->left == 0) {
+		sem_post(&s->done);
+		return;
+	}
+	struct step *step = &s->steps[--s->left];
+	struct future_notifier n = {.waker = {step, step_wake}};
+
+	step->starter = s;
+	s->src++;
+	step->f = vdm_memcpy(s->vdm, &s->dst, &s->src, 8, 0);
+	/* From here on the next waker may be at work. */
+	if (future_poll(FUTURE_AS_RUNNABLE(&step->f), &n) == FUTURE_STATE_IDLE)
+		atomic_fetch_add(&s->idle, 1);
+}
+
+static void
+waker_may_start_further_operations(void **state)
+{
+	const size_t n = TEST_ROUNDS(20000);
+
+	(void)state;
+	for (size_t workers = 1; workers <= 4; workers++) {
+		struct data_mover_threads *dmt = mover_new(workers, 8);
+		struct starter s = {
+			.vdm = data_mover_threads_get_vdm(dmt), .left = n};
+
+		s.steps = calloc(n, sizeof(*s.steps));
+		assert_non_null(s.steps);
+		sem_init(&s.done, 0, 0);
+		start_next(&s);
+		assert_true(await(&s.done));
+		/* After the last poll, which may still be inside of a waker. */
+		data_mover_threads_delete(dmt);
+		assert_int_equal(s.idle, 0);
+		assert_int_equal(s.dst, n);
+		sem_destroy(&s.done);
+		free(s.steps);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(waker_may_take_a_lock_that_the_poll_holds),
+		cmocka_unit_test(poll_that_meets_a_slow_waker_is_woken_again),
+		cmocka_unit_test(poll_that_replaces_a_waker_waits_for_it),
+		cmocka_unit_test(
+			waker_that_another_poll_gave_up_may_poll_its_own_future),
+		cmocka_unit_test(waker_may_poll_its_own_future_and_free_it),
+		cmocka_unit_test(waker_may_start_further_operations),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
