@@ -1,49 +1,53 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * completion.pml -- the end of one operation (data_mover_threads.c,
- * "Completion")
+ * completion.pml -- the end of one operation: src/operation/completion.c
  *
- * One worker has an operation that one thread polls: without a notifier, with
+ * A finisher has an operation that one thread polls: without a notifier, with
  * a first waker, with the same again, with another in its place, in any order.
- * In the end it sleeps after each RUNNING until its newest waker is called.
+ * In the end the poller sleeps after each RUNNING until its newest waker is
+ * called.
  *
- * Pieces:   lock_waker, unlock_waker, replace_waker, await_waker, op_check,
- *           op_delete: the functions of these names; worker: complete() with
- *           finish_waking(); wake: the program's waker; poll:
- *           vdm_operation_impl(); poller: the program. A loop that waits for
- *           another thread is one step that blocks. A waker has two words, so
- *           that half of one can be seen.
+ * Pieces:   lock_waker, unlock_waker, await_waker: the functions of these
+ *           names; replace_waker, poll, retire: those of mia_completion_*;
+ *           finisher: mia_completion_finish() with finish_waking(). The
+ *           program: wake is its waker, future_poll is vdm_operation_impl(),
+ *           poller is the rest.
+ * Steps:    A loop that waits for another thread is one step that blocks. So is
+ *           a compare-exchange that is tried again. That from POLLED to POLLED
+ *           changes nothing here: a poll only reads POLLED. A waker has two
+ *           words, so that half of one can be seen.
  * Modes:    PLAIN    the waker notes that it was called
  *           LOCKING  the program polls under a lock that the waker takes too
  *           SELF     and the waker polls the future, with another waker
- * Time-out: of await_waker(), PATIENCE times whenever it likes, and always
- *           while the waker waits for the poller's lock.
- * Checked:  - nobody waits for ever, hence no wake is lost: the poller gets
- *             COMPLETE. With -DENDS all time-outs count, and there is no
- *             endless run: only endless time-outs could make one.
- *           - A waker is not called, nor inside of its call, after a poll said
- *             COMPLETE; nor after a poll that brought another one returned,
- *             unless the worker was calling it at that moment, which begins
- *             with the step to WAKING.
- *           - The operation's memory is not touched after op_delete.
+ * Timeout:  of await_waker(), PATIENCE times at any moment, and always while
+ *           the waker waits for the poller's lock.
+ * Checked:  - No thread waits for ever, hence no wake is lost: the poller gets
+ *             COMPLETE. With -DENDS all timeouts count, and there is no
+ *             endless run: only endless timeouts could make one.
+ *           - No waker is called, or inside of its call, after a poll returned
+ *             COMPLETE. Nor after a poll that set another waker returned. The
+ *             exception is a waker that the finisher was calling at that
+ *             moment, which begins with the step to WAKING.
+ *           - The completion is not touched after retire.
+ *           - retire finds a state other than DONE only inside of the waker.
  *           - COMPLETE comes with the result; no waker is read half written.
- * Assumed:  sequential consistency. The memory orders are argued in the code
- *           and tested with ThreadSanitizer.
+ * Assumed:  sequential consistency. The code gives the reasons for its memory
+ *           orders, and ThreadSanitizer tests them.
  *
  * Each of these must be found wrong:
  *	-DDONE_BEFORE_WAKE	DONE is stored before the waker is called
  *	-DWAKE_BEFORE_RESULT	the waker is called before the result is visible
  *	-DRESULT_LATE	the result is stored after the waker was called
  *	-DNO_POLLED	a poll that has waited in vain leaves no POLLED
- *	-DIGNORES_POLLED	the worker goes to DONE from POLLED too
- *	-DWAITS_FOR_EVER	a poll waits for the waker without a time-out
+ *	-DIGNORES_POLLED	the finisher goes to DONE from POLLED too
+ *	-DWAITS_FOR_EVER	a poll waits for the waker without a timeout
  *	-DWRITES_UNLOCKED	the waker is replaced without LOCKED
- *	-DREADS_UNLOCKED	the worker reads the waker without LOCKED
- *	-DREADS_ONCE	after POLLED the worker calls the waker that it has
- *	-DCHECK_WITHOUT_THIS_WAKE	op_check does not know its own waker
- *	-DDELETE_WITHOUT_THIS_WAKE	op_delete does not clear this_wake
- *	-DWORKER_WITHOUT_THIS_WAKE	complete() does not look at this_wake
+ *	-DREADS_UNLOCKED	the finisher reads the waker without LOCKED
+ *	-DREADS_ONCE	after POLLED the finisher calls the waker that it has
+ *	-DPOLL_WITHOUT_THIS_WAKE	poll does not look at this_wake
+ *	-DRETIRE_WITHOUT_THIS_WAKE	retire does not clear this_wake
+ *	-DFINISHER_WITHOUT_THIS_WAKE	the finisher does not look at this_wake
  *	-DFREES_REPLACED	the program frees a replaced waker before COMPLETE
  */
 
@@ -71,13 +75,13 @@
 #define PATIENCE 2
 #endif
 
-/* struct threads_operation */
+/* struct mia_completion; result stands for the data too */
 byte state = PENDING;
 byte waker_wake = NONE;
 byte waker_data = NONE;
 bool result = false;
 
-bool this_wake = false; /* the worker's; the poller's is NULL always */
+bool this_wake = false; /* the finisher's; the poller's is NULL always */
 
 /* The program. */
 byte mode;
@@ -145,7 +149,7 @@ inline await_waker()
 	fi
 }
 
-/* mine: op == this_wake */
+/* mine: this thread is inside of the waker */
 inline replace_waker(mine, new)
 {
 	if
@@ -186,12 +190,12 @@ inline replace_waker(mine, new)
 	fi
 }
 
-inline op_check(mine)
+inline poll(mine)
 {
 	atomic { touch(); before = state };
 	if
 	:: before == DONE -> running = false
-#ifdef CHECK_WITHOUT_THIS_WAKE
+#ifdef POLL_WITHOUT_THIS_WAKE
 	:: before == WAKING -> await_waker()
 	:: before == POLLED -> running = true
 #else
@@ -204,27 +208,30 @@ inline op_check(mine)
 	before = 0
 }
 
-inline op_delete(mine)
+/* Not DONE: by the own waker, on the finisher. */
+inline retire(mine)
 {
-#ifndef DELETE_WITHOUT_THIS_WAKE
+	atomic { touch(); before = state };
+#ifndef RETIRE_WITHOUT_THIS_WAKE
 	if
-	:: mine -> this_wake = false
-	:: else
+	:: before != DONE -> assert(mine); this_wake = false
+	:: else -> assert(!mine)
 	fi;
 #endif
+	before = 0;
 	atomic { touch(); assert(result); state = FREED }
 }
 
-/* From the second on. Sets running. */
-inline poll(mine, new)
+/* The second poll of the program, and later ones. Sets running. */
+inline future_poll(mine, new)
 {
 	if
 	:: new != NONE -> replace_waker(mine, new)
 	:: else
 	fi;
-	op_check(mine);
+	poll(mine);
 	if
-	:: !running -> op_delete(mine); complete = true
+	:: !running -> retire(mine); complete = true
 	:: else
 	fi
 }
@@ -242,7 +249,7 @@ inline wake()
 		assert(alive[w_wake]);
 		woken[w_wake] = true;
 		if
-		:: mode == SELF && !complete -> poll(this_wake, 3 - w_wake)
+		:: mode == SELF && !complete -> future_poll(this_wake, 3 - w_wake)
 		:: else
 		fi;
 		lock = false
@@ -254,7 +261,7 @@ inline wake()
 	}
 }
 
-active proctype worker()
+active proctype finisher()
 {
 	byte before, w_wake, w_data;
 	byte replaced;
@@ -289,7 +296,7 @@ call:
 	:: w_wake != NONE ->
 		this_wake = true;
 		wake();
-#ifndef WORKER_WITHOUT_THIS_WAKE
+#ifndef FINISHER_WITHOUT_THIS_WAKE
 		if
 		:: !this_wake -> goto end /* completed by its own waker */
 		:: else
@@ -346,7 +353,7 @@ active proctype poller()
 	:: mode = SELF
 	fi;
 
-	/* The first poll hands the operation over. */
+	/* The first poll of the program: mia_completion_begin(). */
 	take_lock();
 	if
 	:: newest = NONE
@@ -358,9 +365,9 @@ active proctype poller()
 		waker_data = newest;
 		started = true
 	};
-	op_check(false);
+	poll(false);
 	if
-	:: !running -> op_delete(false); complete = true
+	:: !running -> retire(false); complete = true
 	:: else
 	fi;
 	lock = false;
@@ -396,7 +403,7 @@ active proctype poller()
 				alive[newest] = true
 			:: else
 			fi;
-			poll(false, brings)
+			future_poll(false, brings)
 		fi;
 		atomic {
 			lock = false;
