@@ -85,7 +85,8 @@ mia_completion_fail(struct mia_completion *c, enum vdm_operation_result result)
 
 /*
  * Finisher: publishes the result and everything that happened before, then
- * calls the waker. The completion may be gone afterwards.
+ * calls the waker. The completion may be gone afterwards. Not inside of a
+ * waker: a thread is inside of one waker at most.
  */
 void mia_completion_finish(struct mia_completion *c);
 
@@ -107,7 +108,7 @@ mia_completion_poll(struct mia_completion *c)
 
 /*
  * Poller, after begin. If the old waker is running, waits up to 200 ms for its
- * return.
+ * return. What a waker that has returned did happens before this returns.
  */
 void mia_completion_replace_waker(
 	struct mia_completion *c, struct future_waker waker);
