@@ -74,22 +74,21 @@ mia_sharing_join_oldest(struct mia_sharing *sharing)
 struct mia_claim
 mia_sharing_claim(struct mia_shared *shared)
 {
-	/*
-	 * Relaxed: a number that nobody else gets. It cannot wrap: total is at
-	 * most half of the range, and each sharer adds one chunk beyond it.
-	 */
-	const size_t at = atomic_fetch_add_explicit(
-		&shared->claimed, shared->chunk, memory_order_relaxed);
+	/* Relaxed, all: a range that nobody else gets, and nothing more. */
+	size_t at =
+		atomic_load_explicit(&shared->claimed, memory_order_relaxed);
 
-	if (at >= shared->total)
-		return (struct mia_claim){.at = shared->total, .n = 0};
+	/* Not a fetch-add: the sum could wrap around beyond the total. */
+	while (at < shared->total) {
+		const size_t left = shared->total - at;
+		const size_t n = left < shared->chunk ? left : shared->chunk;
 
-	const size_t left = shared->total - at;
+		if (atomic_compare_exchange_weak_explicit(&shared->claimed, &at,
+			    at + n, memory_order_relaxed, memory_order_relaxed))
+			return (struct mia_claim){.at = at, .n = n};
+	}
 
-	return (struct mia_claim){
-		.at = at,
-		.n = left < shared->chunk ? left : shared->chunk,
-	};
+	return (struct mia_claim){.at = shared->total, .n = 0};
 }
 
 /* Off the list, unless another sharer was faster. */
@@ -114,7 +113,7 @@ bool
 mia_sharing_leave(struct mia_sharing *sharing, struct mia_shared *shared)
 {
 	/* Relaxed: the caller's own last claim is among what it sees. */
-	if (atomic_load_explicit(&shared->claimed, memory_order_relaxed) >=
+	if (atomic_load_explicit(&shared->claimed, memory_order_relaxed) ==
 		shared->total)
 		take_off(sharing, shared);
 

@@ -23,7 +23,7 @@
 /* Embedded in the work, which must live until the last sharer has left. */
 struct mia_shared {
 	struct mia_shared *next; /* L: sharing.lock */
-	atomic_size_t claimed;   /* bytes; may exceed total */
+	atomic_size_t claimed;   /* bytes */
 	atomic_uint sharers;
 
 	/* I: open only */
@@ -44,7 +44,7 @@ void mia_sharing_fini(struct mia_sharing *sharing);
 
 /*
  * Opens work of so many bytes, 1 to SIZE_MAX / 2, in chunks of so many bytes,
- * at least 1. The caller is a sharer.
+ * at least 1. A chunk may be larger than the work. The caller is a sharer.
  */
 void mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
 	size_t total, size_t chunk);
