@@ -3,9 +3,9 @@
 /*
  * piece.h -- one shape for every operation, and the parts of an operation
  *
- * A piece is a parsed operation. mia_piece_of() is the only place that looks
- * at the union of a vdm_operation and checks it. A piece of any kind other than
- * MIA_PIECE_INVALID is valid input, so nothing below checks again.
+ * A piece is a parsed operation. This module alone looks at the union of a
+ * vdm_operation and checks it. A piece of any kind other than MIA_PIECE_INVALID
+ * is valid input, so nothing below checks again.
  *
  * Threads: a piece is a value. All functions are safe from any thread.
  */
