@@ -21,10 +21,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "libminiasync/vdm.h"
 #include "operation/memory_cpu.h"
+#include "system/platform.h"
 
 /* The last-level cache if the system does not tell its size. */
 #define LAST_CACHE_BYTES ((size_t)64 << 20)
@@ -96,12 +96,9 @@ mia_memory_flush(const void *address, size_t n)
 size_t
 mia_memory_stream_min(void)
 {
-	long bytes = 0;
+	const size_t bytes = mia_last_cache_bytes();
 
-#ifdef _SC_LEVEL3_CACHE_SIZE
-	bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-#endif
-	return (bytes > 0 ? (size_t)bytes : LAST_CACHE_BYTES) / 4 * 3;
+	return (bytes > 0 ? bytes : LAST_CACHE_BYTES) / 4 * 3;
 }
 
 unsigned

@@ -104,6 +104,17 @@ mia_usable_cpus(void)
 	return online > 0 ? (size_t)online : 1;
 }
 
+size_t
+mia_last_cache_bytes(void)
+{
+	long bytes = 0;
+
+#ifdef _SC_LEVEL3_CACHE_SIZE
+	bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+#endif
+	return bytes > 0 ? (size_t)bytes : 0;
+}
+
 int
 mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {

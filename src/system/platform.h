@@ -64,6 +64,9 @@ void mia_sleep(uint64_t ns);
 /* Returns how many CPUs this thread may use, at least 1. May change errno. */
 size_t mia_usable_cpus(void);
 
+/* Bytes of the last-level cache. 0: the system does not tell. */
+size_t mia_last_cache_bytes(void);
+
 /* Windows uses the threads of winpthreads. */
 typedef pthread_t mia_thread;
 

@@ -51,6 +51,12 @@ mia_usable_cpus(void)
 	return online > 0 ? online : 1;
 }
 
+size_t
+mia_last_cache_bytes(void)
+{
+	return 0;
+}
+
 int
 mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {
