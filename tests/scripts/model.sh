@@ -79,8 +79,8 @@ cases() {
 	cat <<-END
 		verified;sleep;
 		ends;sleep;
-		verified;overflow;
-		ends;overflow;
+		verified;backlog;
+		ends;backlog;
 		verified;completion;
 		ends;completion;
 		verified;parker;
@@ -88,7 +88,7 @@ cases() {
 		verified;parker;-DPORTABLE
 		ends;parker;-DPORTABLE
 	END
-	for model in sleep overflow completion parker; do
+	for model in sleep backlog completion parker; do
 		sed -n "s/^ \*	\(-D[^	]*\)	.*/found wrong;$model;\1/p" \
 			"$top/model/$model.pml"
 	done

@@ -1,35 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * overflow.pml -- the queue of data_mover_threads.c, a ring and its overflow,
- * together with the workers' sleep
+ * backlog.pml -- items that wait for a worker, in a ring and its overflow
+ * (src/crew/backlog.c), together with the workers' sleep (crew.c)
  *
- * One producer starts two operations, another one. The ring holds one. Two
- * workers do the operations. Then the program stops the workers, at once or
- * when all operations are complete.
+ * One producer submits two items, another one. The ring holds one. Two workers
+ * run the items. Then the program stops the workers, at once or when all items
+ * are done.
  *
- * Pieces:   enqueue, take_from_overflow, is_queued, take_work: the functions
- *           of these names; notify, stop_searching, sleep_until_notified,
- *           worker: as in sleep.pml, which has more of them. A push to the
- *           ring claims the cell and then fills it. Steps under the lock that
- *           nobody can see are one.
- * Slow:     operation 0 may be one that ends only when the others have ended.
+ * Pieces:   push, pop_overflow, pop, is_empty: the functions of these names,
+ *           without mia_backlog_; notify, found, prepare, cancel, sleep: of
+ *           idle.c, and sleep_until_notified, worker: of crew.c, as in
+ *           sleep.pml, which has more of them. A push to the ring claims the
+ *           cell and then fills it. It may also find the ring full while a pop
+ *           has not freed its cell yet. pop_overflow moves one item to the
+ *           ring (FILL_MAX is 2). Steps under the lock that nobody can see are
+ *           one.
+ * Slow:     item 0 may be one that ends only when the others have ended.
  *           That shows that a second worker comes when there is work for two.
  * Checked:  - nobody waits for ever: no work is left lying while a worker
  *             sleeps that could do it, and all workers end at stop. There is
- *             no endless run either (-DENDS, of two operations: a search for
+ *             no endless run either (-DENDS, of two items: a search for
  *             endless runs sees all states twice).
- *           - Each operation is done once; the count is what the list holds.
+ *           - Each item is done once; the count is what the list holds.
  * Assumed:  sequential consistency. The memory orders are argued in the code
  *           and tested with ThreadSanitizer.
  *
  * Each of these must be found wrong:
  *	-DNO_OVERFLOW_CHECK	a new sleeper does not look at the overflow
- *	-DRING_FIRST	is_queued looks at the ring before the overflow
+ *	-DRING_FIRST	is_empty looks at the ring before the overflow
  *	-DCOUNTED_OUT_FIRST	what goes to the ring is counted out before
- *	-DCOUNTED_LATE	an operation is counted after notify
- *	-DREADS_LATE	the next of an operation is read after its push
- *	-DNO_LAST_LOOK	a worker ends without a look at the queue
+ *	-DCOUNTED_LATE	an item is counted after notify
+ *	-DREADS_LATE	the next of an item is read after its push
+ *	-DNO_LAST_LOOK	a worker ends without a look at the backlog
  *	-DNO_LOCK	a worker takes from the overflow without the lock
  */
 
@@ -40,36 +43,38 @@
 #define ITEMS 3
 #endif
 
-#define SEARCHING 1
-#define SLEEPING 16
+#define SEARCHER 1
+#define SLEEPER 16
+#define SEARCHERS(counts) ((counts) % SLEEPER)
+#define SLEEPERS(counts) ((counts) / SLEEPER)
 
 #define NONE 255
 #define CLAIMED 254
 
-byte awake = WORKERS * SEARCHING;
+byte counts = WORKERS * SEARCHER;
 byte tokens = 0;
 bool stop = false;
 
-byte ring = NONE; /* its one cell: an operation, or claimed, or free */
+byte ring = NONE; /* its one cell: an item, or claimed, or free */
 
 bool lock = false;
 byte first = NONE;
 byte last = NONE;
-byte next[ITEMS] = NONE; /* of an operation that is not done */
+byte next[ITEMS] = NONE; /* of an item that is not done */
 byte count = 0;
 
 byte times[ITEMS]; /* that it was done */
 byte done = 0;
 byte ended = 0;
-bool slow = false; /* operation 0 */
+bool slow = false; /* item 0 */
 
 inline cas(old, new, success)
 {
 	atomic {
-		success = (awake == old);
+		success = (counts == old);
 		if
-		:: success -> awake = new
-		:: else -> old = awake
+		:: success -> counts = new
+		:: else -> old = counts
 		fi
 	}
 }
@@ -77,10 +82,10 @@ inline cas(old, new, success)
 /* For one searcher. */
 inline notify()
 {
-	seen = awake;
+	seen = counts;
 	do
-	:: seen >= SLEEPING && seen % SLEEPING == 0 ->
-		cas(seen, seen - SLEEPING + SEARCHING, success);
+	:: SLEEPERS(seen) > 0 && SEARCHERS(seen) == 0 ->
+		cas(seen, seen - SLEEPER + SEARCHER, success);
 		if
 		:: success -> tokens++; break
 		:: else
@@ -91,13 +96,12 @@ inline notify()
 }
 
 /* Sets pushed. */
-inline push(what)
+inline queue_push(what)
 {
 	atomic {
-		pushed = (ring == NONE);
 		if
-		:: pushed -> ring = CLAIMED
-		:: else
+		:: ring == NONE -> ring = CLAIMED; pushed = true
+		:: pushed = false
 		fi
 	};
 	if
@@ -106,11 +110,11 @@ inline push(what)
 	fi
 }
 
-inline enqueue(what)
+inline push(what)
 {
 	pushed = false;
 	if
-	:: count == 0 -> push(what)
+	:: count == 0 -> queue_push(what)
 	:: else
 	fi;
 	if
@@ -138,7 +142,7 @@ inline enqueue(what)
 }
 
 /* Sets item. */
-inline take_from_overflow()
+inline pop_overflow()
 {
 	if
 	:: count > 0 ->
@@ -163,11 +167,11 @@ inline take_from_overflow()
 		if
 		:: left != NONE ->
 #ifdef READS_LATE
-			push(left);
+			queue_push(left);
 			behind = next[left];
 #else
 			behind = next[left];
-			push(left);
+			queue_push(left);
 #endif
 			if
 			:: pushed -> left = behind; taken++
@@ -193,8 +197,8 @@ inline take_from_overflow()
 	fi
 }
 
-/* Sets work. */
-inline is_queued()
+/* Sets work to the opposite. */
+inline is_empty()
 {
 #if defined(NO_OVERFLOW_CHECK)
 	work = (ring != NONE && ring != CLAIMED)
@@ -207,57 +211,56 @@ inline is_queued()
 #endif
 }
 
-inline stop_searching()
+/* Sets seen to what the counts were. */
+inline found()
 {
 	atomic {
-		assert(awake % SLEEPING >= SEARCHING);
-		seen = awake;
-		awake = awake - SEARCHING
-	};
-	if
-	:: seen % SLEEPING == SEARCHING && seen >= SLEEPING ->
-		is_queued();
-		if
-		:: work -> notify()
-		:: else
-		fi
-	:: else
-	fi;
-	atomic { seen = 0; work = false }
+		assert(SEARCHERS(counts) > 0);
+		seen = counts;
+		counts = counts - SEARCHER
+	}
 }
+
+inline prepare()
+{
+	atomic {
+		assert(SEARCHERS(counts) > 0);
+		counts = counts + SLEEPER - SEARCHER
+	}
+}
+
+inline cancel()
+{
+	seen = counts;
+	success = false;
+	do
+	:: !success && SLEEPERS(seen) > 0 ->
+		cas(seen, seen - SLEEPER + SEARCHER, success)
+	:: else -> break
+	od;
+	if
+	:: success
+	:: else -> sleep()
+	fi;
+	atomic { seen = 0; success = false }
+}
+
+inline sleep() { atomic { tokens > 0 -> tokens-- } }
 
 inline sleep_until_notified()
 {
-	atomic {
-		assert(awake % SLEEPING >= SEARCHING);
-		awake = awake + SLEEPING - SEARCHING;
-		seen = awake
-	};
-	success = false;
-	is_queued();
+	prepare();
+	is_empty();
 	work = work || stop;
 	if
-	:: work ->
-		do
-		:: seen >= SLEEPING ->
-			cas(seen, seen - SLEEPING + SEARCHING, success);
-			if
-			:: success -> break
-			:: else
-			fi
-		:: else -> break
-		od
-	:: else
+	:: work -> cancel()
+	:: else -> sleep()
 	fi;
-	if
-	:: !success -> atomic { tokens > 0 -> tokens-- }
-	:: else
-	fi;
-	atomic { seen = 0; work = false; success = false }
+	work = false
 }
 
 /* Sets item. */
-inline take_work()
+inline pop()
 {
 	atomic {
 		item = ring;
@@ -268,13 +271,13 @@ inline take_work()
 		fi
 	};
 	if
-	:: item == NONE -> take_from_overflow()
+	:: item == NONE -> pop_overflow()
 	:: else
 	fi
 }
 
 /* Its memory is the next one's as soon as it is done. */
-inline do_operation()
+inline run_item()
 {
 	if
 	:: item == 0 && slow -> done == ITEMS - 1
@@ -295,13 +298,13 @@ active [WORKERS] proctype worker()
 
 again:
 	stopped = stop;
-	take_work();
+	pop();
 	if
 	:: item == NONE ->
 #ifdef NO_LAST_LOOK
 		work = false;
 #else
-		is_queued();
+		is_empty();
 #endif
 		if
 		:: stopped && !work -> goto end
@@ -313,12 +316,22 @@ again:
 	:: else
 	fi;
 
-	stop_searching();
+	found();
+	if
+	:: SEARCHERS(seen) == 1 && SLEEPERS(seen) > 0 ->
+		is_empty();
+		if
+		:: work -> notify()
+		:: else
+		fi
+	:: else
+	fi;
+	atomic { seen = 0; work = false };
 	do
-	:: item != NONE -> do_operation(); take_work()
+	:: item != NONE -> run_item(); pop()
 	:: else -> break
 	od;
-	awake = awake + SEARCHING;
+	counts = counts + SEARCHER; /* search() */
 	goto again;
 end:
 	ended++
@@ -333,7 +346,7 @@ active proctype producer()
 
 	do
 	:: what < ITEMS - 1 ->
-		enqueue(what);
+		push(what);
 #ifndef COUNTED_LATE
 		notify();
 #endif
@@ -353,7 +366,7 @@ active proctype last_producer()
 	:: slow = true
 	:: true
 	fi;
-	enqueue(ITEMS - 1);
+	push(ITEMS - 1);
 #ifndef COUNTED_LATE
 	notify();
 #endif
@@ -365,14 +378,14 @@ active proctype last_producer()
 
 	/* stop_workers() */
 	stop = true;
-	seen = awake;
+	seen = counts;
 	do
-	:: seen >= SLEEPING ->
-		cas(seen, seen - SLEEPING + SEARCHING, success);
+	:: SLEEPERS(seen) > 0 ->
+		cas(seen, seen - SLEEPER + SEARCHER, success);
 		if
 		:: success ->
 			tokens++;
-			seen = seen - SLEEPING + SEARCHING
+			seen = seen - SLEEPER + SEARCHER
 		:: else
 		fi
 	:: else -> break
@@ -380,5 +393,5 @@ active proctype last_producer()
 	ended == WORKERS;
 	assert(done == ITEMS && tokens == 0 && count == 0);
 	assert(first == NONE && ring == NONE);
-	assert(awake == WORKERS * SEARCHING)
+	assert(counts == WORKERS * SEARCHER)
 }
