@@ -81,6 +81,8 @@ cases() {
 		ends;sleep;
 		verified;backlog;
 		ends;backlog;
+		verified;sharing;
+		ends;sharing;
 		verified;completion;
 		ends;completion;
 		verified;parker;
@@ -88,7 +90,7 @@ cases() {
 		verified;parker;-DPORTABLE
 		ends;parker;-DPORTABLE
 	END
-	for model in sleep backlog completion parker; do
+	for model in sleep backlog sharing completion parker; do
 		sed -n "s/^ \*	\(-D[^	]*\)	.*/found wrong;$model;\1/p" \
 			"$top/model/$model.pml"
 	done
@@ -107,7 +109,7 @@ wait
 
 wrong=$(find "$work" -name wrong | wc -l)
 done=$(find "$work" -name log | wc -l)
-if [ "$done" -ne "$(cases | wc -l)" ] || [ "$done" -lt 30 ]; then
+if [ "$done" -ne "$(cases | wc -l)" ] || [ "$done" -lt 40 ]; then
 	echo "WRONG: only $done models and variants were looked at"
 	exit 1
 fi
