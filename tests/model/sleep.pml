@@ -1,29 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * sleep.pml -- which worker sleeps (data_mover_threads.c, "Sleep"), with the
- * sharing of a big operation, because it makes work too
+ * sleep.pml -- which worker sleeps (src/crew/idle.c and crew.c), with a big
+ * item that is shared, because it makes work too
  *
- * Two producers start an operation each, one of which is big and shared by
- * whoever helps. Two workers do them. Then the program stops the workers, at
- * once or when all operations are complete.
+ * Two producers submit an item each, one of which is big: a worker that runs it
+ * shares it. Two workers run the items. Then the program stops the workers, at
+ * once or when all items are done.
  *
- * Pieces:   notify, stop_searching, sleep_until_notified, has_work, take_work,
- *           do_share, take_off, share, join_shared, stop_workers: the
- *           functions of these names; worker: worker_run(); push, take_work:
- *           the queue, in which a push first claims a position and then fills
- *           it. The semaphore is a number, a lock is one atomic step. search()
- *           is one look: more that find nothing change nothing.
- * Slow:     the operation in position 0 may be one that ends only when the
- *           others have ended, like a user's function that waits for them.
- *           That shows that a second worker comes when there is work for two.
+ * Pieces:   notify, notify_all, found, search, prepare, cancel, sleep: the
+ *           functions of these names in idle.c. has_work, take_work,
+ *           sleep_until_notified: those of crew.c. worker: worker_run(), with
+ *           one look as search(), because more looks that find nothing change
+ *           nothing. run_item: run().
+ *           A push to the queue claims a position and then fills it. The rest
+ *           of the backlog is in backlog.pml. Shared work is a flag and a
+ *           chunk. The rest of sharing is in sharing.pml. The semaphore is a
+ *           number.
+ * CPUs:     notify() finds a spare CPU or not, as it likes.
+ * Slow:     the item in position 0 may be one that ends only when the others
+ *           have ended, like a user's function that waits for them. That shows
+ *           that a second worker comes when there is work for two. Or the big
+ *           item ends only when a worker has helped.
  * Checked:  - nobody waits for ever: no work is left lying while a worker
  *             sleeps that could do it, and all workers end at stop. There is
  *             no endless run either (-DENDS, with small ones started one after
  *             the other: a search for endless runs sees all states twice).
- *           - All operations are done then, each once, the big one by the last
- *             that leaves it, with all its chunks; nobody joins it later.
- *           - awake and the tokens agree.
+ *           - All items are done then, each once.
+ *           - The counts and the tokens agree.
  * Assumed:  sequential consistency. The memory orders are argued in the code
  *           and tested with ThreadSanitizer.
  *
@@ -35,214 +39,260 @@
  *	-DNOTIFY_FIRST	the work is published after notify
  *	-DNO_TOKEN	notify posts no token
  *	-DENDS -DNO_MOST	notify goes on until enough search (endless)
- *	-DLEAVES_TOKEN	who finds work again does not take its token
+ *	-DLEAVES_TOKEN	a sleeper that was woken cancels without its token
  *	-DSTOP_LATE	a worker looks at stop after it has searched
- *	-DJOINS_LATE	who leaves the big operation does not take it off
+ *	-DSHARES_SILENTLY	a worker that shares work notifies nobody
+ *	-DWAKES_ONE_AT_STOP	only one sleeper is woken at stop
  */
 
 #define WORKERS 2
 #ifndef ITEMS
 #define ITEMS 2
 #endif
-#define CHUNKS 2
+#define CHUNKS 1
 
-#define SEARCHING 1
-#define SLEEPING 16
+#define SEARCHER 1
+#define SLEEPER 16
+#define SEARCHERS(counts) ((counts) % SLEEPER)
+#define SLEEPERS(counts) ((counts) / SLEEPER)
 
 /* What lies in the queue. */
 #define NOTHING 0
 #define SMALL 1
 #define BIG 2
 #define SLOW 3
+#define HELP 4 /* not in the queue: work that was joined */
 
-byte awake = WORKERS * SEARCHING;
+/* What the program does. */
+#define HELPED 1 /* the big item waits for help, and the program for all */
+#define FREE 2   /* an item may be slow; the program waits for all, or not */
+
+/* struct mia_idle */
+byte counts = WORKERS * SEARCHER;
 byte tokens = 0;
-bool stop = false;
 
+/* struct mia_crew */
+bool stop = false;
 byte queue[ITEMS + 1]; /* the last stays empty */
 byte head = 0;
 byte tail = 0;
+bool shared = false; /* the big item, on the list */
 
-/* The big operation, and the list of shared ones, which has room for it. */
-bool shared = false; /* nshared */
-byte sharers = 0;
-byte claimed = 0;
-byte chunks = 0;
-bool complete = false;
+byte chunks = 0; /* of it, not claimed */
+bool helped = false;
+byte mode = NOTHING;
 
 byte done = 0;
 byte pushed = 0;
 byte ended = 0;
 
-#define HAS_WORK (queue[head] != NOTHING || shared)
-
 inline cas(old, new, success)
 {
 	atomic {
-		success = (awake == old);
+		success = (counts == old);
 		if
-		:: success -> awake = new
-		:: else -> old = awake
+		:: success -> counts = new
+		:: else -> old = counts
 		fi
 	}
 }
 
 /* Sets seen and success. */
-inline notify(searchers)
+inline wake_one()
 {
-	seen = awake;
-	most = searchers;
-	do
-	:: most > 0 && seen >= SLEEPING && seen % SLEEPING < searchers ->
-		cas(seen, seen - SLEEPING + SEARCHING, success);
-		if
-		:: success ->
+	cas(seen, seen - SLEEPER + SEARCHER, success);
+	if
+	:: success ->
 #ifndef NO_TOKEN
-			tokens++;
+		tokens++;
 #endif
-#ifndef NO_MOST
-			most--;
-#endif
-			seen = seen - SLEEPING + SEARCHING
-		:: else
-		fi
-	:: else -> break
-	od;
-	atomic { seen = 0; most = 0 }
+		seen = seen - SLEEPER + SEARCHER
+	:: else
+	fi
 }
 
-inline stop_searching()
+inline notify(searchers)
+{
+	seen = counts;
+	woken = 0;
+	do
+	:: woken < searchers && SLEEPERS(seen) > 0 ->
+		if
+		/* It is the first wake. */
+		:: woken == 0 && SEARCHERS(seen) == 0
+		/* There is a spare CPU. */
+		:: SEARCHERS(seen) < searchers
+		/* Enough search, or there is no spare CPU. */
+		:: woken > 0 || SEARCHERS(seen) > 0 -> break
+		fi;
+		wake_one();
+#ifndef NO_MOST
+		woken = woken + success
+#endif
+	:: else -> break
+	od;
+	atomic { seen = 0; woken = 0; success = false }
+}
+
+inline notify_all()
+{
+	seen = counts;
+	do
+	:: SLEEPERS(seen) > 0 ->
+		wake_one();
+#ifdef WAKES_ONE_AT_STOP
+		break
+#endif
+	:: else -> break
+	od
+}
+
+/* Sets seen to what the counts were. */
+inline found()
 {
 	atomic {
-		assert(awake % SLEEPING >= SEARCHING);
-		seen = awake;
-		awake = awake - SEARCHING
-	};
-#ifndef NOT_PASSED_ON
+		assert(SEARCHERS(counts) > 0);
+		seen = counts;
+		counts = counts - SEARCHER
+	}
+}
+
+inline search() { counts = counts + SEARCHER }
+
+inline prepare()
+{
+	atomic {
+		assert(SEARCHERS(counts) > 0);
+		counts = counts + SLEEPER - SEARCHER
+	}
+}
+
+inline sem_wait() { atomic { tokens > 0 -> tokens-- } }
+
+inline cancel()
+{
+	seen = counts;
+	success = false;
+	do
+	:: !success && SLEEPERS(seen) > 0 ->
+		cas(seen, seen - SLEEPER + SEARCHER, success)
+	:: else -> break
+	od;
 	if
-	:: seen % SLEEPING == SEARCHING && seen >= SLEEPING && HAS_WORK ->
-		notify(1)
-	:: else
-	fi;
+	:: success
+	:: else ->
+#ifndef LEAVES_TOKEN
+		sem_wait()
 #endif
-	seen = 0
+	fi;
+	atomic { seen = 0; success = false }
+}
+
+inline sleep() { sem_wait() }
+
+/* Sets work. One step: backlog.pml has more. */
+inline has_work()
+{
+	work = (queue[head] != NOTHING || shared)
 }
 
 inline sleep_until_notified()
 {
 #ifdef RECHECK_FIRST
-	work = HAS_WORK || stop;
+	has_work();
+	work = work || stop;
 #endif
-	atomic {
-		assert(awake % SLEEPING >= SEARCHING);
-		awake = awake + SLEEPING - SEARCHING;
-		seen = awake
-	};
-	success = false;
+	prepare();
 #if defined(NO_RECHECK)
 	work = stop;
 #elif defined(NO_STOP_CHECK)
-	work = HAS_WORK;
+	has_work();
 #elif !defined(RECHECK_FIRST)
-	work = HAS_WORK;
+	has_work();
 	work = work || stop;
 #endif
 	if
-	:: work ->
-		do
-		:: seen >= SLEEPING ->
-			cas(seen, seen - SLEEPING + SEARCHING, success);
-			if
-			:: success -> break
-			:: else
-			fi
-		:: else ->
-#ifdef LEAVES_TOKEN
-			success = true;
-#endif
-			break
-		od
-	:: else
+	:: work -> cancel()
+	:: else -> sleep()
 	fi;
-	if
-	:: !success -> atomic { tokens > 0 -> tokens-- }
-	:: else
-	fi;
-	atomic { seen = 0; work = false; success = false }
+	work = false
 }
 
-/* Sets item, and helps if it is one to help with. */
+/* Sets item. */
 inline take_work()
 {
 	atomic {
 		item = queue[head];
-		helps = false;
 		if
 		:: item != NOTHING -> queue[head] = NOTHING; head++
 		:: else
 		fi
 	};
-	atomic {
-		if
-		:: item == NOTHING && shared ->
-			assert(!complete);
-			sharers++;
-			item = BIG;
-			helps = true
-		:: else
-		fi
-	}
-}
-
-inline do_share()
-{
-	do
-	:: helps && queue[head] != NOTHING -> break
-	:: else ->
-		atomic {
-			assert(!complete);
-			if
-			:: claimed < CHUNKS -> claimed++; work = true
-			:: else -> work = false
-			fi
-		};
-		if
-		:: work -> chunks++
-		:: else ->
-			/* take_off() */
-#ifndef JOINS_LATE
-			shared = false;
-#endif
-			break
-		fi
-	od;
-	atomic {
-		assert(!complete);
-		sharers--;
-		work = (sharers == 0)
-	};
+	/* join_oldest() */
 	if
-	:: work -> atomic {
-		assert(chunks == CHUNKS);
-		complete = true;
-		done++;
-		work = false
-	   }
+	:: item == NOTHING && shared -> item = HELP
 	:: else
 	fi
 }
 
+/* Sets work: whether there was a chunk. */
+inline do_chunk()
+{
+	atomic {
+		work = (chunks > 0);
+		chunks = chunks - work
+	}
+}
+
+/* As share() of data_mover_threads.c. */
 inline share()
 {
-	atomic { sharers = 1; shared = true };
+	atomic { chunks = CHUNKS; shared = true };
+#ifndef SHARES_SILENTLY
 	notify(1);
-	do_share()
+#endif
+	mode == FREE || helped;
+	do
+	:: do_chunk();
+		if
+		:: !work -> break
+		:: else
+		fi
+	od;
+	shared = false; /* it was taken off */
+	done++
+}
+
+/* As worker_help(). */
+inline help()
+{
+	helped = true;
+	do
+	:: queue[head] != NOTHING -> break
+	:: else ->
+		do_chunk();
+		if
+		:: !work -> shared = false; break
+		:: else
+		fi
+	od;
+	work = false
+}
+
+inline run_item()
+{
+	if
+	:: item == SMALL -> done++
+	:: item == SLOW -> done == ITEMS - 1; done++
+	:: item == BIG -> share()
+	:: item == HELP -> help()
+	fi
 }
 
 active [WORKERS] proctype worker()
 {
-	byte item, seen, most;
-	bool helps, success, work, stopped;
+	byte item, seen, woken;
+	bool success, work, stopped;
 
 again:
 #ifndef STOP_LATE
@@ -253,6 +303,7 @@ again:
 	stopped = stop;
 #endif
 	if
+	/* What only moves to the ring is in backlog.pml. */
 	:: item == NOTHING && stopped -> goto end
 	:: item == NOTHING && !stopped ->
 		sleep_until_notified();
@@ -260,29 +311,31 @@ again:
 	:: else
 	fi;
 
-	stop_searching();
-	do
-	:: item == SMALL -> done++; take_work()
-	:: item == SLOW -> done == ITEMS - 1; done++; take_work()
-	:: item == BIG ->
+	found();
+#ifndef NOT_PASSED_ON
+	if
+	:: SEARCHERS(seen) == 1 && SLEEPERS(seen) > 0 ->
+		has_work();
 		if
-		:: helps -> do_share()
-		:: else -> share()
-		fi;
-		take_work()
-	:: item == NOTHING -> break
+		:: work -> notify(1)
+		:: else
+		fi
+	:: else
+	fi;
+#endif
+	atomic { seen = 0; work = false };
+	do
+	:: item != NOTHING -> run_item(); take_work()
+	:: else -> break
 	od;
-	awake = awake + SEARCHING;
+	search();
 	goto again;
 end:
 	ended++
 }
 
-/*
- * hand_over(); one searcher is wanted, or all, whatever searchers_for() says and
- * however many CPUs there are
- */
-inline push(what)
+/* mia_crew_submit(): one searcher is wanted, or all. */
+inline submit(what)
 {
 	atomic { position = tail; tail++ };
 	if
@@ -293,7 +346,8 @@ inline push(what)
 	notify(searchers);
 #endif
 	if
-	:: what == SMALL && position == 0 -> queue[position] = SLOW
+	:: mode == FREE && what == SMALL && position == 0 ->
+		queue[position] = SLOW
 	:: queue[position] = what
 	fi;
 #ifndef NOTIFY_FIRST
@@ -304,47 +358,42 @@ inline push(what)
 
 active [ITEMS - 1] proctype producer()
 {
-	byte position, seen, searchers, most;
+	byte position, seen, searchers, woken;
 	bool success;
 
-	push(SMALL);
+	mode != NOTHING;
+	submit(SMALL);
 	pushed++
 }
 
 /* And then the program that deletes the mover. */
 active proctype last_producer()
 {
-	byte position, seen, searchers, most;
+	byte position, seen, searchers, woken;
 	bool success;
 
+	if
+#ifndef ENDS
+	:: mode = HELPED
+#endif
+	:: mode = FREE
+	fi;
 #ifdef ENDS
 	pushed == ITEMS - 1;
-	push(SMALL);
+	submit(SMALL);
 #else
-	push(BIG);
+	submit(BIG);
 	pushed == ITEMS - 1;
 #endif
-
 	if
 	:: true -> done == ITEMS
-	:: true
+	:: mode == FREE
 	fi;
 
 	/* stop_workers() */
 	stop = true;
-	seen = awake;
-	do
-	:: seen >= SLEEPING ->
-		cas(seen, seen - SLEEPING + SEARCHING, success);
-		if
-		:: success ->
-			tokens++;
-			seen = seen - SLEEPING + SEARCHING
-		:: else
-		fi
-	:: else -> break
-	od;
+	notify_all();
 	ended == WORKERS;
 	assert(done == ITEMS && tokens == 0);
-	assert(awake == WORKERS * SEARCHING)
+	assert(counts == WORKERS * SEARCHER)
 }
