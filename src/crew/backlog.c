@@ -48,7 +48,7 @@ mia_backlog_fini(struct mia_backlog *backlog)
 void
 mia_backlog_push(struct mia_backlog *backlog, struct mia_backlog_node *node)
 {
-	/* Relaxed: with an old count an item overtakes a few, or is overtaken. */
+	/* Relaxed: an old count only lets a few items overtake others. */
 	if (MIA_LIKELY(atomic_load_explicit(
 			       &backlog->count, memory_order_relaxed) == 0 &&
 		    mia_queue_push(&backlog->ring, node)))

@@ -44,6 +44,7 @@ has_work(struct mia_crew *crew)
 		mia_sharing_has_work(&crew->sharing);
 }
 
+/* Seq_cst: pairs with the store in stop_workers(), as idle.h says. */
 static bool
 is_stopped(struct mia_crew *crew)
 {

@@ -52,14 +52,14 @@ struct mia_crew {
 int mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
 	struct mia_work_fns fns);
 
-/* Waits until the workers have done all that was submitted and have ended. */
+/* Waits until the workers have done all submitted items and have ended. */
 void mia_crew_fini(struct mia_crew *crew);
 
 /* Which workers a new item wakes, if they sleep; see idle.c for the reasons. */
 enum mia_crew_wake {
 	MIA_CREW_WAKE_ONE,         /* one, which wakes the next */
 	MIA_CREW_WAKE_EACH,        /* one for each item that waits */
-	MIA_CREW_WAKE_EACH_SHARED, /* and one more, which helps with this item */
+	MIA_CREW_WAKE_EACH_SHARED, /* and one more, which helps */
 };
 
 void mia_crew_submit(struct mia_crew *crew, struct mia_backlog_node *node,

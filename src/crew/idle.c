@@ -11,8 +11,8 @@
  * worker would find the work, or if the producer asks for more searchers.
  *
  * No work is left lying. A producer publishes, then reads counts. A worker
- * writes counts, then looks for work. All four are sequentially consistent, so
- * at least one side sees the other (Dekker).
+ * writes counts, then looks for work. These two stores and two loads are
+ * sequentially consistent, so at least one side sees the other (Dekker).
  *
  * Why a producer may ask for more than one searcher: one is enough for the work
  * to be done, because it wakes the next. But the kernel may put the next one

@@ -66,13 +66,16 @@ void mia_idle_search(struct mia_idle *idle);
 /* A hint: whether no other worker searches. */
 bool mia_idle_is_only_searcher(struct mia_idle *idle);
 
-/* A searcher becomes a sleeper. It must look for work once more, and then... */
+/*
+ * A searcher becomes a sleeper. It must look for work once more afterwards, and
+ * then call one of the next two functions.
+ */
 void mia_idle_prepare(struct mia_idle *idle);
 
-/* ... if there is some: it is a searcher again. Takes a token if it was woken. */
+/* There is work: a searcher again. Takes its token if it was woken. */
 void mia_idle_cancel(struct mia_idle *idle);
 
-/* ... or else: sleeps until it is woken, as a searcher. Any errno may be set. */
+/* There is no work: sleeps until woken, as a searcher. May change errno. */
 void mia_idle_sleep(struct mia_idle *idle);
 
 #endif /* LIBMINIASYNC_IDLE_H */

@@ -51,6 +51,9 @@ void *mia_queue_pop(struct mia_queue *queue);
  * mia_queue_push(). Example: one thread pushes and then reads a flag, another
  * thread sets the flag and then calls this function. If both accesses to the
  * flag are sequentially consistent, at least one thread sees the other.
+ *
+ * A push that is half done hides the items behind it. The pushing thread reads
+ * the flag after its push, so it sees the other thread then.
  */
 bool mia_queue_is_empty(struct mia_queue *queue);
 

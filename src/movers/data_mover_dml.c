@@ -24,8 +24,8 @@
  *   - While FLYING, the job and both ranges belong to the device.
  *
  * DML's software path ignores durability. Its flush leaves out incomplete
- * lines, or all lines on a CPU without CLWB (observed in DML 1.1.1). So memory.c
- * writes the lines back where DML may use the software path.
+ * lines, or all lines on a CPU without CLWB (observed in DML 1.1.1). So
+ * memory.c writes the lines back where DML may use the software path.
  *
  * Threads: one thread at a time is inside of an operation, as vdm.h requires.
  * The mover is constant after data_mover_dml_new(), except for part_max_bytes.

@@ -17,17 +17,19 @@
  *            has to read the waker again and to call it once more
  *   DONE     complete. The finisher is gone
  *
- * The finisher goes along these arrows. The poller goes from WAKING to POLLED,
- * and from any state except NEW and DONE to LOCKED and back.
+ * The finisher goes along these arrows, except for the one from WAKING to
+ * POLLED, which is the poller's. The poller also goes from any state except NEW
+ * and DONE to LOCKED and back.
  *
- * No wake-up is lost: a poll that returns RUNNING finds a waker that is still to
- * be read, or leaves POLLED behind.
+ * No wake-up is lost: a poll that returns RUNNING finds a waker that is still
+ * to be called, or leaves POLLED behind.
  *
  * No waker is touched after a poll has returned COMPLETE, because that takes
  * DONE. The exception is a poll by the waker itself, on the finisher. The
  * finisher then finds that this_wake is not its completion any more.
  *
- * Nothing waits for ever: a poll that finds WAKING returns RUNNING after a time.
+ * Nothing waits for ever: a poll that finds WAKING returns RUNNING after some
+ * time.
  */
 
 #include "operation/completion.h"

@@ -4,8 +4,8 @@
  * memory.h -- move, set and write back memory as VDM_F_* flags ask
  *
  * The caller makes sure that ranges are valid. Unknown flags are ignored. A
- * CPU without instructions for a flag ignores the flag; memory_cpu.h is the
- * place for the instructions.
+ * CPU without instructions for a flag ignores the flag. The instructions are
+ * in memory_<cpu>.c.
  *
  * Threads: all functions are safe from any thread, and none blocks.
  */

@@ -36,7 +36,7 @@ mia_cpu_line_way(size_t number)
 {
 	static const struct mia_line_way ways[] = {
 		{"dcpop", line_cvap},
-		{"dc cvac", line_cvac}, /* every CPU has it, so it is unnamed */
+		{"dc cvac", line_cvac}, /* every CPU has it */
 	};
 	const size_t nways = sizeof(ways) / sizeof(ways[0]);
 	const size_t best = getauxval(AT_HWCAP) & HWCAP_BIT_DCPOP ? 0 : 1;

@@ -25,7 +25,7 @@ typedef void (*mia_line_fn)(const void *address);
 
 /* One instruction that writes a cache line back. */
 struct mia_line_way {
-	const char *name; /* the kernel's name, as in /proc/cpuinfo */
+	const char *name; /* for tests; the kernel's, where it has one */
 	mia_line_fn write_back;
 };
 

@@ -22,9 +22,9 @@
 #include "system/platform.h"
 
 /*
- * The length of a period, in slabs that are taken: PERIOD_SLABS, and PERIOD_TURNS
- * times all slabs of all spans. To take 8,192 slabs and use their slots takes
- * about 15 ms. To map a span and touch it takes about 0.2 ms.
+ * The length of a period, in slabs that are taken: PERIOD_SLABS, and
+ * PERIOD_TURNS times all slabs of all spans. To take 8,192 slabs and use their
+ * slots takes about 15 ms. To map a span and touch it takes about 0.2 ms.
  */
 #define PERIOD_SLABS ((size_t)8192)
 #define PERIOD_TURNS ((size_t)8)

@@ -56,8 +56,8 @@ void mia_slabs_put(
 	struct mia_slabs *slabs, void *slab, struct mia_span **garbage);
 
 /*
- * Not under the lock: maps a span, or returns NULL if memory is short. The first
- * span should have small pages. Keeps errno.
+ * Not under the lock: maps a span, or returns NULL if memory is short. The
+ * first span should have small pages. Keeps errno.
  */
 struct mia_span *mia_span_new(enum mia_pages pages);
 

@@ -5,7 +5,7 @@
  *
  * A waiting thread pauses its CPU at first, while the other thread probably
  * runs on another CPU. Then it yields, because the other thread may need this
- * CPU. Then it sleeps. Four forms, each with its numbers in backoff.c:
+ * CPU. Then it sleeps. Four forms:
  *
  *	mia_spin     waits for a few instructions of another thread
  *	mia_yield    yields the CPU, as long as that is a short wait
@@ -27,7 +27,11 @@
  */
 #define MIA_SLEEP_COST_NS UINT64_C(70000)
 
-/* A lock that is held for some hundred instructions. */
+/*
+ * A lock that is held for some hundred instructions. 4 threads on 2 CPUs that
+ * all enter one took 13.4 ns an operation with 16 pauses, 16.5 with 128, 17.8
+ * with 1,000 (medians of 5 runs).
+ */
 #define MIA_SPIN_LOCK ((struct mia_spin){.pauses = 16, .yields = 64})
 
 /* A function of the program that another thread is inside of. */

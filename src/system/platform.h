@@ -3,8 +3,9 @@
 /*
  * platform.h -- the functions of the system, under names of our own
  *
- * Other modules may use the system only through this header, parker.h and
- * backoff.h. All functions are thread-safe, except for inits and finis.
+ * Other modules use the system only through the headers of this folder. The
+ * exception is a memory_<cpu>.c that asks the system for a CPU's instructions.
+ * All functions are thread-safe, except for inits and finis.
  */
 
 #ifndef LIBMINIASYNC_PLATFORM_H
