@@ -75,7 +75,7 @@ linger_for_wake(struct mia_wait *wait)
 		continue;
 }
 
-/* The net has struck. If it caught something, it stays tight. */
+/* The net is due. If this pass finds progress, the next net comes soon. */
 static void
 pass_all(struct mia_watch *watch, struct mia_pace *pace, struct mia_net *net)
 {
@@ -126,27 +126,38 @@ mia_wait_until_complete(
 			continue;
 		}
 
+		/*
+		 * Every park is followed by a pass that takes the list: only a
+		 * wake that finds the list empty unparks the thread.
+		 */
 		pass_time(wait, &pace, net_ns);
 		if (mia_watch_pass(watch, &pace.meter))
 			mia_pace_progress(&pace);
 	}
 }
 
+/* Values of the property FUTURE_PROPERTY_ASYNC. */
+enum kind { SYNCHRONOUS = 0, ASYNCHRONOUS = 1 };
+
 /*
- * Polls the futures that are asynchronous, or those that are not. NULL keeps a
- * waker of the caller's in place.
+ * Polls the futures of one kind. The notifier is NULL, which keeps a waker of
+ * the caller's in place.
  */
 static void
-poll_those(struct future *futs[], size_t n, int async, struct mia_meter *meter)
+poll_kind(struct future *futs[], size_t n, enum kind kind,
+	struct mia_meter *meter)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (futs[i]->context.state == FUTURE_STATE_COMPLETE ||
-			future_has_property(futs[i], FUTURE_PROPERTY_ASYNC) !=
-				async)
-			continue;
+		struct future *fut = futs[i];
+		const bool is_due =
+			fut->context.state != FUTURE_STATE_COMPLETE &&
+			future_has_property(fut, FUTURE_PROPERTY_ASYNC) ==
+				(int)kind;
 
-		future_poll(futs[i], NULL);
-		mia_meter_count(meter);
+		if (is_due) {
+			future_poll(fut, NULL);
+			mia_meter_count(meter);
+		}
 	}
 }
 
@@ -173,13 +184,10 @@ mia_wait_by_polling(struct future *futs[], size_t n)
 		const size_t nleft_before = nleft;
 
 		mia_meter_begin(&pace.meter);
-		poll_those(futs, n, 1, &pace.meter);
-		poll_those(futs, n, 0, &pace.meter);
+		poll_kind(futs, n, ASYNCHRONOUS, &pace.meter);
+		poll_kind(futs, n, SYNCHRONOUS, &pace.meter);
 
-		/*
-		 * A future that stopped being asynchronous after the first loop was polled
-		 * in neither.
-		 */
+		/* A future that changed its kind was perhaps not polled. */
 		nleft = count_left(futs, n);
 		if (nleft == 0)
 			return;

@@ -84,7 +84,7 @@ futures_that_never_wake_are_found(void **state)
 	/* A wake that comes too early. */
 	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 5 * MS, false, true, &cpu,
 			    &polls) < 1000 * MS);
-	/* After a long time, the net still strikes every 64 ms. */
+	/* After a long time, the net still polls every 64 ms. */
 	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 1100 * MS, false, false,
 			    &cpu, &polls) < 1800 * MS);
 }
