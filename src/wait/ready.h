@@ -11,8 +11,8 @@
  *
  * A wake sets the bit of its number. If no bit of the group was set, the wake
  * also pushes the group onto a list. If the list was empty, the wake calls
- * rouse(). So the taker takes the list after each rouse. None of this takes a lock. A number is taken once, however often it
- * was pushed before.
+ * rouse(). So the taker must take the list after each rouse. None of this takes
+ * a lock. A number is taken once, however often it was pushed before.
  *
  * No wake is lost. The taker clears the bits of a group before it returns the
  * group's first number. A wake that comes later pushes the number again.
