@@ -215,7 +215,8 @@ main(int argc, char *argv[])
 
 	for (uint64_t i = 0; i < nthreads; i++) {
 		workers[i].stage = stage;
-		workers[i].seed = seed + i * 0x9e3779b97f4a7c15u;
+		/* Not a step of next(): all threads would run one program. */
+		workers[i].seed = seed + i * 0xd1342543de82ef95u;
 		workers[i].steps = minutes == 0 ? steps / nthreads + 1 : 0;
 		workers[i].end = start + (double)minutes * 60;
 		if (pthread_create(&threads[i], NULL, work, &workers[i]) != 0)
