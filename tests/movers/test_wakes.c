@@ -1,142 +1,147 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_wakes.c -- how many workers the thread wakes that starts an operation
+ * test_wakes.c -- how many searchers the threads mover asks for, by the sizes
+ * of the operations that wait
  *
- * The linker puts __wrap_sem_post in the place of what wakes a worker. Others may
- * come in between: a worker that has slept again is woken again, and one that has
- * not slept yet is not. So what counts is a quartile of many rounds, the one that
- * a busy machine does not move past what is right.
+ * A gate holds all workers, so the operations stay in the backlog. The linker
+ * puts __wrap_mia_idle_notify in the place of the function that wakes workers.
+ * Which of the searchers are woken is a matter of test_idle.
  */
 
-#include "test.h"
+#include <sched.h>
+#include <stdatomic.h>
 
-#include <semaphore.h>
+#include "crew/idle.h"
+#include "threads_mover.h"
 
-#include "libminiasync.h"
-#include "system/platform.h"
+#define WORKERS 2
+#define MAX_OPERATIONS 8
 
-#define ROUNDS 41
-#define FEWER (ROUNDS / 4)
-#define MORE (ROUNDS * 3 / 4)
-#define MAX_COPIES 101
+static _Thread_local size_t asked; /* by this thread, the last time */
 
-static _Thread_local unsigned posts; /* by this thread */
+void __real_mia_idle_notify(struct mia_idle *idle, size_t searchers);
+void __wrap_mia_idle_notify(struct mia_idle *idle, size_t searchers);
 
-int __real_sem_post(sem_t *sem);
-int __wrap_sem_post(sem_t *sem);
-
-int
-__wrap_sem_post(sem_t *sem)
+void
+__wrap_mia_idle_notify(struct mia_idle *idle, size_t searchers)
 {
-	posts++;
-	return __real_sem_post(sem);
+	asked = searchers;
+	__real_mia_idle_notify(idle, searchers);
 }
 
-/* All read the same; each writes a range of its own. */
-static char src[2048 * 1024], dst[8192 * 1024];
+static char dst[MAX_OPERATIONS][SHARED];
 
-static int
-compare(const void *a, const void *b)
+/* A function of the program that holds its worker. */
+static atomic_uint nheld;
+
+static void *
+hold(void *to, const void *from, size_t n, unsigned flags)
 {
-	const unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
-
-	return (x > y) - (x < y);
+	atomic_fetch_add_explicit(&nheld, 1, memory_order_relaxed);
+	return memcpy_at_gate(to, from, n, flags);
 }
 
 /*
- * Starts count copies of n bytes on a mover whose workers sleep, and one of
- * last bytes, if that is not 0. Returns the wakes, or those of the last poll if
- * there is one; the quartile FEWER or MORE of all rounds.
+ * Starts operations of these sizes, in turn, while no worker is free. Returns
+ * in searchers[] what each of them asked for.
  */
-static unsigned
-wakes(size_t nworkers, size_t count, size_t n, size_t last, int quartile)
+static void
+start(const size_t sizes[], size_t searchers[], size_t n)
 {
-	static struct vdm_operation_future f[MAX_COPIES];
-	struct data_mover_threads *dmt = data_mover_threads_new(
-		nworkers, MAX_COPIES, FUTURE_NOTIFIER_WAKER);
-	unsigned found[ROUNDS];
+	static struct vdm_operation_future held[WORKERS], f[MAX_OPERATIONS];
+	struct data_mover_threads *dmt = gated_mover(WORKERS, 64);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 
-	assert_non_null(dmt);
-	for (int round = 0; round < ROUNDS; round++) {
-		struct vdm *vdm = data_mover_threads_get_vdm(dmt);
-		const size_t all = count + (last > 0);
-
-		for (size_t i = 0; i < all; i++)
-			f[i] = vdm_memcpy(
-				vdm, dst + i * n, src, i < count ? n : last, 0);
-		mia_sleep(3000000); /* until they sleep */
-
-		posts = 0;
-		for (size_t i = 0; i < all; i++) {
-			if (i == count)
-				posts = 0;
-			future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL);
-		}
-		found[round] = posts;
-		for (size_t i = 0; i < all; i++) {
-			FUTURE_BUSY_POLL(&f[i]);
-			assert_int_equal(
-				FUTURE_OUTPUT(&f[i])->result, VDM_SUCCESS);
-		}
+	data_mover_threads_set_memcpy_fn(dmt, hold);
+	atomic_store_explicit(&nheld, 0, memory_order_relaxed);
+	for (int i = 0; i < WORKERS; i++) {
+		held[i] = vdm_memcpy(vdm, dst[i], dst[i] + 64, 64, 0);
+		future_poll(FUTURE_AS_RUNNABLE(&held[i]), NULL);
 	}
+	while (atomic_load_explicit(&nheld, memory_order_relaxed) < WORKERS)
+		sched_yield();
+
+	for (size_t i = 0; i < n; i++) {
+		asked = 0;
+		f[i] = vdm_memset(vdm, dst[i], 1, sizes[i], 0);
+		future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL);
+		searchers[i] = asked;
+	}
+
+	open_gate(WORKERS);
+	for (int i = 0; i < WORKERS; i++)
+		FUTURE_BUSY_POLL(&held[i]);
+	for (size_t i = 0; i < n; i++)
+		FUTURE_BUSY_POLL(&f[i]);
 	data_mover_threads_delete(dmt);
-	qsort(found, ROUNDS, sizeof(*found), compare);
-	printf("%zu workers, %zu x %zu KiB, %zu KiB: %u to %u wakes, mostly "
-	       "%u to %u\n",
-		nworkers, count, n / KIB, last / KIB, found[0],
-		found[ROUNDS - 1], found[FEWER], found[MORE]);
-	return found[quartile];
-}
-
-/* With one CPU nobody is woken who would take the caller's. */
-static unsigned
-two(void)
-{
-	return mia_usable_cpus() > 1 ? 2 : 1;
 }
 
 static void
-each_big_copy_wakes_a_worker(void **state)
+smaller_operations_ask_for_one_searcher(void **state)
 {
+	const size_t sizes[] = {64 * KIB, 256 * KIB - 1, 64 * KIB, 20 * KIB};
+	size_t searchers[4];
+
 	(void)state;
-	assert_true(wakes(2, 2, 256 * KIB, 0, MORE) >= two());
+	start(sizes, searchers, 4);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(searchers[i], 1);
 }
 
 static void
-one_shared_copy_wakes_two(void **state)
+big_operations_ask_for_a_searcher_for_each_that_waits(void **state)
 {
+	const size_t sizes[] = {
+		256 * KIB, 256 * KIB, 64 * KIB, 64 * KIB, 1024 * KIB};
+	size_t searchers[5];
+
 	(void)state;
-	assert_true(wakes(2, 1, 2048 * KIB, 0, MORE) >= two());
+	start(sizes, searchers, 5);
+	assert_int_equal(searchers[0], 1);
+	assert_int_equal(searchers[1], 2);
+	assert_int_equal(searchers[2], 1);
+	assert_int_equal(searchers[3], 1);
+	assert_int_equal(searchers[4], 5);
 }
 
 static void
-smaller_copies_wake_one_at_a_time(void **state)
+shared_operations_ask_for_a_helper_too(void **state)
 {
+	const size_t sizes[] = {2048 * KIB - 1, 2048 * KIB, SHARED};
+	size_t searchers[3];
+
 	(void)state;
-	assert_true(wakes(2, 2, 64 * KIB, 0, FEWER) <= 1);
+	start(sizes, searchers, 3);
+	assert_int_equal(searchers[0], 1);
+	assert_int_equal(searchers[1], 3);
+	assert_int_equal(searchers[2], 4);
 }
 
 static void
-no_poll_wakes_more_than_there_are_cpus(void **state)
+operations_of_the_poll_ask_for_nobody(void **state)
 {
+	const size_t sizes[] = {1, 16 * KIB, 16 * KIB + 1};
+	size_t searchers[3];
+
 	(void)state;
-	assert_true(wakes(mia_usable_cpus() * 16, MAX_COPIES - 1, 64 * KIB,
-			    256 * KIB, FEWER) <= mia_usable_cpus());
+	start(sizes, searchers, 3);
+	assert_int_equal(searchers[0], 0);
+	assert_int_equal(searchers[1], 0);
+	assert_int_equal(searchers[2], 1);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_big_copy_wakes_a_worker),
-		cmocka_unit_test(one_shared_copy_wakes_two),
-		cmocka_unit_test(smaller_copies_wake_one_at_a_time),
-		cmocka_unit_test(no_poll_wakes_more_than_there_are_cpus),
+		cmocka_unit_test(smaller_operations_ask_for_one_searcher),
+		cmocka_unit_test(
+			big_operations_ask_for_a_searcher_for_each_that_waits),
+		cmocka_unit_test(shared_operations_ask_for_a_helper_too),
+		cmocka_unit_test(operations_of_the_poll_ask_for_nobody),
 	};
 
-	/* There a thread runs when the tool says so. */
-	if (getenv("MIA_TEST_EMULATED") != NULL)
-		return 77;
+	sem_init(&gate, 0, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
