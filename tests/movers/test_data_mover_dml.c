@@ -17,6 +17,7 @@
 #include "fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
+#include "operation.h"
 #include "operation/memory.h"
 #include "operation/operation_pool.h"
 
@@ -235,11 +236,37 @@ stop_while_a_mover_is_made_is_not_the_devices_fault(void **state)
 		}
 }
 
+#define OUTCOME_SIZE 20000
+
+/* An operation of that type on a part of dst; does it to want. */
+static struct vdm_operation_future
+operation_on_part(struct vdm *vdm, enum vdm_operation_type type,
+	unsigned char *dst, const unsigned char *src, unsigned char *want,
+	uint64_t flags)
+{
+	const size_t n = OUTCOME_SIZE;
+
+	switch (type) {
+	case VDM_OPERATION_MEMCPY:
+		memcpy(want + 3, src + 7, n - 9);
+		return vdm_memcpy(vdm, dst + 3, src + 7, n - 9, flags);
+	case VDM_OPERATION_MEMMOVE:
+		memmove(want, want + 5000, n - 5000);
+		return vdm_memmove(vdm, dst, dst + 5000, n - 5000, flags);
+	case VDM_OPERATION_MEMSET:
+		memset(want + 1, 0x1f5, n - 3);
+		return vdm_memset(vdm, dst + 1, 0x1f5, n - 3, flags);
+	case VDM_OPERATION_FLUSH:
+		return vdm_flush(vdm, dst + 5, n - 11, flags);
+	}
+	abort(); /* no such type */
+}
+
 /* Each outcome, for each type of mover, each operation and each flag. */
 static void
 every_outcome_ends_with_the_right_bytes(void **state)
 {
-	enum { N = 20000 };
+	enum { N = OUTCOME_SIZE };
 	static unsigned char src[N], dst[N], want[N];
 	const enum data_mover_dml_type types[] = {DATA_MOVER_DML_SOFTWARE,
 		DATA_MOVER_DML_HARDWARE, DATA_MOVER_DML_AUTO};
@@ -254,33 +281,16 @@ every_outcome_ends_with_the_right_bytes(void **state)
 			const enum fake_dml_outcome once =
 				(enum fake_dml_outcome)(i % ALL_OUTCOMES);
 			const uint64_t flags = (uint64_t)i / ALL_OUTCOMES % 4;
-			const int type = i / ALL_OUTCOMES / 4;
-			struct vdm_operation_future f;
+			const enum vdm_operation_type type =
+				(enum vdm_operation_type)(i / ALL_OUTCOMES / 4);
 
 			fill_random(src, N, (uint64_t)i);
 			fill_random(dst, N, (uint64_t)i + 1000);
 			memcpy(want, dst, N);
 			fake_dml_script(&once, 1);
-			switch (type) {
-			case VDM_OPERATION_MEMCPY:
-				memcpy(want + 3, src + 7, N - 9);
-				f = vdm_memcpy(
-					vdm, dst + 3, src + 7, N - 9, flags);
-				break;
-			case VDM_OPERATION_MEMMOVE:
-				memmove(want, want + 5000, N - 5000);
-				f = vdm_memmove(
-					vdm, dst, dst + 5000, N - 5000, flags);
-				break;
-			case VDM_OPERATION_MEMSET:
-				memset(want + 1, 0x1f5, N - 3);
-				f = vdm_memset(
-					vdm, dst + 1, 0x1f5, N - 3, flags);
-				break;
-			default:
-				f = vdm_flush(vdm, dst + 5, N - 11, flags);
-				break;
-			}
+			struct vdm_operation_future f = operation_on_part(
+				vdm, type, dst, src, want, flags);
+
 			errno = 77;
 			assert_int_equal(run(&f), VDM_SUCCESS);
 			assert_int_equal(errno, 77);
@@ -299,38 +309,27 @@ every_outcome_ends_with_the_right_bytes(void **state)
 #define ANSWER_SIZE 10000
 
 static void
-run_after_answer(struct data_mover_dml *dmd, int type, uint64_t flags,
-	enum fake_dml_outcome outcome, dml_status_t status)
+run_after_answer(struct data_mover_dml *dmd, enum vdm_operation_type type,
+	uint64_t flags, enum fake_dml_outcome outcome, dml_status_t status)
 {
 	static unsigned char src[ANSWER_SIZE], dst[ANSWER_SIZE];
 	static unsigned char want[ANSWER_SIZE];
 	struct vdm *vdm = data_mover_dml_get_vdm(dmd);
 	const size_t before = fake_dml_seen().outcomes[outcome];
 	const size_t n = ANSWER_SIZE - 9;
-	struct vdm_operation_future f;
 
 	memset(src, (int)status | 1, sizeof(src));
 	memset(dst, 0, sizeof(dst));
 	memset(want, 0, sizeof(want));
 	fake_dml_set_status(status);
 	fake_dml_script(&outcome, 1);
-	switch (type) {
-	case VDM_OPERATION_MEMCPY:
-		f = vdm_memcpy(vdm, dst + 3, src, n, flags);
-		memcpy(want + 3, src, n);
-		break;
-	case VDM_OPERATION_MEMMOVE:
-		f = vdm_memmove(vdm, dst + 3, src, n, flags);
-		memcpy(want + 3, src, n);
-		break;
-	case VDM_OPERATION_MEMSET:
-		f = vdm_memset(vdm, dst + 3, 7, n, flags);
+	if (type == VDM_OPERATION_MEMSET)
 		memset(want + 3, 7, n);
-		break;
-	default:
-		f = vdm_flush(vdm, dst + 3, n, flags);
-		break;
-	}
+	else if (type != VDM_OPERATION_FLUSH)
+		memcpy(want + 3, src, n);
+	struct vdm_operation_future f =
+		operation_new(vdm, type, dst + 3, src, 7, n, flags);
+
 	assert_int_equal(run(&f), VDM_SUCCESS);
 	assert_memory_equal(dst, want, sizeof(dst));
 	assert_in_range(fake_dml_seen().outcomes[outcome] - before,
@@ -358,7 +357,9 @@ every_status_ends_with_the_right_bytes(void **state)
 		for (unsigned k = 0; k < 3 * 16; k += step)
 			/* BEING_PROCESSED is no answer yet. */
 			if (k % 3 == 0 || status != DML_STATUS_BEING_PROCESSED)
-				run_after_answer(dmd, (int)(k / 3 % 4), k / 12,
+				run_after_answer(dmd,
+					(enum vdm_operation_type)(k / 3 % 4),
+					k / 12,
 					(enum fake_dml_outcome)(
 						FAKE_DML_REFUSED + k % 3),
 					status);

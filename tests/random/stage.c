@@ -44,7 +44,7 @@ mover_new(enum kind kind, uint64_t number)
 					      : FUTURE_NOTIFIER_WAKER);
 		mover->vdm = data_mover_threads_get_vdm(mover->object);
 		break;
-	default:
+	case DML:
 		mover->object = data_mover_dml_new(types[number % 4]);
 		mover->vdm = data_mover_dml_get_vdm(mover->object);
 		break;
@@ -64,7 +64,7 @@ mover_delete(struct mover *mover)
 	case THREADS:
 		data_mover_threads_delete(mover->object);
 		break;
-	default:
+	case DML:
 		data_mover_dml_delete(mover->object);
 		break;
 	}

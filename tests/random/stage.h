@@ -12,7 +12,9 @@
 #include "libminiasync.h"
 #include "program.h"
 
-enum kind { SYNC, THREADS, DML, KINDS };
+enum kind { SYNC, THREADS, DML };
+
+#define KINDS (DML + 1)
 
 /*
  * A mover with its users counted: it is replaced by a new one now and then,

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "operation.h"
 #include "test.h"
 #include "wakers.h"
 
@@ -83,6 +84,15 @@ is_all(const unsigned char *p, unsigned char c, size_t n)
 	return n == 0 || (p[0] == c && memcmp(p, p + 1, n - 1) == 0);
 }
 
+static enum vdm_operation_type
+type_of(size_t i)
+{
+	static const enum vdm_operation_type types[] = {VDM_OPERATION_MEMCPY,
+		VDM_OPERATION_MEMMOVE, VDM_OPERATION_MEMSET};
+
+	return types[i % 3];
+}
+
 void
 do_round(struct rounds *r)
 {
@@ -102,18 +112,11 @@ do_round(struct rounds *r)
 
 		sizes[i] = i == N ? BIG : test_random(&r->seed) % SIZE;
 		memset(dst, 0, sizes[i]);
-		switch (i % 3) {
-		case 0:
-			f[i] = vdm_memcpy(vdm, dst, r->src, sizes[i], 0);
-			break;
-		case 1:
-			f[i] = vdm_memmove(vdm, dst, r->src, sizes[i],
-				VDM_F_NO_CACHE_HINT);
-			break;
-		default:
-			f[i] = vdm_memset(vdm, dst, (int)i, sizes[i], 0);
-			break;
-		}
+		f[i] = operation_new(vdm, type_of(i), dst, r->src, (int)i,
+			sizes[i],
+			type_of(i) == VDM_OPERATION_MEMMOVE
+				? VDM_F_NO_CACHE_HINT
+				: 0);
 		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
 		if (test_random(&r->seed) % 2 == 0)
 			future_poll(futs[i],
@@ -128,8 +131,10 @@ do_round(struct rounds *r)
 		FUTURE_BUSY_POLL(&f[i]);
 		r->done++;
 		r->wrong += FUTURE_OUTPUT(&f[i])->result != VDM_SUCCESS ||
-			!(i % 3 == 2 ? is_all(dst, (unsigned char)i, sizes[i])
-				     : memcmp(dst, r->src, sizes[i]) == 0);
+			!(type_of(i) == VDM_OPERATION_MEMSET
+					? is_all(dst, (unsigned char)i,
+						  sizes[i])
+					: memcmp(dst, r->src, sizes[i]) == 0);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "operation.h"
 #include "wakers.h"
 
 int (*scenario_pthread_create)(pthread_t *thread, const pthread_attr_t *attr,
@@ -69,21 +70,20 @@ size_of(int i)
 	return sizes[i % 5];
 }
 
+static enum vdm_operation_type
+type_of(int i)
+{
+	return (enum vdm_operation_type)(i % 4);
+}
+
 struct vdm_operation_future
 scenario_make(struct vdm *vdm, int i)
 {
-	switch (i % 4) {
-	case 0:
-		return vdm_memcpy(vdm, memory.dst[i], memory.src[i], size_of(i),
-			VDM_F_NO_CACHE_HINT);
-	case 1:
-		return vdm_memmove(
-			vdm, memory.dst[i], memory.src[i], size_of(i), 0);
-	case 2:
-		return vdm_memset(vdm, memory.dst[i], i + 1, size_of(i), 0);
-	default:
-		return vdm_flush(vdm, memory.dst[i], 0, 0);
-	}
+	const enum vdm_operation_type type = type_of(i);
+
+	return operation_new(vdm, type, memory.dst[i], memory.src[i], i + 1,
+		type == VDM_OPERATION_FLUSH ? 0 : size_of(i),
+		type == VDM_OPERATION_MEMCPY ? VDM_F_NO_CACHE_HINT : 0);
 }
 
 void
@@ -97,8 +97,11 @@ scenario_check(const struct vdm_operation_future *f, int i)
 		return;
 	}
 	memset(set, i + 1, size_of(i));
-	if (i % 4 < 3)
-		EXPECT(memcmp(memory.dst[i], i % 4 == 2 ? set : memory.src[i],
+	if (type_of(i) != VDM_OPERATION_FLUSH)
+		EXPECT(memcmp(memory.dst[i],
+			       type_of(i) == VDM_OPERATION_MEMSET
+				       ? set
+				       : memory.src[i],
 			       size_of(i)) == 0);
 }
 

@@ -25,8 +25,10 @@ static enum clock_mode {
 	CLOCK_FALLS, /* by hours, backwards; in short steps */
 	CLOCK_FAILS,
 	CLOCK_FAILS_AT_TIMES,
-	CLOCK_MODES
 } clock_mode;
+
+#define CLOCK_MODES (CLOCK_FAILS_AT_TIMES + 1)
+
 static const char *const clock_names[] = {
 	"right", "stands still", "leaps", "falls", "fails", "fails at times"};
 
@@ -55,9 +57,12 @@ clock_ahead(uint64_t now)
 	case CLOCK_FALLS:
 		/* Never below zero, which 32 bits of seconds cannot wrap. */
 		return (100000 - now / CLOCK_SHORT_STEP % 100000) * HOUR;
-	default:
-		return 0;
+	case CLOCK_RIGHT:
+	case CLOCK_FAILS:
+	case CLOCK_FAILS_AT_TIMES:
+		break;
 	}
+	return 0;
 }
 
 int

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "operation.h"
 #include "operation/memory_cpu.h"
 #include "threads_mover.h"
 
@@ -132,7 +133,6 @@ one(struct vdm *vdm, enum vdm_operation_type type, size_t at, size_t n,
 	const size_t line = mia_cpu_line_bytes();
 	const bool durable =
 		type == VDM_OPERATION_FLUSH || (flags & VDM_F_MEM_DURABLE);
-	struct vdm_operation_future f;
 
 	range.first = (uintptr_t)dst + at;
 	range.n = n;
@@ -141,21 +141,11 @@ one(struct vdm *vdm, enum vdm_operation_type type, size_t at, size_t n,
 	memset((void *)written_back, 0, sizeof(written_back));
 	memset((void *)touched, 0, sizeof(touched));
 	memset((void *)streamed, 0, sizeof(streamed));
-	switch (type) {
-	case VDM_OPERATION_MEMCPY:
-		f = vdm_memcpy(vdm, dst + at, src, n, flags);
-		break;
-	case VDM_OPERATION_MEMMOVE:
-		f = vdm_memmove(vdm, dst + at, src, n, flags);
-		break;
-	case VDM_OPERATION_MEMSET:
-		f = vdm_memset(vdm, dst + at, range.value, n, flags);
-		break;
-	default:
+	if (type == VDM_OPERATION_FLUSH)
 		memset(dst + at, range.value, n);
-		f = vdm_flush(vdm, dst + at, n, flags);
-		break;
-	}
+	struct vdm_operation_future f =
+		operation_new(vdm, type, dst + at, src, range.value, n, flags);
+
 	FUTURE_BUSY_POLL(&f);
 	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
 	assert_int_equal(outside, 0);

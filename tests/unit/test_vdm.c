@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include "libminiasync/vdm.h"
+#include "operation.h"
 
 static struct {
 	int news, starts, checks, deletes; /* calls */
@@ -219,21 +220,6 @@ leave_garbage_on_the_stack(void)
 		garbage[i] = 2;
 }
 
-static __attribute__((noinline)) struct vdm_operation_future
-each_operation(struct vdm *vdm, int i)
-{
-	switch (i) {
-	case 0:
-		return vdm_memcpy(vdm, &calls, &calls, 1, 0);
-	case 1:
-		return vdm_memmove(vdm, &calls, &calls, 1, 0);
-	case 2:
-		return vdm_memset(vdm, &calls, 1, 1, 0);
-	default:
-		return vdm_flush(vdm, &calls, 1, 0);
-	}
-}
-
 /* A mover's op_delete may set only what differs. */
 static void
 generic_operation_presets_the_output(void **state)
@@ -243,7 +229,8 @@ generic_operation_presets_the_output(void **state)
 	(void)state;
 	for (int i = 0; i < 4; i++) {
 		leave_garbage_on_the_stack();
-		struct vdm_operation_future f = each_operation(&vdm, i);
+		struct vdm_operation_future f = operation_new(&vdm,
+			(enum vdm_operation_type)i, &calls, &calls, 1, 1, 0);
 
 		assert_int_equal(FUTURE_OUTPUT(&f)->type, i);
 		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);

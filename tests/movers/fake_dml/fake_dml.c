@@ -166,11 +166,20 @@ device_does(const dml_job_t *job, enum fake_dml_outcome outcome, uint32_t max)
 		return internal_of(job)->other;
 	case FAKE_DML_DONE_LATE:
 		nanosleep(&late, NULL);
-		/* fall through */
-	default:
-		perform(job, n);
-		return DML_STATUS_OK;
+		break;
+	case FAKE_DML_DONE:
+		break;
+	case FAKE_DML_SILENT: /* device_run() makes it DONE */
+	case FAKE_DML_QUEUE_FULL:
+	case FAKE_DML_QUEUE_OVERFLOW:
+	case FAKE_DML_DEVICE_GONE:
+	case FAKE_DML_CORRUPT:
+	case FAKE_DML_REFUSED:
+	case FAKE_DML_FAILED:
+		abort(); /* enqueue() gives none of these to the device */
 	}
+	perform(job, n);
+	return DML_STATUS_OK;
 }
 
 static void *
@@ -408,8 +417,16 @@ enqueue(dml_job_t *job)
 		perform(job, length_of(job) / 2);
 		internal_of(job)->status = other_status;
 		return DML_STATUS_OK;
-	default:
-		break;
+	case FAKE_DML_DONE:
+	case FAKE_DML_DONE_LATE:
+	case FAKE_DML_PAGE_FAULT:
+	case FAKE_DML_DEVICE_LOST:
+	case FAKE_DML_CORRUPT_LATE:
+	case FAKE_DML_FALSE_PREDICATE:
+	case FAKE_DML_INTERNAL:
+	case FAKE_DML_FAILED_LATE:
+	case FAKE_DML_SILENT:
+		break; /* the device's */
 	}
 
 	internal_of(job)->other = other_status;

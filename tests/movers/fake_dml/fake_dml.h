@@ -34,8 +34,9 @@ enum fake_dml_outcome {
 	FAKE_DML_FAILED,      /* a part is done, then that status, at once */
 	FAKE_DML_FAILED_LATE, /* the same, after a moment */
 	FAKE_DML_SILENT,      /* no answer until fake_dml_answer() */
-	FAKE_DML_OUTCOMES
 };
+
+#define FAKE_DML_OUTCOMES (FAKE_DML_SILENT + 1)
 
 /* Everything as at the start: a device, no script, nothing seen. */
 void fake_dml_reset(void);
