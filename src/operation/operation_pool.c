@@ -39,7 +39,6 @@
 #include "operation/operation_pool.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -70,7 +69,7 @@ static struct mia_slabs slabs;               /* under the lock */
 static struct mia_operation_thread *threads; /* under the lock */
 static size_t npools[MIA_OPERATION_CACHES];  /* by place; under the lock */
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static mia_once once = MIA_ONCE_INITIALIZER;
 static mia_exit_key thread_key;
 
 /*
@@ -332,7 +331,7 @@ init_once(void)
 __attribute__((constructor)) static void
 init_early(void)
 {
-	pthread_once(&once, init_once);
+	mia_once_run(&once, init_once);
 }
 
 /* The plug-in is unloaded: no thread will enter the library again. */
@@ -532,7 +531,7 @@ void
 mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	void (*end)(void *slot))
 {
-	pthread_once(&once, init_once);
+	mia_once_run(&once, init_once);
 	mia_unload_watch();
 
 	if (slot_size < sizeof(struct slot))

@@ -88,6 +88,16 @@ void mia_thread_yield(void);
  * Async-signal-safe. After fork() the thread has the same number in the child.
  */
 
+/* Runs init unless it has run with this once. Returns when init has ended. */
+typedef pthread_once_t mia_once;
+#define MIA_ONCE_INITIALIZER PTHREAD_ONCE_INIT
+
+static inline void
+mia_once_run(mia_once *once, void (*init)(void))
+{
+	pthread_once(once, init);
+}
+
 /* Names the calling thread miniasync/<number>, if threads have names. */
 void mia_thread_name(size_t number);
 

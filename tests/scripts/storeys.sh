@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# storeys.sh SOURCE -- no include of src leads up, or sideways to another storey
+# storeys.sh SOURCE -- no include of src leads up, or sideways to another storey,
+# and only system/ calls the system
 #
-# The storeys, and what each may include, are in the table below. A mover may
-# not include another mover. No modules may include each other in a circle.
+# The storeys, and the includes of each, are in the table below. A mover may not
+# include another mover. No modules may include each other in a circle.
 
 set -eu
 
@@ -88,6 +89,13 @@ sed 's/_windows\.\([ch]\)/.\1/g; s/\.[ch] / /; s/\.[ch]$//' "$work/includes" |
 	{ echo "modules include each other:"; cat "$work/circle"; exit 1; }
 [ ! -s "$work/circle" ] ||
 	{ echo "modules include each other:"; cat "$work/circle"; exit 1; }
+
+# Threads, clocks and errno, under other names than those of platform.h.
+system='(pthread_|sched_|sem_|sysconf|nanosleep|clock_gettime)[a-z_]* *\('
+if grep -nE "[^a-z_]$system|errno = saved" $(ls */*.[ch] | grep -v '^system/'); then
+	echo "platform.h has a name for this"
+	exit 1
+fi
 
 # The limits of length.
 for file in */*.c; do
