@@ -86,7 +86,7 @@ make_futures(struct wait_cost *w)
 		}
 		if (i % w->n == 0)
 			*a = (struct announcement){
-				w->n, 0, false, &w->wakers[i]};
+				.n = w->n, .wakers = &w->wakers[i]};
 		w->futures[i].data = (struct announced_data){a, i % w->n};
 		FUTURE_INIT(&w->futures[i], announced_task);
 		w->futs[i] = FUTURE_AS_RUNNABLE(&w->futures[i]);

@@ -20,13 +20,15 @@
 
 /* Wake-up */
 
+enum sleeper { IN_RUNTIME, AT_CONDITION };
+
 /* A sleeper, and the thread that wakes it after it fell asleep. */
 struct wake {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct future_waker waker; /* under the lock */
 	bool done;                 /* under the lock */
-	bool bare;                 /* the condition variable, no runtime */
+	enum sleeper sleeper;
 	long delay_ns;
 	double at_ns;
 };
@@ -76,7 +78,7 @@ waker_run(void *arg)
 	pthread_mutex_unlock(&w->lock);
 
 	w->at_ns = clock_ns(CLOCK_MONOTONIC);
-	if (w->bare)
+	if (w->sleeper == AT_CONDITION)
 		pthread_cond_signal(&w->cond);
 	else if (waker.wake != NULL)
 		FUTURE_WAKER_WAKE(&waker);
@@ -85,9 +87,10 @@ waker_run(void *arg)
 
 /* Nanoseconds from the wake to the return of the wait; the thread's CPU. */
 static double
-one_wake(struct runtime *runtime, bool bare, long delay_ns, double *cpu_ns)
+one_wake(struct runtime *runtime, enum sleeper sleeper, long delay_ns,
+	double *cpu_ns)
 {
-	struct wake w = {.bare = bare, .delay_ns = delay_ns};
+	struct wake w = {.sleeper = sleeper, .delay_ns = delay_ns};
 	struct wake_future f = {.data = {&w}};
 	pthread_t thread;
 
@@ -99,7 +102,7 @@ one_wake(struct runtime *runtime, bool bare, long delay_ns, double *cpu_ns)
 
 	const double cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
-	if (bare) {
+	if (sleeper == AT_CONDITION) {
 		pthread_mutex_lock(&w.lock);
 		while (!w.done)
 			pthread_cond_wait(&w.cond, &w.lock);
@@ -122,7 +125,7 @@ bench_wake(void)
 {
 	const int blocks = settings.blocks, pairs = settings.pairs;
 	struct runtime *runtime = runtime_new();
-	double *ns[2]; /* of runtime_wait; of the condition variable */
+	double *ns[2]; /* of each enum sleeper */
 	double median[2][MAX_ROUNDS], p99[2][MAX_ROUNDS];
 	double of_median[MAX_ROUNDS], of_p99[MAX_ROUNDS], cpu;
 
@@ -139,8 +142,8 @@ bench_wake(void)
 			for (int k = 0; k < 2; k++) {
 				const int turn = i % 2 == 0 ? k : 1 - k;
 
-				ns[turn][i] = one_wake(
-					runtime, turn == 1, delay_ns, &cpu);
+				ns[turn][i] = one_wake(runtime,
+					(enum sleeper)turn, delay_ns, &cpu);
 			}
 		}
 		for (int k = 0; k < 2; k++) {
@@ -239,7 +242,7 @@ bench_cpu(void)
 
 	report_section("CPU used, of one core", "", "used");
 	for (int i = 0; i < settings.waits; i++)
-		one_wake(runtime, false, WAIT_NS, &used[i]);
+		one_wake(runtime, IN_RUNTIME, WAIT_NS, &used[i]);
 	f = figure_of(used, settings.waits);
 	report_row("runtime_wait of 50 ms, thread", 0, f.median,
 		percent_of(used, settings.waits, WAIT_NS), "%", AT_MOST, 1);

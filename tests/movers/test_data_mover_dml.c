@@ -165,12 +165,12 @@ static void
 hardware_without_a_usable_device_is_enodev(void **state)
 {
 	(void)state;
-	fake_dml_set_device(false);
+	fake_dml_set_device(FAKE_DML_NO_DEVICE);
 	assert_null(data_mover_dml_new(DATA_MOVER_DML_HARDWARE));
 	assert_int_equal(errno, ENODEV);
 	data_mover_dml_delete(mover_new(DATA_MOVER_DML_AUTO));
 	data_mover_dml_delete(mover_new(DATA_MOVER_DML_SOFTWARE));
-	fake_dml_set_device(true);
+	fake_dml_set_device(FAKE_DML_DEVICE);
 
 	fake_dml_set_init_status(DML_STATUS_LIBACCEL_NOT_FOUND);
 	assert_null(data_mover_dml_new(DATA_MOVER_DML_HARDWARE));
@@ -964,7 +964,7 @@ main(void)
 		"dml auto, device that fails", DATA_MOVER_DML_AUTO);
 	fake_dml_random(0, 0);
 	failed += run_contract("dml hardware", DATA_MOVER_DML_HARDWARE);
-	fake_dml_set_device(false);
+	fake_dml_set_device(FAKE_DML_NO_DEVICE);
 	failed += run_contract("dml auto, no device", DATA_MOVER_DML_AUTO);
 	void *nothing = NULL;
 

@@ -55,10 +55,12 @@ struct waiter {
 	struct waker *given_up; /* freed when the mover is gone */
 };
 
+enum wakers { WAKERS_STAY, WAKERS_REPLACED /* now and then */ };
+
 struct stress {
 	struct vdm *vdm;
 	size_t operations; /* of each thread */
-	bool replaces;     /* wakers, now and then */
+	enum wakers wakers;
 	atomic_size_t wakes;
 	atomic_int lost, late, wrong;
 };
@@ -105,6 +107,13 @@ struct flight {
 };
 
 static bool
+replaces_one_in(struct waiter *waiter, unsigned n)
+{
+	return waiter->stress->wakers == WAKERS_REPLACED &&
+		test_random(&waiter->seed) % n == 0;
+}
+
+static bool
 fly(struct waiter *waiter, struct flight *flight)
 {
 	struct future *fut = FUTURE_AS_RUNNABLE(&flight->f);
@@ -114,14 +123,14 @@ fly(struct waiter *waiter, struct flight *flight)
 
 	if (flight->waker == NULL) {
 		/* A third is started without a notifier. */
-		if (stress->replaces && test_random(&waiter->seed) % 3 == 0)
+		if (replaces_one_in(waiter, 3))
 			future_poll(fut, NULL);
 		flight->waker = waker_new(waiter, &n);
 		state = future_poll(fut, &n);
 		if (state == FUTURE_STATE_RUNNING &&
 			n.notifier_used != FUTURE_NOTIFIER_WAKER)
 			atomic_fetch_add(&stress->wrong, 1);
-	} else if (stress->replaces && test_random(&waiter->seed) % 4 == 0) {
+	} else if (replaces_one_in(waiter, 4)) {
 		struct waker *old = flight->waker;
 		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 
@@ -200,13 +209,13 @@ waiter_run(void *arg)
 }
 
 static void
-stress(size_t workers, size_t queue, bool replaces, size_t operations)
+stress(size_t workers, size_t queue, enum wakers wakers, size_t operations)
 {
 	enum { THREADS = 5 };
 	struct data_mover_threads *dmt = mover_new(workers, queue);
 	struct stress s = {.vdm = data_mover_threads_get_vdm(dmt),
 		.operations = operations / THREADS,
-		.replaces = replaces};
+		.wakers = wakers};
 	struct waiter waiters[THREADS];
 	pthread_t threads[THREADS];
 	uint64_t seed = test_seed("lost_wakes");
@@ -243,9 +252,9 @@ no_wake_is_lost_or_late(void **state)
 	const size_t n = TEST_ROUNDS(500000) * stress_factor();
 
 	(void)state;
-	stress(1, 1, false, n);
-	stress(2, 128, false, n);
-	stress(8, 16, false, n);
+	stress(1, 1, WAKERS_STAY, n);
+	stress(2, 128, WAKERS_STAY, n);
+	stress(8, 16, WAKERS_STAY, n);
 }
 
 static void
@@ -254,8 +263,8 @@ no_wake_is_lost_or_late_when_wakers_are_replaced(void **state)
 	const size_t n = TEST_ROUNDS(500000) * stress_factor();
 
 	(void)state;
-	stress(1, 128, true, n);
-	stress(3, 16, true, n);
+	stress(1, 128, WAKERS_REPLACED, n);
+	stress(3, 16, WAKERS_REPLACED, n);
 }
 
 /* Operations that need each other: all workers must be at one at once. */

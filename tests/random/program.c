@@ -180,14 +180,16 @@ copy_then_fill(struct live *live, struct vdm *vdm, void *to, const void *from,
 	FUTURE_CHAIN_INIT(pair);
 }
 
-/* A place from here on that is in use, or one that is not; or NULL. */
+enum place { PLACE_FREE, PLACE_USED };
+
+/* Returns the first such place at this number or after it, or NULL. */
 static struct live *
-find_live(struct program *p, uint64_t from, bool used)
+find_place(struct program *p, uint64_t from, enum place wanted)
 {
 	for (uint64_t i = 0; i < LIVE; i++) {
 		struct live *live = &p->live[(from + i) % LIVE];
 
-		if ((live->mover != NULL) == used)
+		if ((live->mover != NULL ? PLACE_USED : PLACE_FREE) == wanted)
 			return live;
 	}
 	return NULL;
@@ -210,7 +212,7 @@ static void
 create(struct program *p)
 {
 	const size_t size = p->stage->region_size;
-	struct live *live = find_live(p, next(p->stream), false);
+	struct live *live = find_place(p, next(p->stream), PLACE_FREE);
 	struct region *dst = find_free_region(p, next(p->stream));
 	struct region *src = &p->regions[next(p->stream) % REGIONS];
 	const uint64_t r = next(p->stream);
@@ -397,7 +399,7 @@ static void
 step(struct program *p)
 {
 	const uint64_t r = next(p->stream);
-	struct live *live = find_live(p, r >> 8, true);
+	struct live *live = find_place(p, r >> 8, PLACE_USED);
 
 	switch (r % 16) {
 	case 0:

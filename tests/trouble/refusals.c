@@ -89,10 +89,10 @@ use_dml(struct runtime *runtime)
 	/* Without a device: a thread plays that, and may be too late. */
 	const long before = refused(REFUSE_MEMORY);
 
-	fake_dml_set_device(false);
+	fake_dml_set_device(FAKE_DML_NO_DEVICE);
 	EXPECT(data_mover_dml_new(DATA_MOVER_DML_HARDWARE) == NULL);
 	EXPECT(errno == (refused(REFUSE_MEMORY) > before ? ENOMEM : ENODEV));
-	fake_dml_set_device(true);
+	fake_dml_set_device(FAKE_DML_DEVICE);
 }
 
 static void *

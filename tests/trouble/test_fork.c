@@ -64,23 +64,23 @@ is_free(void)
 	return true;
 }
 
+/* Returns the lock if it is free for the thread that runs this. */
 static void *
-tell_whether_free(void *is)
+lock_if_free(void *arg)
 {
-	*(bool *)is = is_free();
-	return NULL;
+	(void)arg;
+	return is_free() ? &lock : NULL;
 }
 
 static bool
 is_free_for_others(void)
 {
 	pthread_t thread;
-	bool is = false;
+	void *found = NULL;
 
-	assert_int_equal(
-		pthread_create(&thread, NULL, tell_whether_free, &is), 0);
-	pthread_join(thread, NULL);
-	return is;
+	assert_int_equal(pthread_create(&thread, NULL, lock_if_free, NULL), 0);
+	pthread_join(thread, &found);
+	return found != NULL;
 }
 
 static void

@@ -204,7 +204,7 @@ static void
 completion_that_its_own_waker_began_again_is_left_alone(void **state)
 {
 	struct mia_completion c;
-	struct own own = {&c, false, 0};
+	struct own own = {.c = &c};
 
 	(void)state;
 	mia_completion_init(&c);

@@ -44,11 +44,19 @@ static _Thread_local bool is_unfenced;
 static atomic_int nunfenced;
 
 static void
-set_unfenced(bool value)
+needs_fence(void)
 {
-	if (is_unfenced != value)
-		atomic_fetch_add(&nunfenced, value ? 1 : -1);
-	is_unfenced = value;
+	if (!is_unfenced)
+		atomic_fetch_add(&nunfenced, 1);
+	is_unfenced = true;
+}
+
+static void
+has_fence(void)
+{
+	if (is_unfenced)
+		atomic_fetch_add(&nunfenced, -1);
+	is_unfenced = false;
 }
 
 static void
@@ -58,7 +66,7 @@ record(const void *address)
 	const uintptr_t at = (uintptr_t)address & ~(line - 1);
 	const size_t number = (at - (uintptr_t)dst) / line;
 
-	set_unfenced(true);
+	needs_fence();
 	if (at + line <= range.first || at >= range.first + range.n) {
 		atomic_fetch_add(&outside, 1);
 		return;
@@ -87,7 +95,7 @@ void __wrap_mia_cpu_fence(void);
 void
 __wrap_mia_cpu_fence(void)
 {
-	set_unfenced(false);
+	has_fence();
 	__real_mia_cpu_fence();
 }
 
@@ -103,7 +111,7 @@ record_stream(void *to, size_t n, struct mia_ragged ragged)
 		at += line)
 		atomic_store(&streamed[(at - (uintptr_t)dst) / line], true);
 	if (first < end)
-		set_unfenced(true);
+		needs_fence();
 	return ragged;
 }
 

@@ -244,10 +244,10 @@ fake_dml_reset(void)
 }
 
 void
-fake_dml_set_device(bool present)
+fake_dml_set_device(enum fake_dml_device device)
 {
 	pthread_mutex_lock(&lock);
-	has_device = present;
+	has_device = device == FAKE_DML_DEVICE;
 	pthread_mutex_unlock(&lock);
 }
 

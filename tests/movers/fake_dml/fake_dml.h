@@ -41,7 +41,9 @@ enum fake_dml_outcome {
 /* Everything as at the start: a device, no script, nothing seen. */
 void fake_dml_reset(void);
 
-void fake_dml_set_device(bool present);
+enum fake_dml_device { FAKE_DML_NO_DEVICE, FAKE_DML_DEVICE };
+
+void fake_dml_set_device(enum fake_dml_device device);
 void fake_dml_set_max_transfer(uint32_t bytes);
 void fake_dml_set_job_size(uint32_t bytes); /* 0: there is no such path */
 void fake_dml_set_init_status(dml_status_t status);
