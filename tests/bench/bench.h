@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * bench.h -- the parts of the benchmark; bench.c says what it measures and how
+ * bench.h -- the parts of the benchmark; bench.c tells its subjects and methods
  *
- *	bench.c        options, and the order of it all
- *	operations.c   what one operation costs
- *	waits.c        what a wait costs
- *	wakes.c        what a wake-up and idleness cost
+ *	bench.c        options, and the order of the parts
+ *	operations.c   the cost of one operation
+ *	waits.c        the cost of a wait
+ *	wakes.c        the cost of a wake-up and of idleness
  *	bulk.c         big copies, and the sweep over sizes
- *	dml.c          the mover over DML, where that is built
+ *	dml.c          the mover over DML, if it is built
  *	contestants.c  the ways to copy that bulk.c compares
  *	crew.c         plain threads
  *	measure.c      clock, rounds, medians

@@ -2,12 +2,12 @@
 
 /*
  * bulk.c -- big copies against plain threads, and the sweep over all sizes
- * against everybody
+ * against all contestants
  *
- * All contestants copy between the same buffers, which were written before,
- * and over the same ranges again and again: what fits a cache is there, for
- * whoever copies on the CPU that has it. What each has copied is compared with
- * the source before the time runs.
+ * All contestants copy the same ranges of the same buffers again and again. The
+ * buffers were written before. So a copy finds its data in the cache if the
+ * data fits, on the CPU that copied it before. The copies are compared with the
+ * source before the clock starts.
  */
 
 #include "bench.h"

@@ -6,17 +6,17 @@
  *	memcpy        one after the other on the calling thread
  *	sync          futures on the synchronous mover, runtime_wait_multiple()
  *	threads       the same on the threads mover, N workers
- *	N threads     plain threads and pthread barriers, as one would write it:
- *	              they sleep while there is nothing to do
- *	N spin        the same, but between the copies they spin, and nobody
- *	              waits for them: the limit of what threads can do
+ *	N threads     plain threads and pthread barriers, as a program would use
+ *	              them: they sleep between the copies
+ *	N spin        the same, but the threads spin between the copies, and no
+ *	              thread sleeps: the limit of plain threads
  *	libuv         uv_queue_work() for each copy, then uv_run()
  *	GLib          g_thread_pool_push() for each copy, an atomic count, and a
- *	              GCond that the last signals
+ *	              GCond that the last copy signals
  *
- * N is the number of usable CPUs, for all of them. One copy alone is divided
- * among plain threads in disjoint parts; several are dealt out. All threads
- * exist before the time runs.
+ * N is the number of usable CPUs, for all of them. Plain threads divide a
+ * single copy into disjoint parts, and take turns with several copies. All
+ * threads exist before the clock starts.
  */
 
 #include "bench.h"

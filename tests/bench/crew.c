@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * crew.c -- plain threads, started beforehand and released by a barrier, as a
- * program without any library would use them
+ * crew.c -- plain threads without any library, started beforehand and released
+ * by a barrier
  */
 
 #include "bench.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * dml.c -- the mover over DML, on DML's software path: what it adds to calling
- * DML, and what using a job again saves
+ * dml.c -- the mover over DML, on DML's software path: its cost over calls of
+ * DML, and the gain of using a job again
  */
 
 #include "bench.h"

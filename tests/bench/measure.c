@@ -3,13 +3,13 @@
 /*
  * measure.c -- clock, rounds, medians
  *
- * A contest first lets every contestant repeat its work until one turn lasts
- * long enough for the clock, which also warms up caches, pages, threads, and
- * the CPU's frequency. Then come the rounds. In each, all take one turn, in
- * an order of its own; figures are formed within a round, so that a machine
- * that drifts disturbs both sides; and the median of the rounds is what counts.
- * Turns are shorter than the time for which other programs get a CPU, and many:
- * then most are not disturbed at all.
+ * At first every contestant repeats its work until one turn lasts long enough
+ * for the clock. This also warms up caches, pages, threads, and the CPU's
+ * frequency. Then come the rounds. In each round, every contestant takes one
+ * turn, in an order of that round. Figures are computed within a round, so that
+ * a machine that drifts disturbs both sides. The result is the median of the
+ * rounds. Turns are many, and shorter than a time slice of other programs, so
+ * that most turns are undisturbed.
  */
 
 #include "bench.h"

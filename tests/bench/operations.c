@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * operations.c -- what one operation costs: create, poll, complete
+ * operations.c -- the cost of one operation: create, poll, complete
  *
- * The floor is what the interface itself costs: a mover whose callbacks do
- * nothing but memcpy. Plain memcpy is called with a size that the compiler
- * does not know, as the movers call it. Each thread has buffers of its own,
- * which stay in the first cache; the mover is shared by all threads. The time
- * of n threads is divided by the CPUs that they had: nanoseconds of one CPU,
- * so that more threads than CPUs do not look slow.
+ * The floor is the cost of the interface itself: a mover whose callbacks only
+ * call memcpy. Plain memcpy is called with a size that the compiler cannot see,
+ * as the movers call it. Each thread has its own buffers, which stay in the
+ * first cache. All threads share the mover. The time of n threads is divided by
+ * the CPUs that they had. So the unit is nanoseconds of one CPU, and more
+ * threads than CPUs do not look slow.
  */
 
 #include "bench.h"

@@ -3,11 +3,12 @@
 /*
  * report.c -- rows, verdicts, JSON, the machine
  *
- * A row's figure is a median of rounds. Its notch, 1.57 times the distance of
- * the quartiles over the square root of the number of rounds, says how far the
- * median of another run may well be. Where the target lies within the notch,
- * the verdict gets a question mark, and a warning follows at the end. Another
- * warning tells when other programs had more than a twentieth of the CPUs.
+ * The figure of a row is a median of rounds. Its notch is 1.57 times the
+ * distance of the quartiles over the square root of the number of rounds. The
+ * median of another run may differ by the notch. If the target lies within the
+ * notch, the verdict gets a question mark, and a warning follows at the end.
+ * Another warning follows if other programs had more than a twentieth of the
+ * CPUs.
  */
 
 #include "bench.h"

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * waits.c -- what a wait costs
+ * waits.c -- the cost of a wait
  *
- * Cost per future: the same 10,000 futures, made beforehand, are waited for
- * 10, 100, 1,000 or 10,000 at a time, so that the caches see the same and only
- * the number in one call differs. One kind completes in its first poll, the
- * other is announced by its waker once all of a call have been polled.
+ * Cost per future: the same 10,000 futures are waited for 10, 100, 1,000 or
+ * 10,000 at a time. They are created beforehand, so that the caches see the
+ * same and only the number in one call differs. One kind completes in its first
+ * poll. The waker of the other kind is called when all futures of a call have
+ * been polled.
  *
- * Work in polls: a future that sums up memory, so many bytes in each poll, and
- * announces nothing; polled by a plain loop, and waited for.
+ * Work in polls: each poll of a future sums up a number of bytes, and announces
+ * nothing. A plain loop polls it, and a runtime waits for it.
  */
 
 #include "bench.h"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * wakes.c -- what a wake-up and idleness cost
+ * wakes.c -- the cost of a wake-up and of idleness
  *
- * Wake-up: a thread made for it sleeps a while, then releases the sleeper.
- * Both contestants have the same lock, flag, thread and delay; both are woken
- * outside of the lock, and the time runs from just before that call to the
- * return of the sleeper. They take turns, in alternating order.
+ * Wake-up: a new thread sleeps for a while, then wakes the sleeper. Both
+ * contestants have the same lock, flag, thread and delay, and are woken outside
+ * of the lock. The time runs from just before the call that wakes to the return
+ * of the sleeper. The contestants take turns, in alternating order.
  *
- * CPU: of the waiting thread; of the whole process, where workers count too.
+ * CPU: of the waiting thread, and of the whole process with its workers.
  */
 
 #include "bench.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/* contract.c -- see contract.h */
+
 #include "test.h"
 
 #include <errno.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * contract.h -- what every mover owes its users, as tests
+ * contract.h -- the contract of every mover with its users, as tests
  *
- * A mover joins by a struct contract_mover: how to make one, and how to end
- * it. Its test program passes that to contract_run(). Movers of other projects
- * join by contract.sh; see doc/writing_a_mover.md. Only public headers are
- * used.
+ * A mover joins by a struct contract_mover with its constructor and destructor.
+ * The test program of the mover passes this struct to contract_run(). Movers of
+ * other projects join by contract.sh; see doc/writing_a_mover.md. The tests use
+ * only public headers.
  */
 
 #ifndef LIBMINIASYNC_CONTRACT_H

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* contract_custom.c -- how examples/custom_mover.c joins the contract suite */
+/*
+ * contract_custom.c -- the contract suite for the mover of
+ * examples/custom_mover.c
+ */
 
 #include "contract.h"
 

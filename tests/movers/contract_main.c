@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* contract_main.c -- runs the contract suite on a mover that contract.sh names
+/*
+ * contract_main.c -- main() of the contract suite for the mover that
+ * contract.sh names
  */
 
 #include "contract.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_dml.c -- the mover over DML against the fake DML: whatever
- * a device does to a job, the bytes are right or nobody says that they are
+ * test_data_mover_dml.c -- tests movers/data_mover_dml with the fake DML: the
+ * bytes are right after every failure of a device, or the operation fails
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_dml_real.c -- the mover over the DML that is installed here:
- * its software path, and a device if this machine has one
+ * test_data_mover_dml_real.c -- tests movers/data_mover_dml with the installed
+ * DML: its software path, and the device of this machine, if any
  */
 
 #include "test.h"

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/*
+ * test_data_mover_sync.c -- tests movers/data_mover_sync: the contract, its
+ * limits and its own setter
+ */
+
 #include "test.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_threads.c -- the threads mover keeps the contract, with any
- * number of workers and any queue; what is refused; starting and deleting
+ * test_data_mover_threads.c -- tests movers/data_mover_threads: the contract
+ * with any number of workers and any queue, invalid input, starting and
+ * deleting
  *
- * Its notifiers, functions, workers and shared operations have tests of their
- * own, test_data_mover_threads_*.c.
+ * The other subjects of this mover are in test_data_mover_threads_*.c.
  */
 
 #include "test.h"

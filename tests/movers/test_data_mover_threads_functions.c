@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_threads_functions.c -- the program's own memcpy, memmove and
- * memset in the threads mover: who calls them, with which flags, and what they
- * see of the thread that set them
+ * test_data_mover_threads_functions.c -- tests movers/data_mover_threads:
+ * memcpy, memmove and memset of the program; their callers and flags, and their
+ * view of the thread that set them
  */
 
 #include "test.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_threads_lost_wakes.c -- the threads mover: no wake is lost,
- * no waker is touched after its future is complete, no worker misses work
+ * test_data_mover_threads_lost_wakes.c -- tests movers/data_mover_threads: no
+ * wake is lost, no waker is touched after its future is complete, no worker
+ * misses work
  *
  * Each waiter sleeps until its waker is called. There is no safety net: a
  * waiter whose wake is lost sleeps for a minute. MIA_STRESS multiplies the

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_threads_notifiers.c -- how the threads mover announces that
- * an operation is complete: the poll itself, wakers, words to watch
+ * test_data_mover_threads_notifiers.c -- tests movers/data_mover_threads: the
+ * three ways to notify that an operation is complete; polls, wakers and words
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_threads_sharing.c -- operations so big that the workers share
- * them, and so big that they leave the caches out of it
+ * test_data_mover_threads_sharing.c -- tests movers/data_mover_threads:
+ * operations that the workers share, and operations that bypass the caches
  */
 
 #include "test.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_threads_wakers.c -- the threads mover: wakers that take
- * locks, are slow, are replaced, poll their own future, or start operations
+ * test_data_mover_threads_wakers.c -- tests movers/data_mover_threads: wakers
+ * that take locks, are slow, are replaced, poll their own future, or start
+ * operations
  */
 
 #include "test.h"

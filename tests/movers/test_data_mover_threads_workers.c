@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_data_mover_threads_workers.c -- the threads of the threads mover, and
- * those of the program: names, signals, CPU, cancellation, fork, and what they
- * leave behind
+ * test_data_mover_threads_workers.c -- tests movers/data_mover_threads: its
+ * threads and the program's; names, signals, CPU, cancellation, fork and leaks
  */
 
 #include "test.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_libpmem2.c -- Debian's libpmem2 with our movers
+ * test_libpmem2.c -- tests all movers with a client of other authors, Debian's
+ * libpmem2
  *
  * libpmem2 was compiled with libminiasync's headers, and calls movers from
- * inside of its shared object. PMEM2_FORCE_GRANULARITY makes it take a file for
+ * inside its shared object. PMEM2_FORCE_GRANULARITY makes it take a file for
  * page cache, or for persistent memory with or without flushing.
  */
 

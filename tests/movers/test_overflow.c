@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_overflow.c -- the threads mover with more operations than its ring
- * holds: none is refused, none is overtaken for long, all wake
+ * test_overflow.c -- tests movers/data_mover_threads: more operations than the
+ * ring holds; none is refused, none is overtaken for long, and all wake
  */
 
 #include "test.h"

@@ -3,10 +3,10 @@
 /*
  * program.c -- see program.h
  *
- * Memory is a few regions, and the model is a second copy of each. A live
- * operation has its destination region for itself, and shares its source
- * region with other readers; so what it must leave behind is known when it is
- * made. The model is written then, and compared when it is complete.
+ * Memory consists of a few regions. The model has a second copy of each. A live
+ * operation owns its destination region, and shares its source region with
+ * other readers. So its result is known when it is created. The model is
+ * written then, and compared when the operation is complete.
  */
 
 #include "program.h"

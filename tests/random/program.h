@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * program.h -- runs a random program against all movers, and compares memory
- * with a model after each step
+ * program.h -- runs a random program on all movers, and compares memory with a
+ * model after each step
  *
- * A program is a stream of numbers: drawn from a seed, or a fuzzer's input.
+ * A program is a stream of numbers, from a seed or from a fuzzer.
  */
 
 #ifndef PROGRAM_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * soak.c -- random programs on several threads, for a number of steps or for
- * some minutes, under a storm of signals
+ * soak.c -- random programs on several threads, for a number of steps or
+ * minutes, under a storm of signals
  *
  *	soak [--minutes N | --steps N] [--threads N] [--size BYTES] [--seed N]
  *
- * Without --seed the clock gives one; it is printed. Exit status 1: something
- * was wrong.
+ * Without --seed the clock gives a seed, which is printed. The exit status is 1
+ * after an error.
  */
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* stage.h -- the movers that random programs share, made anew now and then */
+/* stage.h -- the movers of random programs, which are replaced now and then */
 
 #ifndef STAGE_H
 #define STAGE_H 1

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# format.sh SOURCE -- every C and C++ file is as clang-format leaves it
+# format.sh SOURCE -- every C and C++ file is as clang-format leaves it, and
+# begins with a comment that names it
 #
 # Each version of clang-format has its own opinion. The files follow version 14,
 # that of Debian 12.
@@ -10,6 +11,16 @@ set -eu
 
 version=14
 cd "$1"
+files=$(find src include examples tests -name '*.[ch]' -o -name '*.cpp')
+
+# Line 3 is "/* NAME -- ...", or line 4 is " * NAME -- ...".
+for file in $files; do
+	sed -n '3,4p' "$file" | grep -q "^\(/\*\| \*\) .*${file##*/} .*-- " || {
+		echo "$file: the first comment does not name the file"
+		exit 1
+	}
+done
+
 for tool in clang-format-$version clang-format ''; do
 	[ -z "$tool" ] && break
 	command -v "$tool" >/dev/null || continue
@@ -20,6 +31,5 @@ done
 	exit 77
 }
 
-files=$(find src include examples tests -name '*.[ch]' -o -name '*.cpp')
 "$tool" --dry-run --Werror $files
 echo "format: $(echo "$files" | wc -l) files as clang-format $version leaves them"

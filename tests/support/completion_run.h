@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * completion_run.h -- a completion whose finisher and waker a test holds
+ * completion_run.h -- a completion whose finisher and waker are held by a test
  *
  * The two threads meet at flags that are relaxed and order nothing. So
- * ThreadSanitizer sees whether the completion orders what they write.
+ * ThreadSanitizer sees whether the completion orders their accesses.
  */
 
 #ifndef LIBMINIASYNC_TEST_COMPLETION_RUN_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* count_future.h -- a future that takes so many polls */
+/* count_future.h -- a future that is complete after a given number of polls */
 
 #ifndef LIBMINIASYNC_TEST_COUNT_FUTURE_H
 #define LIBMINIASYNC_TEST_COUNT_FUTURE_H 1

@@ -3,10 +3,9 @@
 /*
  * refuse.h -- makes calls of the library fail, as the system would refuse them
  *
- * The linker puts __wrap_* in the place of the functions: refuse.c has memory
- * and threads, on every system; refuse_system.c has the other kinds. A program
- * with one of these files wraps all functions in it. Calls may come from any
- * thread.
+ * The linker replaces the functions by __wrap_*. refuse.c has memory and
+ * threads, on every system. refuse_system.c has the other kinds. A program with
+ * one of these files wraps all functions in it. Any thread may call them.
  */
 
 #ifndef LIBMINIASYNC_TEST_REFUSE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * refuse_system.c -- see refuse.h: locks, conditions, values of threads, CPUs;
- * and frees, which are counted
+ * refuse_system.c -- see refuse.h: locks, conditions, thread-specific values
+ * and CPUs; counts frees
  */
 
 #include "refuse.h"

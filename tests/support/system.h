@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* system.h -- what tests ask the system for, and each system has its way */
+/* system.h -- the deadline and the memory of a test, on each system */
 
 #ifndef LIBMINIASYNC_SYSTEM_H
 #define LIBMINIASYNC_SYSTEM_H 1

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* test.h -- what every test needs: cmocka, a seeded generator, a clock */
+/* test.h -- every test includes this: cmocka, a seeded generator, a clock */
 
 #ifndef LIBMINIASYNC_TEST_H
 #define LIBMINIASYNC_TEST_H 1

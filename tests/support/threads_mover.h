@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * threads_mover.h -- what tests of the threads mover need: movers that wake,
- * sizes that it treats in different ways, functions, a gate for its workers
+ * threads_mover.h -- helpers for tests of the threads mover: movers that wake,
+ * sizes of the different plans, functions, a gate for the workers
  */
 
 #ifndef LIBMINIASYNC_TEST_THREADS_MOVER_H

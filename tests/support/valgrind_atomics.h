@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * valgrind_atomics.h -- tells helgrind and drd what C11 atomics do
+ * valgrind_atomics.h -- describes C11 atomics to helgrind and drd
  *
- * Both know locks, condition variables and semaphores, and take an atomic
- * operation for a plain load or store: without help they report each one as a
- * race, and everything that it publishes too. tests/run includes this before
- * every C file that it builds for them (gcc's -include). It says
+ * Both tools know locks, condition variables and semaphores, and take an atomic
+ * operation for a plain load or store. Without help they report each atomic
+ * operation as a race, and everything that it publishes too. tests/run includes
+ * this header before every C file that it builds for them (gcc's -include). The
+ * header tells the tools two things:
  *
- *   - that what came before a release happens before what follows an acquire
- *     of the same variable, as the orders in the code say, so that an order
- *     that is too weak is reported as the race that it makes;
- *   - that the variable itself is not to be looked at.
+ *   - Everything before a release happens before everything after an acquire of
+ *     the same variable, by the orders in the code. So a tool reports the race
+ *     of an order that is too weak.
+ *   - The tools shall not check the variable itself.
  *
- * What the tools cannot see is thus: an access to an atomic variable that is
- * not atomic; a release by a store that another thread's store has replaced,
- * or by a compare-exchange that failed, which are taken for real ones; and
- * more order between seq_cst operations on different variables. TSan sees the
- * first two, and the models in tests/model are about the third.
+ * So the tools are blind to three things: an access to an atomic variable that
+ * is not atomic; a release by a store that another thread's store has replaced,
+ * or by a compare-exchange that failed, because both count as releases; and the
+ * order of seq_cst operations on different variables. TSan sees the first two,
+ * and the models in tests/model cover the third.
  */
 
 #ifndef VALGRIND_ATOMICS_H

@@ -3,8 +3,8 @@
 /*
  * watched.h -- futures that play a script, in a watch
  *
- * A script has a letter for each poll. The last letter stands for all polls
- * that follow. A test compares the names of the futures that a pass polls.
+ * A script has a letter for each poll. The last letter stands for all later
+ * polls. A test compares the names of the futures that a pass polls.
  *
  *	.  RUNNING without an answer     n  RUNNING, NONE
  *	r  IDLE, NONE: refused           R  a chain whose entry is refused

@@ -2,7 +2,9 @@
 
 /*
  * without_key.c -- with MIA_TEST_NO_KEY in the environment the process gets no
- * key for thread-specific memory; the program wraps pthread_key_create()
+ * key for thread-specific memory
+ *
+ * The program wraps pthread_key_create().
  */
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * refusals.h -- the scenario of scenario.h with movers of every kind, while
- * calls are refused
+ * refusals.h -- runs the scenario of scenario.h with all movers, while calls
+ * are refused
  */
 
 #ifndef LIBMINIASYNC_TEST_REFUSALS_H

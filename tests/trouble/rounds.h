@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * rounds.h -- what the tests of real trouble have in common: rounds of
- * operations, the workers' threads, children that may limit themselves
+ * rounds.h -- helpers for the tests of hardship: rounds of operations, the
+ * threads of the workers, and children that may limit themselves
  *
- * A round is some operations at once, of all kinds. Workers do most of them,
- * and share one. Then memory must hold what it should. Linux only.
+ * A round is several operations of all kinds at once. Workers run most of them,
+ * and share one. Then the memory is checked. Linux only.
  */
 
 #ifndef LIBMINIASYNC_TEST_ROUNDS_H

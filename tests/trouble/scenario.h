@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * scenario.h -- operations of every kind on a mover, waits of every kind, and
- * what must hold whatever the system refuses: an operation is done, or is out
- * of memory and has done nothing; and no wait is for ever
+ * scenario.h -- operations of every kind on a mover, and waits of every kind,
+ * while the system refuses calls
+ *
+ * An operation succeeds, or runs out of memory and changes nothing. No wait
+ * lasts for ever.
  */
 
 #ifndef LIBMINIASYNC_TEST_SCENARIO_H

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_allocation.c -- every allocation and every thread of every constructor
- * fails once: NULL, errno, nothing left behind; and what is used afterwards
- * goes on without memory
+ * test_allocation.c -- tests all constructors while each allocation and each
+ * thread fails once
+ *
+ * A constructor returns NULL, sets errno, and leaks nothing. Existing objects
+ * go on without memory.
  */
 
 #include "test.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_exit.c -- the process exits while another thread makes threads that use
- * movers for the first time; and the exiting thread uses one again
+ * test_exit.c -- tests the end of the process, while another thread starts
+ * threads that use movers for the first time; the exiting thread uses a mover
+ * again
  *
- * Fails if it crashes, hangs, or is racy under a sanitizer.
+ * It fails by a crash, a hang, or a race under a sanitizer.
  */
 
 #include <pthread.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_fork.c -- forks at any moment: the lock alone; fork handlers that use
- * pools; forks by signal handlers that have interrupted the pool
+ * test_fork.c -- tests system/fork_lock and operation/operation_pool: forks at
+ * any moment, from fork handlers that use pools, and from signal handlers that
+ * have interrupted a pool
  *
- * Linux only. All tests have deadlines, by alarm(); the signals that fork come
- * from a timer of their own, which a child does not inherit.
+ * Linux only. Each test has a deadline by alarm(). The signals that fork come
+ * from a separate timer, which a child does not inherit.
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_fork_movers.c -- a child makes and uses movers, whatever the threads of
- * its parent did at the fork
+ * test_fork_movers.c -- tests all movers in a child, at any moment of the
+ * parent's other threads
  */
 
 #include "test.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_hardship_cpus.c -- workers without a CPU, one CPU for all, CPUs that
- * change, and a waiter that the kernel prefers to its worker
+ * test_hardship_cpus.c -- tests the threads mover and the runtime with few
+ * CPUs: workers without a CPU, one CPU for all, CPUs that change, and a waiter
+ * that the kernel prefers to its worker
  *
- * Linux only. What a system does not allow is skipped, and says so.
+ * Linux only. A test that the system does not allow is skipped, and reports
+ * that.
  */
 
 #include "test.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_hardship_limits.c -- limits of threads and memory that are reached, and
- * a filter of system calls
+ * test_hardship_limits.c -- tests the threads mover and the runtime at limits
+ * of threads and memory, and under a filter of system calls
  *
- * Linux only. What a system does not allow is skipped, and says so.
+ * Linux only. A test that the system does not allow is skipped, and reports
+ * that.
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_hardship_signals.c -- storms of signals, that interrupt system calls or
- * restart them
+ * test_hardship_signals.c -- tests the threads mover and the runtime in storms
+ * of signals, which interrupt or restart system calls
  *
  * Linux only.
  */

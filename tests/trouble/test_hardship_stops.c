@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_hardship_stops.c -- the process is stopped, workers are stopped wherever
- * they are, workers stand still in functions of the program
+ * test_hardship_stops.c -- tests the threads mover and the runtime while
+ * threads are stopped: the whole process, workers at any instruction, and
+ * workers inside functions of the program
  *
- * Linux only. What a system does not allow is skipped, and says so.
+ * Linux only. A test that the system does not allow is skipped, and reports
+ * that.
  */
 
 #include "test.h"

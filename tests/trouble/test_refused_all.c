@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_refused_all.c -- from some call on, calls of every kind are refused at
- * once; each kind alone has a test of its own, test_refused_*.c
+ * test_refused_all.c -- tests all movers while calls of every kind are refused
+ * at once
+ *
+ * Each kind alone has a test of its own, test_refused_*.c.
  */
 
 #include "test.h"

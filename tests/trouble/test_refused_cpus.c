@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_refused_cpus.c -- no answer to which CPUs the process may use, or one
- * that needs a bigger mask: the movers are made all the same
+ * test_refused_cpus.c -- tests all movers on a system that does not tell the
+ * usable CPUs, or needs a larger mask: the constructors succeed
  */
 
 #include "test.h"

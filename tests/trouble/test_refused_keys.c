@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_refused_keys.c -- no thread-specific value, and no key for one: threads
- * go on without caches, and nothing is lost
+ * test_refused_keys.c -- tests all movers without thread-specific values, and
+ * without a key: threads go on without caches, and nothing is lost
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_refused_locks.c -- no mutex, semaphore or condition variable:
- * constructors say why, and leave nothing behind
+ * test_refused_locks.c -- tests all movers without mutexes, semaphores or
+ * condition variables: constructors set errno, and nothing leaks
  */
 
 #include "test.h"

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_refused_memory.c -- no allocation, slab or page: operations are done or
- * out of memory, constructors say ENOMEM, nothing is left behind
+ * test_refused_memory.c -- tests all movers without memory: no allocation, no
+ * slab, no page
+ *
+ * Operations succeed or run out of memory. Constructors fail with ENOMEM.
+ * Nothing leaks.
  */
 
 #include "test.h"

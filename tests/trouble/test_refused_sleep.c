@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_refused_sleep.c -- sleeps that end at once or fail, wakes that fail,
- * yields that do nothing: no wait is for ever, and nothing is lost
+ * test_refused_sleep.c -- tests all waits with sleeps that end at once or fail,
+ * wakes that fail, and yields that do nothing
+ *
+ * No wait lasts for ever, and nothing is lost.
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_refused_threads.c -- no thread: a mover that cannot have all its workers
- * is not made, and ends those that it has
+ * test_refused_threads.c -- tests all movers without threads: the constructor
+ * fails if one worker is refused, and ends the others
  */
 
 #include "test.h"

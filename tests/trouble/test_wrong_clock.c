@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_wrong_clock.c -- the monotonic clock stands still, leaps, falls or
- * fails: no wait is for ever, and nothing is lost
+ * test_wrong_clock.c -- tests all waits with a monotonic clock that stands
+ * still, leaps, falls or fails
+ *
+ * No wait lasts for ever, and nothing is lost.
  */
 
 #include "test.h"

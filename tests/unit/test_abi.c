@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_abi.c -- the layout of the public structs equals libminiasync 0.2.1's,
- * as measured on 64-bit machines; scripts/abi/layout.awk makes the assertions
+ * test_abi.c -- tests the layout of the public structs, against measurements of
+ * libminiasync 0.2.1 on 64-bit machines
+ *
+ * scripts/abi/layout.awk makes the assertions.
  */
 
 #include "test.h"

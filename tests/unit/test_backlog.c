@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_backlog.c -- tests crew/backlog: order, nothing lost, never falsely
- * empty
+ * test_backlog.c -- tests crew/backlog: order, no lost item, no false emptiness
  */
 
 #include "test.h"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* test_backoff.c -- how a thread passes a short time, by a clock of the test */
+/*
+ * test_backoff.c -- tests system/backoff: the ways to pass a short time, with a
+ * clock of the test
+ */
 
 #include "test.h"
 

@@ -3,7 +3,7 @@
 /*
  * test_crew.c -- tests crew/crew: workers that run items, help, sleep and end
  *
- * run() counts. What else it does, the item says.
+ * run() counts its calls, and does what the item asks for.
  */
 
 #include "test.h"

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_durable.c -- which cache lines the movers write back, and when
+ * test_durable.c -- tests operation/memory and two movers: the lines that they
+ * write back, and the order of data, write-back and fence
  *
  * The linker puts this program's functions before those of the CPU file
- * (--wrap). They record each line that is written back, streamed or fenced,
- * and look whether the data is there at that time. So this test covers
- * memory.c and the movers; test_memory runs the CPU's instructions.
+ * (--wrap). They record each line that is written back, streamed or fenced, and
+ * check that the data has arrived by then. So this test covers memory.c and the
+ * movers. test_memory runs the CPU's instructions.
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_future.c -- one future: polls, states, properties, where its data and its
- * output are, and what the macros evaluate
+ * test_future.c -- tests future.h: one future; its polls, states, properties,
+ * data and output, and the arguments of the macros
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_future_chain.c -- chains of futures: order, results, sizes, chains in
- * chains, and what a chain does with the notifier
+ * test_future_chain.c -- tests future.h: chains of futures; their order,
+ * results, sizes and notifiers, and chains in chains
  */
 
 #include "test.h"

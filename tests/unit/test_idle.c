@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_idle.c -- tests crew/idle: who is woken, and that no work is left
+ * test_idle.c -- tests crew/idle: the number of wakes, and no work left beside
+ * a sleeper
  *
- * Most tests need one thread, which plays all workers: a token that is there
- * lets mia_idle_sleep() return at once. The stress at the end has real threads.
+ * Most tests need one thread, which plays all workers: mia_idle_sleep() returns
+ * at once if there is a token. The stress at the end has real threads.
  */
 
 #include "test.h"

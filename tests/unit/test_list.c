@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* test_list.c -- wait/list: lists of links, and their order */
+/* test_list.c -- tests wait/list: lists of links, and their order */
 
 #include "test.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_memory.c -- memory.c and a CPU file against libc and the kernel
+ * test_memory.c -- tests operation/memory and a CPU file, against libc and the
+ * kernel
  *
  * It runs with the CPU file of this target, and with memory_portable.c.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_operation_pool.c -- a slot has one owner at a time, keeps what was made
- * in it, and is one of a bounded number; many pools, and many threads
+ * test_operation_pool.c -- tests operation/operation_pool: slots have one
+ * owner, keep their objects, and are limited in number; many pools and many
+ * threads
  */
 
 #include "test.h"

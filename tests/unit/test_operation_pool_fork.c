@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_operation_pool_fork.c -- pools in a child, whatever other threads did at
- * the fork; and in fork handlers of the program
+ * test_operation_pool_fork.c -- tests operation/operation_pool: pools in a
+ * child and in fork handlers, at any moment of the other threads
  */
 
 #include "test.h"

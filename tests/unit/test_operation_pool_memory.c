@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_operation_pool_memory.c -- how much memory a pool takes, and when it
- * goes back: after bursts, when threads end, when pools are deleted
+ * test_operation_pool_memory.c -- tests operation/operation_pool: the memory of
+ * a pool, and its return after bursts, after threads and with the pool
  */
 
 #include "test.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_pace.c -- wait/pace and wait/meter: when the next pass is due, by a
- * clock of the test
+ * test_pace.c -- tests wait/pace and wait/meter: the time of the next pass,
+ * with a clock of the test
  */
 
 #include "test.h"

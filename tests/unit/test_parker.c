@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/*
+ * test_parker.c -- tests system/parker: tokens, timeouts, signals, and no lost
+ * wake
+ */
+
 #include "test.h"
 
 #include <errno.h>

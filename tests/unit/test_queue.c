@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/* test_queue.c -- tests crew/queue: order, limits, and many threads at once */
+
 #include "test.h"
 
 #include <errno.h>

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* test_ready.c -- wait/ready: numbers pushed by any thread, taken by one */
+/*
+ * test_ready.c -- tests wait/ready: any thread pushes numbers, one thread takes
+ * them
+ */
 
 #include "test.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* test_slabs.c -- spans and slabs alone, with a system that may refuse */
+/*
+ * test_slabs.c -- tests operation/slabs: spans and slabs, with a system that
+ * may refuse
+ */
 
 #include "test.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* test_vdm.c -- the shared poll, over movers that this test makes up */
+/*
+ * test_vdm.c -- tests vdm.h: the poll that all movers share, with movers of the
+ * test
+ */
 
 #include "test.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* test_watch.c -- wait/watch: which futures a pass polls, in which order */
+/*
+ * test_watch.c -- tests wait/watch: the futures that a pass polls, and their
+ * order
+ */
 
 #include "watched.h"
 

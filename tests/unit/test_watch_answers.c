@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_watch_answers.c -- wait/watch and wait/waiter: what a future's answer
- * means for the polls that follow
+ * test_watch_answers.c -- tests wait/watch and wait/waiter: how the answer of a
+ * future decides its next polls
  */
 
 #include "watched.h"

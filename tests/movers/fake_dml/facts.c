@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * facts.c -- prints what the fake DML and the real one must have in common
+ * facts.c -- prints the facts in which the fake DML and the real one must agree
  *
- * Built once with each header; what they print must be the same.
+ * Built once with each header. Both programs must print the same.
  */
 
 #include <dml/dml.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/* fake_dml.c -- see fake_dml.h */
+
 #include "fake_dml.h"
 
 #include <pthread.h>

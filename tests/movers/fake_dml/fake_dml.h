@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * fake_dml.h -- tells the fake DML what to do, and what it saw
+ * fake_dml.h -- controls the fake DML, and reads its records
  *
- * The fake stands in for DML at the link. It has a device, a thread with a
- * bounded queue, which does jobs by itself and fails as it is told to. On the
- * software path, and on the automatic one without a device, a job is done when
- * it is submitted, and durability is ignored, as by the real one.
+ * The fake replaces DML at the link. Its device is a thread with a bounded
+ * queue. The device runs jobs by itself, and fails on command. On the software
+ * path, and on the automatic path without a device, a job is complete when it
+ * is submitted. Both ignore durability, as the real DML does.
  */
 
 #ifndef FAKE_DML_CONTROL_H

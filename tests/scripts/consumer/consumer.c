@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/*
+ * consumer.c -- a program that uses the installed library: one copy, one wait
+ */
+
 #include <libminiasync.h>
 
 int

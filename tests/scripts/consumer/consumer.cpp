@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+/*
+ * consumer.cpp -- a C++ program that uses the installed library; an exception
+ * leaves a wait
+ */
+
 #include <libminiasync.h>
 
 struct nothing {

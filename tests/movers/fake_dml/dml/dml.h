@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * dml/dml.h -- what the mover uses of DML's C interface, for the fake
+ * dml/dml.h -- the part of DML's C interface that the mover uses, for the fake
  *
- * Names, values, types and the order of members are DML's; test_dml_facts
- * compares them with the real header where that is installed. The job's members
+ * Names, values, types and the order of members are DML's. The test dml_facts
+ * compares them with the real header, if that is installed. Members of the job
  * that the mover does not use have no names.
  */
 
