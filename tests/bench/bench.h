@@ -51,6 +51,7 @@ _Noreturn void fail(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 
 double clock_ns(clockid_t clock);
+void sleep_ns(double ns);
 
 /* Zeroed, so there are pages behind it, on a 2 MiB boundary; or fails. */
 void *new_memory(size_t size);

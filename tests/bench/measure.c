@@ -14,6 +14,7 @@
 
 #include "bench.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -42,6 +43,16 @@ clock_ns(clockid_t clock)
 
 	clock_gettime(clock, &ts);
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+}
+
+void
+sleep_ns(double ns)
+{
+	struct timespec left = {(time_t)(ns / 1e9), 0};
+
+	left.tv_nsec = (long)(ns - (double)left.tv_sec * 1e9);
+	while (nanosleep(&left, &left) != 0 && errno == EINTR)
+		continue;
 }
 
 void *

@@ -291,7 +291,6 @@ bench_hand_over(void)
 {
 	enum { SAMPLES = 301 };
 	const size_t size = MIB;
-	const struct timespec nap = {0, 1000000}; /* workers sleep after it */
 	struct data_mover_threads *dmt = data_mover_threads_default();
 	char *dst = new_memory(size), *src = new_memory(size);
 	double memcpy_ns[SAMPLES], ns[SAMPLES];
@@ -313,7 +312,7 @@ bench_hand_over(void)
 				memcpy_ns[i] =
 					clock_ns(CLOCK_MONOTONIC) - begin;
 			if (asleep)
-				nanosleep(&nap, NULL);
+				sleep_ns(1e6); /* they fall asleep */
 
 			const double start = clock_ns(CLOCK_MONOTONIC);
 			struct vdm_operation_future f =

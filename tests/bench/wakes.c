@@ -13,7 +13,6 @@
 
 #include "bench.h"
 
-#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,16 +53,6 @@ wake_task(struct future_context *context, struct future_notifier *n)
 	}
 	pthread_mutex_unlock(&w->lock);
 	return done ? FUTURE_STATE_COMPLETE : FUTURE_STATE_RUNNING;
-}
-
-static void
-sleep_ns(double ns)
-{
-	struct timespec left = {(time_t)(ns / 1e9), 0};
-
-	left.tv_nsec = (long)(ns - (double)left.tv_sec * 1e9);
-	while (nanosleep(&left, &left) != 0 && errno == EINTR)
-		continue;
 }
 
 static void *

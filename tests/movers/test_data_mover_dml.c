@@ -73,11 +73,9 @@ uint64_t __wrap_mia_clock_ns(void);
 uint64_t
 __wrap_mia_clock_ns(void)
 {
-	const struct timespec pause = {.tv_nsec = 300000000};
-
 	if (stop_at_look > 0 && --stop_at_look == 0) {
-		nanosleep(&pause, NULL);
-		stood_ns += 2000000000u;
+		test_sleep_ns(300 * MS);
+		stood_ns += 2000 * MS;
 	}
 	return __real_mia_clock_ns() + stood_ns;
 }
@@ -726,9 +724,8 @@ static void *
 answer_soon(void *arg)
 {
 	struct answerer *answerer = arg;
-	const struct timespec pause = {.tv_nsec = 20000000};
 
-	nanosleep(&pause, NULL);
+	test_sleep_ns(20 * MS);
 	atomic_store(&answerer->has_answered, true);
 	fake_dml_answer();
 	return NULL;

@@ -44,7 +44,7 @@ struct waker {
  * A poll that replaces a waker which is being called waits that long for it;
  * if it took so long, the old one may still be called.
  */
-#define PROMISED (200 * MS)
+#define PROMISED_NS (200 * MS)
 
 #define ALIVE UINT64_C(0xa11fe)
 #define DEAD UINT64_C(0xdead)
@@ -137,7 +137,7 @@ fly(struct waiter *waiter, struct flight *flight)
 
 		flight->waker = waker_new(waiter, &n);
 		state = future_poll(fut, &n);
-		if (test_clock_ns(CLOCK_MONOTONIC) - start < PROMISED) {
+		if (test_clock_ns(CLOCK_MONOTONIC) - start < PROMISED_NS) {
 			waker_free(old);
 		} else {
 			old->next = waiter->given_up;
@@ -292,8 +292,7 @@ every_worker_gets_work(void **state)
 		data_mover_threads_set_memset_fn(dmt, meet);
 		for (int i = 0; i < TEST_ROUNDS(2000); i++) {
 			struct vdm_operation_future f[5];
-			const struct timespec pause = {
-				0, (long)(test_random(&seed) % 100000)};
+			const uint64_t pause_ns = test_random(&seed) % 100000;
 			char a[5];
 
 			for (unsigned k = 0; k < workers; k++) {
@@ -304,7 +303,7 @@ every_worker_gets_work(void **state)
 				FUTURE_BUSY_POLL(&f[k]);
 			/* Workers at every stage of falling asleep. */
 			if (i % 4 == 0)
-				nanosleep(&pause, NULL);
+				test_sleep_ns(pause_ns);
 		}
 		data_mover_threads_delete(dmt);
 		pthread_barrier_destroy(&barrier);

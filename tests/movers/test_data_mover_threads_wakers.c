@@ -84,10 +84,8 @@ waker_may_take_a_lock_that_the_poll_holds(void **state)
 static void
 slow_wake(void *data)
 {
-	const struct timespec slow = {0, 60000000};
-
 	sem_post(data);
-	nanosleep(&slow, NULL);
+	test_sleep_ns(60 * MS);
 }
 
 static void
@@ -130,14 +128,13 @@ struct held {
 static void
 held_wake(void *data)
 {
-	const struct timespec a_little = {0, 80000000};
 	struct held *held = data;
 
 	if (atomic_load(&held->has_returned))
 		return;
 	sem_post(&held->begun);
 	await(&held->go);
-	nanosleep(&a_little, NULL);
+	test_sleep_ns(80 * MS);
 	atomic_store(&held->has_returned, true);
 }
 

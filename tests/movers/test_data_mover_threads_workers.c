@@ -100,7 +100,6 @@ process_cpu_ns(void)
 static void
 idle_mover_uses_no_cpu(void **state)
 {
-	const struct timespec settle = {0, 50000000}, idle = {1, 0};
 	struct data_mover_threads *dmt = mover_new(8, 128);
 	static char src[HANDED_OVER], dst[HANDED_OVER];
 
@@ -108,10 +107,10 @@ idle_mover_uses_no_cpu(void **state)
 	struct vdm_operation_future f = vdm_memcpy(
 		data_mover_threads_get_vdm(dmt), dst, src, HANDED_OVER, 0);
 	FUTURE_BUSY_POLL(&f);
-	nanosleep(&settle, NULL);
+	test_sleep_ns(50 * MS);
 	const uint64_t cpu = process_cpu_ns();
 
-	nanosleep(&idle, NULL);
+	test_sleep_ns(1000 * MS);
 	const uint64_t used = process_cpu_ns() - cpu;
 
 	printf("8 idle workers, 1 s: %llu us of CPU\n",

@@ -98,11 +98,8 @@ static inline void *
 finisher_run(void *arg)
 {
 	struct finisher *f = arg;
-	const struct timespec delay = {
-		.tv_sec = (time_t)(f->delay_ns / 1000000000u),
-		.tv_nsec = (long)(f->delay_ns % 1000000000u)};
 
-	nanosleep(&delay, NULL);
+	test_sleep_ns(f->delay_ns);
 	if (f->wakes_first)
 		event_wake(f->event);
 	atomic_store(&f->event->done, 1);

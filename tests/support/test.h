@@ -51,6 +51,17 @@ test_clock_ns(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* Also if signals interrupt the sleep. */
+static inline void
+test_sleep_ns(uint64_t ns)
+{
+	struct timespec left = {.tv_sec = (time_t)(ns / (1000 * MS)),
+		.tv_nsec = (long)(ns % (1000 * MS))};
+
+	while (nanosleep(&left, &left) != 0)
+		continue;
+}
+
 /* Ends a test whose subject does not exist on this system. */
 #define TEST_LEFT_OUT(what) \
 	do { \

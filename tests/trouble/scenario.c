@@ -278,11 +278,10 @@ struct slow_waker {
 static void
 wake_slowly(void *data)
 {
-	const struct timespec pause = {.tv_nsec = 30000000};
 	struct slow_waker *waker = data;
 
 	atomic_fetch_add(&waker->calls, 1);
-	nanosleep(&pause, NULL);
+	test_sleep_ns(30 * MS);
 	atomic_fetch_add(&waker->late, atomic_load(&waker->is_over));
 }
 
@@ -303,9 +302,7 @@ slow_waker_ends(struct vdm *vdm)
 	scenario_check(&f, 0);
 
 	/* Longer than a call that should not be there. */
-	const struct timespec pause = {.tv_nsec = 50000000};
-
-	nanosleep(&pause, NULL);
+	test_sleep_ns(50 * MS);
 	EXPECT(atomic_load(&waker.late) == 0);
 }
 

@@ -80,7 +80,7 @@ copy_at_exit(void)
 int
 main(void)
 {
-	const struct timespec some = {.tv_nsec = 50000000};
+	const struct timespec pause = {.tv_nsec = 50000000};
 	pthread_t thread;
 
 	if (getenv("MIA_TEST_EMULATED") != NULL) {
@@ -92,7 +92,7 @@ main(void)
 	if (mover == NULL || atexit(copy_at_exit) != 0 ||
 		pthread_create(&thread, NULL, make_threads, NULL) != 0)
 		return 1;
-	nanosleep(&some, NULL);
+	nanosleep(&pause, NULL);
 	copy_at_exit();
 	return 0;
 }

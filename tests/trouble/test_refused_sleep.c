@@ -157,7 +157,6 @@ interrupted_workers_lose_nothing(void **state)
 {
 	struct data_mover_threads *dmt =
 		data_mover_threads_new(2, 4, FUTURE_NOTIFIER_WAKER);
-	const struct timespec pause = {.tv_nsec = 1000000};
 
 	(void)state;
 	deadline(60);
@@ -169,7 +168,7 @@ interrupted_workers_lose_nothing(void **state)
 		scenario_fill();
 		FUTURE_BUSY_POLL(&f);
 		scenario_check(&f, 0);
-		nanosleep(&pause, NULL); /* they fall asleep */
+		test_sleep_ns(MS); /* they fall asleep */
 	}
 	data_mover_threads_delete(dmt);
 	sem_wait_interrupted = false;

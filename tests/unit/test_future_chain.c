@@ -211,16 +211,13 @@ opaque_task(struct future_context *context, struct future_notifier *notifier)
 	}
 }
 
-/* What a program passes as a notifier is a matter of its own tasks. */
-static void
-chain_does_not_look_into_the_notifier(void **state)
+static struct outer_chain
+opaque_chain(void)
 {
 	struct three_chain inner;
 	struct outer_chain outer;
 	struct count_future opaque = count(2, 0);
-	int polls = 1;
 
-	(void)state;
 	FUTURE_INIT(&opaque, opaque_task);
 	FUTURE_CHAIN_ENTRY_INIT(&inner.data.first, opaque, NULL, NULL);
 	FUTURE_CHAIN_ENTRY_INIT(&inner.data.second, opaque, NULL, NULL);
@@ -229,6 +226,17 @@ chain_does_not_look_into_the_notifier(void **state)
 	FUTURE_CHAIN_ENTRY_INIT(&outer.data.inner, inner, NULL, NULL);
 	FUTURE_CHAIN_ENTRY_INIT(&outer.data.after, opaque, NULL, NULL);
 	FUTURE_CHAIN_INIT(&outer);
+	return outer;
+}
+
+/* Only the tasks of a program need to know its notifiers. */
+static void
+chain_does_not_look_into_the_notifier(void **state)
+{
+	struct outer_chain outer = opaque_chain();
+	int polls = 1;
+
+	(void)state;
 	while (future_poll(FUTURE_AS_RUNNABLE(&outer),
 		       (void *)(uintptr_t)0xdeadbeef) != FUTURE_STATE_COMPLETE)
 		polls++;
@@ -239,21 +247,11 @@ chain_does_not_look_into_the_notifier(void **state)
 static void
 chain_tells_that_it_went_on_or_was_refused(void **state)
 {
-	struct three_chain inner;
-	struct outer_chain outer;
-	struct count_future opaque = count(2, 0);
+	struct outer_chain outer = opaque_chain();
 	uint32_t last = 0;
 	unsigned moves = 0, refusals = 0;
 
 	(void)state;
-	FUTURE_INIT(&opaque, opaque_task);
-	FUTURE_CHAIN_ENTRY_INIT(&inner.data.first, opaque, NULL, NULL);
-	FUTURE_CHAIN_ENTRY_INIT(&inner.data.second, opaque, NULL, NULL);
-	FUTURE_CHAIN_ENTRY_INIT(&inner.data.third, opaque, NULL, NULL);
-	FUTURE_CHAIN_INIT(&inner);
-	FUTURE_CHAIN_ENTRY_INIT(&outer.data.inner, inner, NULL, NULL);
-	FUTURE_CHAIN_ENTRY_INIT(&outer.data.after, opaque, NULL, NULL);
-	FUTURE_CHAIN_INIT(&outer);
 	do {
 		future_poll(FUTURE_AS_RUNNABLE(&outer),
 			(void *)(uintptr_t)0xdeadbeef);

@@ -43,7 +43,14 @@ tokens(void)
 	return (size_t)value;
 }
 
-/* A crew with so many workers in each state; the CPUs as given. */
+#define assert_counts(nsearchers, nsleepers, ntokens) \
+	do { \
+		assert_int_equal(searchers(), nsearchers); \
+		assert_int_equal(sleepers(), nsleepers); \
+		assert_int_equal(tokens(), ntokens); \
+	} while (0)
+
+/* A crew with the given numbers of workers in each state, and of CPUs. */
 static void
 begin(size_t working, size_t searching, size_t sleeping, size_t ncpus)
 {
@@ -54,9 +61,7 @@ begin(size_t working, size_t searching, size_t sleeping, size_t ncpus)
 		(void)mia_idle_found(&idle);
 	for (size_t i = 0; i < sleeping; i++)
 		mia_idle_prepare(&idle);
-	assert_int_equal(searchers(), searching);
-	assert_int_equal(sleepers(), sleeping);
-	assert_int_equal(tokens(), 0);
+	assert_counts(searching, sleeping, 0);
 }
 
 /* All sleepers go on, and no token is left. */
@@ -78,9 +83,7 @@ all_workers_search_at_first(void **state)
 {
 	(void)state;
 	assert_int_equal(mia_idle_init(&idle, 3, 1), 0);
-	assert_int_equal(searchers(), 3);
-	assert_int_equal(sleepers(), 0);
-	assert_int_equal(tokens(), 0);
+	assert_counts(3, 0, 0);
 	mia_idle_fini(&idle);
 }
 
@@ -105,9 +108,7 @@ notify_beside_a_searcher_posts_nothing(void **state)
 	(void)state;
 	begin(1, 1, 2, 8);
 	mia_idle_notify(&idle, 1);
-	assert_int_equal(searchers(), 1);
-	assert_int_equal(sleepers(), 2);
-	assert_int_equal(tokens(), 0);
+	assert_counts(1, 2, 0);
 	end();
 }
 
@@ -118,9 +119,7 @@ notify_without_a_searcher_wakes_one(void **state)
 	(void)state;
 	begin(3, 0, 2, 1);
 	mia_idle_notify(&idle, 1);
-	assert_int_equal(tokens(), 1);
-	assert_int_equal(searchers(), 1);
-	assert_int_equal(sleepers(), 1);
+	assert_counts(1, 1, 1);
 
 	/* The woken worker has not run yet, but is a searcher already. */
 	mia_idle_notify(&idle, 1);
@@ -134,7 +133,7 @@ smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* What one call of notify has to wake. */
+/* Returns how many sleepers one call of notify must wake. */
 static size_t
 wakes(size_t working, size_t searching, size_t sleeping, size_t ncpus,
 	size_t asked)
@@ -164,9 +163,7 @@ notify_wakes_several_only_while_cpus_are_spare(void **state)
 
 		begin(working, searching, sleeping, ncpus);
 		mia_idle_notify(&idle, asked);
-		assert_int_equal(tokens(), n);
-		assert_int_equal(searchers(), searching + n);
-		assert_int_equal(sleepers(), sleeping - n);
+		assert_counts(searching + n, sleeping - n, n);
 		end();
 	}
 }
@@ -177,9 +174,7 @@ notify_all_wakes_every_sleeper(void **state)
 	(void)state;
 	begin(1, 1, 3, 1);
 	mia_idle_notify_all(&idle);
-	assert_int_equal(tokens(), 3);
-	assert_int_equal(searchers(), 4);
-	assert_int_equal(sleepers(), 0);
+	assert_counts(4, 0, 3);
 	end();
 }
 
@@ -192,9 +187,7 @@ found_is_true_for_the_last_searcher_beside_sleepers(void **state)
 			begin(1, searching, sleeping, 2);
 			assert_int_equal(mia_idle_found(&idle),
 				searching == 1 && sleeping > 0);
-			assert_int_equal(searchers(), searching - 1);
-			assert_int_equal(sleepers(), sleeping);
-			assert_int_equal(tokens(), 0);
+			assert_counts(searching - 1, sleeping, 0);
 			mia_idle_search(&idle);
 			assert_int_equal(searchers(), searching);
 			end();
@@ -222,9 +215,7 @@ cancel_without_a_wake_makes_a_searcher_again(void **state)
 	assert_int_equal(searchers(), 0);
 	assert_int_equal(sleepers(), 1);
 	mia_idle_cancel(&idle);
-	assert_int_equal(searchers(), 1);
-	assert_int_equal(sleepers(), 0);
-	assert_int_equal(tokens(), 0);
+	assert_counts(1, 0, 0);
 	end();
 }
 
@@ -237,9 +228,7 @@ cancel_after_a_wake_takes_the_token(void **state)
 	mia_idle_notify(&idle, 1);
 	assert_int_equal(tokens(), 1);
 	mia_idle_cancel(&idle);
-	assert_int_equal(searchers(), 1);
-	assert_int_equal(sleepers(), 0);
-	assert_int_equal(tokens(), 0);
+	assert_counts(1, 0, 0);
 	end();
 }
 
@@ -253,9 +242,7 @@ cancel_beside_a_sleeper_leaves_the_token_to_it(void **state)
 	mia_idle_prepare(&idle);
 	mia_idle_notify(&idle, 1);
 	mia_idle_cancel(&idle);
-	assert_int_equal(searchers(), 2);
-	assert_int_equal(sleepers(), 0);
-	assert_int_equal(tokens(), 1);
+	assert_counts(2, 0, 1);
 	mia_idle_sleep(&idle);
 	assert_int_equal(tokens(), 0);
 	end();
@@ -393,9 +380,7 @@ run_stress(size_t nproducers, size_t ncpus, uint64_t *seed)
 	mia_idle_notify_all(&idle);
 	for (size_t i = 0; i < WORKERS; i++)
 		pthread_join(workers[i], NULL);
-	assert_int_equal(searchers(), WORKERS);
-	assert_int_equal(sleepers(), 0);
-	assert_int_equal(tokens(), 0);
+	assert_counts(WORKERS, 0, 0);
 	mia_idle_fini(&idle);
 }
 
