@@ -271,9 +271,12 @@ settle(struct dml_operation *op, dml_status_t status)
 		/* No document describes the state of a job after a failure. */
 		if (!is_queue_full(status))
 			end_job(op);
-		if ((status == DML_STATUS_JOB_LENGTH_ERROR ||
-			    status == DML_STATUS_LIMITS_ERROR) &&
-			shrink_parts(op->dmd, op->part_bytes))
+
+		const bool is_too_long =
+			status == DML_STATUS_JOB_LENGTH_ERROR ||
+			status == DML_STATUS_LIMITS_ERROR;
+
+		if (is_too_long && shrink_parts(op->dmd, op->part_bytes))
 			return;
 
 		const struct mia_piece part =

@@ -243,8 +243,11 @@ return_slot(struct slot *slot, struct garbage *garbage)
 		list_remove(&pool->full, slab);
 		list_push(&pool->partial, slab);
 	}
-	if (slab->nfree == pool->slots_per_slab &&
-		(slab->prev != NULL || slab->next != NULL)) {
+
+	const bool is_empty = slab->nfree == pool->slots_per_slab;
+	const bool is_alone = slab->prev == NULL && slab->next == NULL;
+
+	if (is_empty && !is_alone) {
 		list_remove(&pool->partial, slab);
 		pool->nslabs--;
 		if (slab->end == NULL) {
@@ -412,15 +415,15 @@ thread_get(void)
 	const int saved_errno = errno;
 	struct mia_operation_thread *thread = calloc(1, sizeof(*thread));
 
-	if (thread != NULL &&
-		(!MIA_THREAD_SET(
-			 mia_operation_thread, &mia_operation_no_caches) ||
-			mia_exit_key_set(thread_key, thread) != 0)) {
+	const bool is_ready = thread != NULL &&
+		MIA_THREAD_SET(
+			mia_operation_thread, &mia_operation_no_caches) &&
+		mia_exit_key_set(thread_key, thread) == 0;
+
+	if (!is_ready)
 		free(thread);
-		thread = NULL;
-	}
 	mia_restore_errno(saved_errno);
-	if (thread == NULL)
+	if (!is_ready)
 		return NULL;
 
 	mia_fork_lock_enter(&lock);
