@@ -836,12 +836,15 @@ storm_run(void *arg)
 			if (left > 0)
 				sched_yield();
 		}
-		for (int i = 0; i < STORM_IN_FLIGHT; i++)
+		for (int i = 0; i < STORM_IN_FLIGHT; i++) {
+			const unsigned char *to = dst + i * STORM_SIZE;
+			const bool is_too_long =
+				n[i] < STORM_SIZE && to[n[i]] != 0;
+
 			storm->nwrong +=
 				FUTURE_OUTPUT(&f[i])->result != VDM_SUCCESS ||
-				memcmp(dst + i * STORM_SIZE, src, n[i]) != 0 ||
-				(n[i] < STORM_SIZE &&
-					dst[i * STORM_SIZE + (int)n[i]] != 0);
+				memcmp(to, src, n[i]) != 0 || is_too_long;
+		}
 	}
 	free(src);
 	free(dst);

@@ -13,6 +13,7 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -104,6 +105,12 @@ count_wake(void *data)
 	atomic_fetch_add((atomic_uint *)data, 1);
 }
 
+static bool
+is_wrong_at(const struct live *live, size_t at)
+{
+	return live->dst->memory[at] != live->dst->model[at];
+}
+
 /* The operation is over: the model and the memory agree. */
 static void
 finish(struct program *p, struct live *live)
@@ -119,15 +126,15 @@ finish(struct program *p, struct live *live)
 	if (memcmp(live->dst->memory + live->at, live->dst->model + live->at,
 		    live->n) != 0)
 		p->wrong = "bytes";
-	/* What is beside it, too. */
-	for (size_t i = 1; i <= 64; i++)
-		if ((live->at >= i &&
-			    live->dst->memory[live->at - i] !=
-				    live->dst->model[live->at - i]) ||
-			(live->at + live->n + i <= p->stage->region_size &&
-				live->dst->memory[live->at + live->n + i - 1] !=
-					live->dst->model[live->at + live->n +
-						i - 1]))
+
+	/* 64 bytes before it and 64 bytes behind it, too. */
+	const size_t end = live->at + live->n;
+
+	for (size_t i = 1; i <= 64 && i <= live->at; i++)
+		if (is_wrong_at(live, live->at - i))
+			p->wrong = "bytes beside";
+	for (size_t i = 0; i < 64 && end + i < p->stage->region_size; i++)
+		if (is_wrong_at(live, end + i))
 			p->wrong = "bytes beside";
 
 	p->tally->operations += live->is_pair ? 2 : 1;

@@ -34,7 +34,7 @@ static const char *const sleep_names[] = {"right", "returns at once", "EINTR",
 	"EAGAIN", "ENOSYS", "EPERM", "mixed", "wake fails"};
 static atomic_long nsleeps;
 
-/* Whether this sleep is to end at once, and with which errno. */
+/* Returns whether this sleep ends at once. Sets *error to its errno, or 0. */
 static bool
 sleep_fails(int *error)
 {
@@ -46,6 +46,13 @@ sleep_fails(int *error)
 		mode = (enum sleep_mode)(scenario_random() % SLEEP_MIXED);
 	*error = mode < SLEEP_MIXED ? errors[mode] : 0;
 	return mode != SLEEP_RIGHT && mode != WAKE_FAILS;
+}
+
+static bool
+wake_fails(void)
+{
+	return sleep_mode == SLEEP_MISSING || sleep_mode == SLEEP_FORBIDDEN ||
+		sleep_mode == WAKE_FAILS;
 }
 
 long __real_syscall(long number, ...);
@@ -65,11 +72,9 @@ __wrap_syscall(long number, ...)
 	va_end(args);
 
 	const bool is_wake = number == SYS_futex && (a[1] & 127) == 1;
-	const bool failing = is_wake
-		? sleep_mode == SLEEP_MISSING ||
-			sleep_mode == SLEEP_FORBIDDEN ||
-			sleep_mode == WAKE_FAILS
-		: number == SYS_futex && sleep_fails(&error);
+	const bool is_sleep = number == SYS_futex && !is_wake;
+	const bool failing =
+		(is_wake && wake_fails()) || (is_sleep && sleep_fails(&error));
 
 	if (!failing)
 		return __real_syscall(

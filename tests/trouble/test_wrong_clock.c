@@ -14,11 +14,11 @@
 
 #include "scenario.h"
 
-#define HOUR (UINT64_C(3600000) * MS)
+#define HOUR_NS (UINT64_C(3600000) * MS)
 
-/* For so long it is the same; in between it is right. */
-#define CLOCK_STEP (100 * MS)
-#define CLOCK_SHORT_STEP (MS / 10)
+/* The clock stands still, or its lead stays the same, for these times. */
+#define CLOCK_STEP_NS (100 * MS)
+#define CLOCK_SHORT_STEP_NS (MS / 10)
 
 static enum clock_mode {
 	CLOCK_RIGHT,
@@ -53,12 +53,12 @@ clock_ahead(uint64_t now)
 {
 	switch (clock_mode) {
 	case CLOCK_STANDS_STILL:
-		return -(now % CLOCK_STEP);
+		return -(now % CLOCK_STEP_NS);
 	case CLOCK_LEAPS:
-		return now / CLOCK_STEP % 100000 * HOUR;
+		return now / CLOCK_STEP_NS % 100000 * HOUR_NS;
 	case CLOCK_FALLS:
 		/* Never below zero, which 32 bits of seconds cannot wrap. */
-		return (100000 - now / CLOCK_SHORT_STEP % 100000) * HOUR;
+		return (100000 - now / CLOCK_SHORT_STEP_NS % 100000) * HOUR_NS;
 	case CLOCK_RIGHT:
 	case CLOCK_FAILS:
 	case CLOCK_FAILS_AT_TIMES:
@@ -75,9 +75,10 @@ __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
 
 	uint64_t now = real_ns();
 
+	const bool is_odd_step = now / CLOCK_STEP_NS % 2 == 1;
+
 	if (clock_mode == CLOCK_FAILS ||
-		(clock_mode == CLOCK_FAILS_AT_TIMES &&
-			now / CLOCK_STEP % 2 == 1)) {
+		(clock_mode == CLOCK_FAILS_AT_TIMES && is_odd_step)) {
 		errno = EPERM;
 		return -1;
 	}
@@ -104,10 +105,10 @@ __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	const uint64_t now = real_ns();
 	uint64_t end = (uint64_t)until->tv_sec * 1000 * MS +
 		(uint64_t)until->tv_nsec - clock_ahead(now);
-	const bool is_far = (int64_t)(end - now) > (int64_t)CLOCK_STEP;
+	const bool is_far = (int64_t)(end - now) > (int64_t)CLOCK_STEP_NS;
 
 	if (is_far)
-		end = now + CLOCK_STEP;
+		end = now + CLOCK_STEP_NS;
 
 	const struct timespec real_until = {
 		.tv_sec = (time_t)(end / (1000 * MS)),

@@ -164,9 +164,9 @@ one(struct vdm *vdm, enum vdm_operation_type type, size_t at, size_t n,
 		const bool is_written = address + line > range.first &&
 			address < range.first + n;
 
-		if ((!durable && touched[i]) ||
-			(durable && is_written && !written_back[i] &&
-				!streamed[i]))
+		const bool is_safe = written_back[i] || streamed[i];
+
+		if (durable ? is_written && !is_safe : touched[i])
 			fail_msg("type %d, at %zu, n %zu, flags %u: line %zu "
 				 "is %swritten back",
 				(int)type, at, n, (unsigned)flags, i,
