@@ -18,6 +18,9 @@
 
 #include "operation/completion.h"
 
+/* A poll waits so long for the waker that it replaces. */
+#define REPLACED_WAIT_NS (200 * MS)
+
 static const struct future_waker no_waker = {NULL, NULL};
 
 static inline int

@@ -13,8 +13,6 @@
 
 #include "libminiasync/future.h"
 
-#define MS UINT64_C(1000000)
-
 /*
  * A future that is complete once done is set. kind is its answer to a poll. The
  * word of a POLLER is done.

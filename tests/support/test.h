@@ -29,7 +29,7 @@ test_seed(const char *what)
 }
 
 #define KIB ((size_t)1024)
-#define MS UINT64_C(1000000) /* in ns */
+#define MS UINT64_C(1000000) /* nanoseconds in a millisecond */
 
 /* SplitMix64 (Steele, Lea, Flood, 2014): any state will do. */
 static inline uint64_t

@@ -186,18 +186,18 @@ a_backoff_pauses_then_yields_then_naps_longer_and_longer(void **state)
 	assert_int_equal(nyields, 32);
 
 	assert_int_equal(mia_backoff_pause(&backoff), 20000);
-	for (uint64_t ns = 20000; ns < 4000000; naps++) {
+	for (uint64_t ns = 20000; ns < 4 * MS; naps++) {
 		last = ns;
 		sum += ns;
 		ns = mia_backoff_pause(&backoff);
 		assert_true(ns > last);
-		assert_true(ns <= last + last / (last < 1000000 ? 4 : 32));
+		assert_true(ns <= last + last / (last < MS ? 4 : 32));
 	}
-	assert_int_equal(mia_backoff_pause(&backoff), 4000000);
+	assert_int_equal(mia_backoff_pause(&backoff), 4 * MS);
 	assert_int_equal(nyields, 32);
 
 	/* About 100 ms, in which the thread wakes up not too often. */
-	assert_in_range(sum, 80000000, 130000000);
+	assert_in_range(sum, 80 * MS, 130 * MS);
 	assert_in_range(naps, 40, 80);
 
 	mia_backoff_reset(&backoff);

@@ -14,10 +14,9 @@
 #include "completion_run.h"
 #include "operation/completion.h"
 
-/* The waits of completion.c. */
-#define WAKER_WAIT (20 * MS)
-#define MAX_WAKER_WAIT (640 * MS)
-#define REPLACED_WAIT (200 * MS)
+/* The waits of completion.c for a waker that runs: the first, and the last. */
+#define WAKER_WAIT_NS (20 * MS)
+#define MAX_WAKER_WAIT_NS (640 * MS)
 
 /* States, by one thread */
 
@@ -257,7 +256,7 @@ poll_that_a_slow_waker_outlasts_returns_running_and_gets_another_call(
 static void
 each_poll_that_waited_in_vain_doubles_the_time_of_the_next(void **state)
 {
-	uint64_t wait = WAKER_WAIT, least_late = UINT64_MAX;
+	uint64_t wait_ns = WAKER_WAIT_NS, least_late = UINT64_MAX;
 	struct run run;
 
 	(void)state;
@@ -269,11 +268,11 @@ each_poll_that_waited_in_vain_doubles_the_time_of_the_next(void **state)
 			mia_completion_poll(&run.c), FUTURE_STATE_RUNNING);
 		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - begin;
 
-		assert_true(ns >= wait);
-		if (ns - wait < least_late)
-			least_late = ns - wait;
-		if (wait < MAX_WAKER_WAIT)
-			wait *= 2;
+		assert_true(ns >= wait_ns);
+		if (ns - wait_ns < least_late)
+			least_late = ns - wait_ns;
+		if (wait_ns < MAX_WAKER_WAIT_NS)
+			wait_ns *= 2;
 		flag_set(&run.leave, i);
 		flag_await(&run.entered, i + 1);
 	}
@@ -301,7 +300,7 @@ replacing_a_waker_that_runs_waits_for_its_return(void **state)
 		/* It gives up if the machine is as busy as that. */
 		assert_true(flag_get(&run.returned) == flag_get(&run.entered) ||
 			test_clock_ns(CLOCK_MONOTONIC) - begin >=
-				REPLACED_WAIT);
+				REPLACED_WAIT_NS);
 		end(&run);
 		/* The poll's further call may come before the new waker. */
 		assert_in_range(flag_get(&run.entered), 1, is_polled ? 2 : 1);
@@ -318,7 +317,7 @@ replacing_a_waker_that_does_not_return_gives_up_and_the_new_one_is_called(
 	(void)state;
 	start_waking(&run);
 	mia_completion_replace_waker(&run.c, other_waker(&run));
-	assert_true(test_clock_ns(CLOCK_MONOTONIC) - begin >= REPLACED_WAIT);
+	assert_true(test_clock_ns(CLOCK_MONOTONIC) - begin >= REPLACED_WAIT_NS);
 	assert_int_equal(state_of(&run.c), MIA_COMPLETION_POLLED);
 	end(&run);
 	assert_int_equal(flag_get(&run.entered), 1);

@@ -224,9 +224,6 @@ failure_of_any_thread_is_the_result_and_all_parts_are_visible(void **state)
 #define MAX_THREADS 16
 #define BATCH 8
 
-/* A poll that replaced a waker and took as long may have left it running. */
-#define REPLACED_WAIT UINT64_C(200000000)
-
 struct stress {
 	pthread_mutex_t lock;
 	struct item *work; /* under the lock */
@@ -371,7 +368,7 @@ item_replace_waker(struct poller *poller, struct item *item)
 	item->waker = new;
 	mia_completion_replace_waker(&item->c, future_waker_of(new));
 	if (old != NULL &&
-		test_clock_ns(CLOCK_MONOTONIC) - begin < REPLACED_WAIT)
+		test_clock_ns(CLOCK_MONOTONIC) - begin < REPLACED_WAIT_NS)
 		old->alive = false;
 }
 

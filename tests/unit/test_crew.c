@@ -303,9 +303,9 @@ workers_without_work_use_no_cpu_time(void **state)
 
 	const uint64_t before = test_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 
-	mia_sleep(300000000); /* the time that is measured */
+	mia_sleep(300 * MS); /* the time that is measured */
 	assert_true(
-		test_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before < 100000000);
+		test_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before < 100 * MS);
 	mia_crew_fini(&crew);
 }
 

@@ -243,7 +243,7 @@ pusher_or_sleeper_sees_the_other(void **state)
 	while (rounds < LAST_ROUND) {
 		/* An emulated CPU does not get through all of them. */
 		if (++rounds % 64 == 0 &&
-			test_clock_ns(CLOCK_MONOTONIC) - start > 3000000000u)
+			test_clock_ns(CLOCK_MONOTONIC) - start > 3000 * MS)
 			rounds = LAST_ROUND;
 		atomic_store(&d.sleeps, false);
 		atomic_store(&d.round, rounds);

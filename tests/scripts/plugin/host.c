@@ -16,8 +16,8 @@
 
 #define MAX_THREADS 8
 #define WARM_UP 10 /* cycles */
-#define HEAP_MAX ((size_t)256 << 10)
-#define MAPPED_MAX ((size_t)16 << 20)
+#define HEAP_MAX_BYTES ((size_t)256 << 10)
+#define MAPPED_MAX_BYTES ((size_t)16 << 20)
 
 static int (*use)(void);
 static int cycles;
@@ -98,5 +98,6 @@ main(int argc, char **argv)
 		cycles, nthreads, heap_growth, all_growth);
 	for (int i = 0; i < nthreads; i++)
 		pthread_join(threads[i], NULL);
-	return heap_growth > (long)HEAP_MAX || all_growth > (long)MAPPED_MAX;
+	return heap_growth > (long)HEAP_MAX_BYTES ||
+		all_growth > (long)MAPPED_MAX_BYTES;
 }
