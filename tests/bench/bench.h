@@ -26,7 +26,7 @@
 
 #include <libminiasync.h>
 
-/* What --quick makes small. */
+/* The numbers that --quick reduces. */
 struct settings {
 	int min_rounds;
 	double turn_ns;    /* how long a contestant's turn is, at least */
@@ -58,7 +58,7 @@ void *new_memory(size_t size);
 
 size_t usable_cpus(void);
 
-/* The compiler must not know this number, and must do the work before. */
+/* Hides the number from the compiler, which must finish the work before. */
 static inline size_t
 hide(size_t n)
 {
@@ -66,7 +66,7 @@ hide(size_t n)
 	return n;
 }
 
-/* What was written at p is used. */
+/* Uses the data at p, for the compiler. */
 static inline void
 use(const void *p)
 {
@@ -79,7 +79,7 @@ void check(const struct vdm_operation_future *f);
 /* One way to do a thing. */
 struct contestant {
 	const char *name;
-	/* Does it so many times; returns the time that all took. */
+	/* Runs it several times. Returns the time of all runs. */
 	double (*run)(void *arg, size_t repeats);
 	void *arg;
 	size_t units; /* that are done each time */
@@ -120,7 +120,7 @@ enum relation { NO_TARGET, AT_MOST, AT_LEAST };
  */
 void report_start(const char *json_path);
 
-/* A title, and what the two columns of times are. */
+/* A title, and the names of the two columns of times. */
 void report_section(const char *title, const char *base, const char *ours);
 
 /*
@@ -195,7 +195,7 @@ void ways_set_work(struct ways *ways, struct work work);
 bool ways_has(enum way way);
 struct contestant ways_contestant(struct ways *ways, enum way way);
 
-/* Fails if this way does not copy what it should. */
+/* Fails if this way copies wrongly. */
 void ways_verify(struct ways *ways, enum way way);
 
 /* operations.c, waits.c, wakes.c, bulk.c */

@@ -123,9 +123,9 @@ be_busy(void *arg)
 }
 
 /*
- * One copy after the other on a machine that has twice as many busy threads as
- * CPUs. Means, not medians: what counts is how many copies wait for a slice of
- * somebody else's to end.
+ * One copy after the other, on a machine with twice as many busy threads as
+ * CPUs. Means, not medians, because the number of copies that wait for a time
+ * slice counts.
  */
 static void
 beside_busy_threads(struct ways *ways, char *dst, char *src)

@@ -33,7 +33,7 @@
 #include <glib.h>
 #endif
 
-/* One of the copies, for those who need an object for it. */
+/* One of the copies, for contestants that need an object for each. */
 struct item {
 #ifdef BENCH_LIBUV
 	uv_work_t request; /* first: libuv hands it back */

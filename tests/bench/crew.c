@@ -95,7 +95,7 @@ crew_run(struct crew *crew, void (*job)(void *arg, size_t index), void *arg)
 
 /*
  * The number of arrivals only grows, and the n-th, 2n-th, ... opens. Acquire
- * and release: all that was done before, to all who go on.
+ * and release: publishes the work before the barrier to all threads behind it.
  */
 void
 spin_barrier_wait(struct spin_barrier *barrier, size_t n)

@@ -121,7 +121,7 @@ figure_of(const double *v, int n)
 		quantile(v, n, 0.75), n};
 }
 
-/* So many repeats that a turn takes its time, undisturbed. */
+/* Finds the repeats for a turn of the wanted length. */
 static void
 calibrate(struct contestant *c)
 {

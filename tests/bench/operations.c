@@ -52,7 +52,7 @@ empty_delete(void *data, const struct vdm_operation *op,
 	output->output.memcpy.dest = op->data.memcpy.dest;
 }
 
-/* Not static: so the compiler cannot tell what is in it. */
+/* Not static, so that the compiler cannot know its content. */
 extern struct vdm bench_empty_vdm;
 struct vdm bench_empty_vdm = {
 	empty_new, empty_delete, empty_start, empty_check, 0, NULL};
@@ -285,7 +285,7 @@ bench_single(void)
 	free(src);
 }
 
-/* What the calling thread pays to have a copy made by somebody else. */
+/* The cost of a copy by a worker, for the calling thread. */
 void
 bench_hand_over(void)
 {

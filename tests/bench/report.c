@@ -73,7 +73,7 @@ static size_t npoints;
 static struct cpu_time at_start;
 static double started_ns;
 
-/* All zero where the system does not tell. */
+/* All zero if the system does not tell them. */
 static struct cpu_time
 cpu_time_now(void)
 {
@@ -114,7 +114,7 @@ others_share(void)
 	return others > 0 ? others / all : 0;
 }
 
-/* Up to what could end the string in JSON. */
+/* Up to the first character that could end a JSON string. */
 static void
 cpu_model(char *model, size_t size)
 {

@@ -235,7 +235,7 @@ run_summing(void *arg, size_t repeats)
 void
 bench_work_in_polls(void)
 {
-	static const size_t steps[] = {2048, 8192}; /* some 1 and 4 us */
+	static const size_t steps[] = {2048, 8192}; /* about 1 and 4 us */
 	const size_t size = MIB;
 	struct runtime *runtime = runtime_new();
 	unsigned char *memory = new_memory(size);

@@ -164,7 +164,7 @@ bench_wake(void)
 struct until_data {
 	double ns;      /* when it is complete */
 	double look_at; /* at the thread's CPU time */
-	double cpu_at;  /* what that was then */
+	double cpu_at;  /* the thread's CPU time then */
 };
 
 FUTURE(until_future, struct until_data, double);

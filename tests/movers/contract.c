@@ -45,7 +45,7 @@ post(void *data)
 	sem_post(data);
 }
 
-/* By its waker, where the mover says that it will be called. */
+/* By its waker, if the mover answers WAKER. */
 static void
 finish_by_waker(struct future *fut)
 {
@@ -68,7 +68,7 @@ finish_by_waker(struct future *fut)
 
 static struct runtime *runtime;
 
-/* In each of the ways that there are, in turn. */
+/* In one of the three ways, in turn. */
 static const struct vdm_operation_output *
 finish(struct vdm_operation_future *f)
 {
@@ -173,7 +173,7 @@ big_operations_equal_libc(void **state)
 	compare_to_libc(state, 5000000, 5000000, TEST_ROUNDS(40));
 }
 
-/* The synchronous mover knows. */
+/* The capabilities of the synchronous mover are those of the CPU. */
 static bool
 cpu_can_flush(void)
 {

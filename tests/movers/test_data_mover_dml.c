@@ -23,7 +23,7 @@
 
 #define ALL_OUTCOMES (FAKE_DML_OUTCOMES - 1) /* but SILENT, the last */
 
-/* What this thread told memory.c to write back. */
+/* The last range that this thread wrote back by memory.c. */
 static _Thread_local struct {
 	const void *address;
 	size_t n;
@@ -41,7 +41,7 @@ __wrap_mia_memory_flush(const void *address, size_t n)
 	return __real_mia_memory_flush(address, n);
 }
 
-/* What the CPU moved last, on this thread. */
+/* The last move of the CPU on this thread. */
 static _Thread_local struct {
 	const void *dst;
 	size_t n;
@@ -196,7 +196,7 @@ hardware_without_a_usable_device_is_enodev(void **state)
 	data_mover_dml_delete(mover_new(DATA_MOVER_DML_HARDWARE));
 }
 
-/* What it took is its for ever, so the test lets it answer at the end. */
+/* The device keeps its job and memory, so the device answers at the end. */
 static void
 device_that_never_answers_is_enodev(void **state)
 {
@@ -301,8 +301,8 @@ every_outcome_ends_with_the_right_bytes(void **state)
 }
 
 /*
- * Whatever DML answers, and whenever: from 0 to 255 are all that DML 0.1 to 1.1
- * have names for, and others. With each, each operation with each flag.
+ * Every status of DML, at every moment. 0 to 255 include all names of DML 0.1
+ * to 1.1. Each operation with each flag meets each status.
  */
 #define ANSWER_SIZE 10000
 
@@ -347,7 +347,10 @@ every_status_ends_with_the_right_bytes(void **state)
 	for (unsigned i = 2; i < 2 * 260; i++) {
 		const dml_status_t status = i / 2 < 256 ? (dml_status_t)(i / 2)
 							: beyond[i / 2 - 256];
-		/* A new one for each status, for a mover learns from some. */
+		/*
+		 * A new mover for each status, because some statuses change a
+		 * mover.
+		 */
 		struct data_mover_dml *dmd =
 			mover_new(i % 2 == 0 ? DATA_MOVER_DML_HARDWARE
 					     : DATA_MOVER_DML_AUTO);
@@ -387,7 +390,7 @@ every_status_of_a_new_job_leaves_it_to_the_cpu(void **state)
 	assert_int_equal(fake_dml_seen().inits, 0);
 }
 
-/* Not now: the future stays idle, says so, and loses nothing. */
+/* "Not now": the future stays idle, and the next poll tries again. */
 static void
 full_queue_means_not_now(void **state)
 {
@@ -415,7 +418,7 @@ full_queue_means_not_now(void **state)
 	data_mover_dml_delete(dmd);
 }
 
-/* One that stays full, or is out of reach: the CPU does it in the end. */
+/* If the queue stays full or is out of reach, the CPU does the work. */
 static void
 queue_that_stays_full_is_done_without(void **state)
 {
@@ -574,7 +577,7 @@ overlapping_moves_are_right_under_every_failure(void **state)
 	data_mover_dml_delete(dmd);
 }
 
-/* What is asked of the device; and what the CPU does instead of DML. */
+/* The flags of the device's jobs, and the work that the CPU does instead. */
 static void
 flags_are_those_of_the_manual(void **state)
 {
@@ -753,7 +756,7 @@ delete_waits_for_the_device_and_ends_the_rest(void **state)
 		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
 			FUTURE_STATE_RUNNING);
 	}
-	/* One that was never started is none of its business. */
+	/* The mover does not wait for an operation that was never started. */
 	(void)vdm_memcpy(data_mover_dml_get_vdm(dmd), dst[0], src, N, 0);
 
 	pthread_create(&thread, NULL, answer_soon, &answerer);

@@ -172,8 +172,8 @@ custom_functions_get_flags_of_their_own(void **state)
 }
 
 /*
- * What a thread prepares for its function, and then sets, is there when a
- * worker calls that for another thread. ThreadSanitizer sees whether it must.
+ * A thread prepares data, then sets its function. A worker that calls the
+ * function for another thread sees the data. ThreadSanitizer checks the order.
  */
 static memcpy_fn prepared;
 static atomic_int prepared_calls;

@@ -31,8 +31,8 @@ stress_factor(void)
 }
 
 /*
- * A waker of its own for every poll that brings one. It is freed as soon as
- * it may be: when the future is complete, or when another has replaced it.
+ * Every poll with a waker has a new one. The waker is freed as soon as
+ * possible: when the future is complete, or when another waker has replaced it.
  */
 struct waker {
 	uint64_t alive; /* ALIVE until it is freed */
@@ -199,7 +199,7 @@ waiter_run(void *arg)
 			}
 			if (done == n)
 				break;
-			/* Whatever is running will wake us. */
+			/* Every running operation will wake this thread. */
 			if (idle)
 				sched_yield();
 			else if (!await(&waiter->woken))

@@ -94,8 +94,9 @@ notifiers_of_the_other_kinds(void **state)
 }
 
 /*
- * Who watches a chain sees the word of each operation change, though all have
- * it in the same slot, and also if one ends before the next look.
+ * All operations of a chain have the same slot. A thread that watches the chain
+ * sees the word change at each end, also if an operation ends before the next
+ * look.
  */
 static void
 no_word_takes_a_value_that_it_had(void **state)
@@ -116,7 +117,7 @@ no_word_takes_a_value_that_it_had(void **state)
 
 		assert_true(slot == NULL || slot == f.data.data);
 		slot = f.data.data;
-		/* Also one that began without a notifier. */
+		/* Also an operation that began without a notifier. */
 		if (i % 2)
 			future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
 		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
@@ -137,9 +138,9 @@ no_word_takes_a_value_that_it_had(void **state)
 }
 
 /*
- * Who watches a chain may have the word of an operation that another poll of
- * the chain has ended, after which the program deletes the mover.
- * AddressSanitizer sees whether the memory of the word is still there.
+ * A thread that watches a chain may hold the word of an operation that another
+ * poll has ended. Then the program may delete the mover. AddressSanitizer
+ * checks that the word still exists.
  */
 static void
 words_outlive_their_mover(void **state)
@@ -171,7 +172,7 @@ words_outlive_their_mover(void **state)
 					    __ATOMIC_RELAXED) != UINT64_MAX);
 }
 
-/* The notifier of the last poll that brought one is the one that counts. */
+/* The last notifier counts. Polls without a notifier do not change it. */
 static void
 last_notifier_counts(void **state)
 {
@@ -205,7 +206,7 @@ last_notifier_counts(void **state)
 	counter_fini(&wakers[1]);
 }
 
-/* As a mover's user that does not know of notifiers may do. */
+/* A caller may start it once more without a notifier. */
 static void
 start_once_more_without_a_notifier_leaves_the_last(void **state)
 {

@@ -11,7 +11,7 @@
 #include "operation/memory.h"
 #include "threads_mover.h"
 
-/* Long ones and short ones, so that some end before those that began first. */
+/* Long and short copies, so that some overtake others. */
 static void
 several_shared_operations_are_right(void **state)
 {

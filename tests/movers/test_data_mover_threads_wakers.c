@@ -80,7 +80,7 @@ waker_may_take_a_lock_that_the_poll_holds(void **state)
 	data_mover_threads_delete(dmt);
 }
 
-/* A waker that has told its thread, and takes its time to return. */
+/* A waker that posts, and returns late. */
 static void
 slow_wake(void *data)
 {
@@ -119,7 +119,7 @@ poll_that_meets_a_slow_waker_is_woken_again(void **state)
 	sem_destroy(&woken);
 }
 
-/* A waker that returns some time after it is told to. */
+/* A waker that returns some time after go was posted. */
 struct held {
 	sem_t begun, go;
 	atomic_bool has_returned;
@@ -220,7 +220,7 @@ poll_that_replaces_a_waker_waits_for_it(void **state)
 
 		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
 
-		/* The last operations may find what the first have left. */
+		/* Later operations meet the state that the first ones left. */
 		if (i >= 6 && ns < shortest)
 			shortest = ns;
 		sem_post(&held.go);
@@ -273,9 +273,8 @@ own_last_wake(void *data)
 }
 
 /*
- * The next operation gets the slot that the last one had. This is for a mover
- * with one worker, which is in the waker: nobody else can wake before the poll
- * is over.
+ * The next operation gets the slot of the last one. The mover has one worker,
+ * which is inside the waker. So no other wake comes before the end of the poll.
  */
 static void
 own_start_again(struct own *own)
@@ -296,7 +295,7 @@ own_wake(void *data)
 {
 	struct own *own = data;
 	struct own_test *test = own->test;
-	/* Another one: nobody must wait for that which is being called. */
+	/* A new waker, so that the poll does not wait for the running one. */
 	struct future_notifier n = {.waker = {own, own_last_wake}};
 
 	if (future_poll(FUTURE_AS_RUNNABLE(&own->f),
@@ -314,8 +313,8 @@ own_wake(void *data)
 }
 
 /*
- * The polls of two threads must not overlap: the first is over before the
- * worker is let through the gate.
+ * The polls of two threads must not overlap. So the first poll ends before the
+ * gate opens for the worker.
  */
 static void
 waker_may_poll_its_own_future_and_free_it(void **state)
@@ -400,7 +399,7 @@ start_next(struct starter *s)
 	step->starter = s;
 	s->src++;
 	step->f = vdm_memcpy(s->vdm, &s->dst, &s->src, 8, 0);
-	/* From here on the next waker may be at work. */
+	/* After this poll the next waker may run. */
 	if (future_poll(FUTURE_AS_RUNNABLE(&step->f), &n) == FUTURE_STATE_IDLE)
 		atomic_fetch_add(&s->idle, 1);
 }

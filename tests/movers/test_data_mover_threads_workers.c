@@ -19,7 +19,7 @@
 #include "system.h"
 #include "threads_mover.h"
 
-/* What the worker says of itself, from inside of a custom function. */
+/* The name of the worker, read inside a custom function. */
 static char worker_name[32];
 
 static void *

@@ -27,7 +27,7 @@
 #define SIZE ((size_t)4 << 20)
 #define IN_FLIGHT 32
 
-/* A file under test: mapped by libpmem2, and what must be in it. */
+/* A file that libpmem2 has mapped, and its expected content. */
 struct file {
 	char path[64];
 	int fd;
@@ -72,7 +72,7 @@ file_open(struct file *file, struct vdm *vdm)
 		file->src[i] = (unsigned char)test_random(&file->seed);
 }
 
-/* Closes it, and compares what a new reader finds. */
+/* Closes the file, opens it again, and compares its content. */
 static void
 file_close(struct file *file)
 {
@@ -96,7 +96,7 @@ file_close(struct file *file)
 	free(file->src);
 }
 
-/* A random operation on [at, at + n), and what it is to do. */
+/* A random operation on [at, at + n); does it to want. */
 static struct pmem2_future
 operation(struct file *file, size_t at, size_t n, const void **dest)
 {

@@ -89,7 +89,7 @@ no_poll_is_refused_and_each_waker_is_called(void **state)
 	}
 }
 
-/* Also those that nobody polls again. */
+/* Also operations without a further poll. */
 static void
 deleting_waits_for_the_overflow(void **state)
 {

@@ -28,10 +28,10 @@
 struct region {
 	unsigned char *memory;
 	unsigned char *model;
-	int readers; /* live operations; -1: one that writes */
+	int readers; /* live operations; -1: an operation writes */
 };
 
-/* A copy, and behind it a fill of the first half of what was copied. */
+/* A copy, then a fill of the first half of its destination. */
 struct pair_data {
 	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
 	FUTURE_CHAIN_ENTRY_LAST(struct vdm_operation_future, fill);
@@ -45,7 +45,7 @@ struct live {
 	struct region *src; /* NULL: has none, or the same as dst */
 	bool is_pair;
 	bool is_bad;
-	size_t at, n; /* what it writes */
+	size_t at, n; /* the range that it writes */
 	union {
 		struct vdm_operation_future one;
 		struct pair_future pair;
@@ -111,7 +111,7 @@ is_wrong_at(const struct live *live, size_t at)
 	return live->dst->memory[at] != live->dst->model[at];
 }
 
-/* The operation is over: the model and the memory agree. */
+/* The operation is complete, so the model and the memory must agree. */
 static void
 finish(struct program *p, struct live *live)
 {
@@ -296,8 +296,9 @@ create(struct program *p)
 }
 
 /*
- * A poll with one of the two wakers, or with none, -1: this leaves the last one
- * in place; but what a chain starts by it has no waker.
+ * A poll with one of the two wakers, or without a waker (-1). A poll without a
+ * waker keeps the last waker of an operation. An operation that a chain starts
+ * in such a poll has no waker.
  */
 static void
 poll(struct program *p, struct live *live, int waker)

@@ -21,7 +21,7 @@ struct stream {
 	uint64_t seed;
 };
 
-/* What was done; added to, by program_run(). */
+/* Counts of all programs so far; program_run() adds to them. */
 struct tally {
 	uint64_t steps;
 	uint64_t operations; /* that were completed */
@@ -34,7 +34,7 @@ struct tally {
 	uint64_t movers; /* made */
 };
 
-/* What several programs share: movers, made anew by whoever wants to. */
+/* The movers that several programs share. Any program may replace a mover. */
 struct stage;
 
 /* Small regions are for a fuzzer, whose programs are short and many. */
@@ -42,8 +42,9 @@ struct stage *stage_new(size_t region_size);
 void stage_delete(struct stage *stage);
 
 /*
- * Runs a program of at most so many steps, or to the stream's end; from any
- * number of threads at once on one stage. Returns NULL, or what was wrong.
+ * Runs a program to the stream's end, but at most max_steps steps. Any number
+ * of threads may run programs on one stage. Returns NULL, or a word for the
+ * error.
  */
 const char *program_run(struct stage *stage, struct stream *stream,
 	uint64_t max_steps, struct tally *tally);

@@ -117,7 +117,7 @@ now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* Program after program, so that a failure has a short seed of its own. */
+/* Many short programs, so that a failure has the seed of a short program. */
 static void *
 work(void *arg)
 {

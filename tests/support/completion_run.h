@@ -54,11 +54,11 @@ struct run {
 	pthread_t finisher;
 	atomic_int go;      /* 1: the finisher may finish */
 	atomic_int entered; /* calls of the waker */
-	atomic_int leave;   /* so many calls may return */
+	atomic_int leave;   /* number of calls that may return */
 	atomic_int returned;
 	atomic_int finished;
-	int data;  /* plain: what the finisher writes */
-	int note;  /* plain: what the waker writes */
+	int data;  /* plain: the finisher writes it */
+	int note;  /* plain: the waker writes it */
 	int other; /* plain: of a second waker */
 };
 
@@ -110,7 +110,7 @@ start_waking(struct run *run)
 	flag_await(&run->entered, 1);
 }
 
-/* Nobody polls meanwhile, so the finisher calls nothing more than it must. */
+/* No poll happens meanwhile, so the finisher makes no extra call. */
 static inline void
 end(struct run *run)
 {

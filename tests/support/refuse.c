@@ -152,8 +152,8 @@ __wrap_mia_aligned_alloc(size_t align, size_t n)
 }
 
 /*
- * One refusal is that of a slab, new pages for it included: no span has a free
- * slab, the system gives none, and no other thread has put one back meanwhile.
+ * One refusal of a slab includes its new pages: no span has a free slab, the
+ * system refuses pages, and no other thread puts a slab back in between.
  */
 static _Thread_local enum {
 	WILLING,

@@ -46,10 +46,10 @@ enum refuse_extent {
 	REFUSE_ALL_AFTER, /* it, too */
 };
 
-/* To be called first, on a thread that is to see refusals. */
+/* Call this first, on a thread that shall see refusals. */
 void refuse_init(void);
 
-/* Of the calls of these kinds, so many succeed; then one fails, or all do. */
+/* The first calls of these kinds succeed. Then one call fails, or all fail. */
 void refuse_after(unsigned kinds, long calls, enum refuse_extent extent);
 void refuse_nothing(void);
 
@@ -66,7 +66,7 @@ extern atomic_long refuse_live;
 /* Bytes; a mask of CPUs that is smaller is EINVAL. */
 extern atomic_size_t refuse_cpu_masks_below;
 
-/* For __wrap_*: whether this call is to fail. If so, errno is set. */
+/* For __wrap_*: returns whether this call fails. If so, errno is set. */
 bool refuse_fails(enum refusal kind);
 int refusal_error(enum refusal kind);
 

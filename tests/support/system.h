@@ -13,7 +13,7 @@
 #include <windows.h>
 #include <psapi.h>
 
-/* ctest's own time limit has to do. */
+/* Only the time limit of ctest applies. */
 static inline void
 test_deadline(unsigned seconds)
 {
@@ -50,7 +50,7 @@ test_deadline(unsigned seconds)
 	alarm(seconds);
 }
 
-/* 0 where the kernel does not tell. */
+/* 0 if the kernel does not tell it. */
 static inline size_t
 test_resident_kib(void)
 {

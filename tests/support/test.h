@@ -70,8 +70,8 @@ test_sleep_ns(uint64_t ns)
 	} while (0)
 
 /*
- * Divides the work of a test under a sanitizer, which gcc and clang tell of in
- * two ways; what else is slow is told by the compiler's options.
+ * Divides the work of a test under a sanitizer, which gcc and clang report in
+ * two ways. For other slow tools, define TEST_SLOWDOWN by a compiler option.
  */
 #ifndef TEST_SLOWDOWN
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

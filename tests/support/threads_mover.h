@@ -69,7 +69,7 @@ open_gate(size_t times)
 		sem_post(&gate);
 }
 
-/* The gate is closed, whatever an earlier test has left. */
+/* The gate is closed, also after a test that left it open. */
 static inline struct data_mover_threads *
 gated_mover(size_t threads, size_t queue)
 {

@@ -24,7 +24,7 @@
 #ifndef VALGRIND_ATOMICS_H
 #define VALGRIND_ATOMICS_H 1
 
-/* Comes before what a file says of the system's headers. */
+/* Before all definitions of a file for the headers of the system. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -40,8 +40,9 @@
 #include <valgrind/drd.h>
 
 /*
- * What the order is told by: no object's address, for drd would take a mutex
- * that is at the same place of the stack later for this.
+ * Names an order of the variable for the tools. It is not the address of the
+ * object, because a mutex may have this address later, and drd would confuse
+ * the two.
  */
 static inline const volatile char *
 valgrind_tag(const volatile void *object)
@@ -68,8 +69,8 @@ valgrind_after(const volatile void *object, memory_order order)
 }
 
 /*
- * Does something with *vg_object, and is its value. A load releases nothing,
- * and a store acquires nothing, whatever their orders are.
+ * Evaluates to value, an operation on *vg_object. A load releases nothing, and
+ * a store acquires nothing, with any order.
  */
 #define VALGRIND_ATOMIC(object, before, value, after) \
 	__extension__({ \
@@ -133,7 +134,7 @@ valgrind_after(const volatile void *object, memory_order order)
 	VALGRIND_COMPARE_EXCHANGE( \
 		object, expected, desired, true, order, failed_order)
 
-/* Nor does helgrind know this one. The tests' time limit ends it too. */
+/* helgrind does not support it. The time limit of ctest ends the wait, too. */
 #define sem_timedwait(sem, until) ((void)(until), sem_wait(sem))
 
 #endif /* VALGRIND_ATOMICS_H */

@@ -25,7 +25,7 @@ await(sem_t *sem)
 	return true;
 }
 
-/* For a poll that has to bring a waker. */
+/* For a poll that needs a waker. */
 static inline void
 wake_nobody(void *data)
 {

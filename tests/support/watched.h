@@ -246,7 +246,7 @@ assert_sleeps(void)
 	assert_pass("", NOTHING);
 }
 
-/* Each test has a watch of its own. */
+/* Each test has its own watch. */
 #define WATCH_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif /* LIBMINIASYNC_TEST_WATCHED_H */

@@ -13,7 +13,7 @@
 #include "scenario.h"
 #include "threads_mover.h"
 
-/* Without memory for it the library goes on; without these it cannot. */
+/* The library goes on without the other kinds, and fails without these. */
 static bool
 is_vital(enum refusal kind)
 {
@@ -32,7 +32,7 @@ vital_kinds(void)
 	return kinds;
 }
 
-/* What a constructor returns goes with what was refused meanwhile. */
+/* Counts of refusals. A constructor may fail if a count has grown. */
 struct refusals {
 	long all;
 	long vital;
@@ -124,13 +124,15 @@ scenario(void *arg)
 	if (mia_memory_capabilities() == VDM_F_VALID_FLAGS)
 		use_dml(runtime);
 
-	/* Later than some movers, and with memory of one that is left. */
+	/*
+	 * Deleted after other movers. The runtime may hold memory of a mover.
+	 */
 	runtime_delete(runtime);
 	data_mover_sync_delete(dms);
 	return arg;
 }
 
-/* On a thread of its own, whose caches go with it. */
+/* On a new thread, whose caches end with it. */
 static void
 run_scenario(void)
 {
@@ -159,7 +161,7 @@ has_key(void)
 	return getenv("MIA_TEST_NO_KEY") == NULL;
 }
 
-/* Under a sanitizer not each call is refused, but one of so many. */
+/* Under a sanitizer only one call in several is refused. */
 static long
 step_of(unsigned kinds)
 {

@@ -24,7 +24,7 @@ scenario_random(void)
 	return test_random(&state);
 }
 
-/* The scenario: all of the interface, and what must hold. */
+/* The scenario: the whole interface, and its invariants. */
 
 #define N 24
 #define SIZE 20000  /* a worker does it */
@@ -49,7 +49,7 @@ scenario_expect(bool holds, const char *what, const char *file, int line)
 		print_error("%s:%d: %s does not hold\n", file, line, what);
 }
 
-/* Returns whether it was done, and else for want of memory. */
+/* Returns whether it succeeded. If it did not, memory was short. */
 static bool
 was_done(const struct vdm_operation_future *f)
 {
@@ -207,7 +207,9 @@ scenario_use(struct vdm *vdm, struct runtime *runtime)
 	if (was_done(&f[N]))
 		EXPECT(memcmp(memory.big_src, memory.big_dst, BIG) == 0);
 
-	/* A wait in a wait, a chain, and what an ended thread has left. */
+	/*
+	 * A wait in a wait, a chain, and operations of a thread that has ended.
+	 */
 	scenario_fill();
 	struct nested_future nested = {
 		.data = {runtime, scenario_make(vdm, 4)}};
@@ -247,8 +249,8 @@ scenario_use(struct vdm *vdm, struct runtime *runtime)
 }
 
 /*
- * What may hang: waits for every kind of mover; for a future that forgets to
- * wake, which only the safety net finds complete; for a waker that is slow.
+ * Waits that may hang: for every kind of mover, for a future that never wakes,
+ * and for a slow waker. Only the safety net finds that the second is complete.
  */
 
 struct forgetful_data {

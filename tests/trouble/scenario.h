@@ -19,7 +19,7 @@
 #include "system.h"
 #include "test.h"
 
-/* Not cmocka's assertions: the scenario has threads of its own. */
+/* Not cmocka's assertions, because the scenario starts threads. */
 #define EXPECT(condition) \
 	scenario_expect(condition, #condition, __FILE__, __LINE__)
 
@@ -34,14 +34,14 @@ extern _Atomic uint64_t scenario_seed;
 
 uint64_t scenario_random(void);
 
-/* Starts the scenario's own threads, which are to be refused to no test. */
+/* Starts the scenario's own threads, which are never refused. */
 extern int (*scenario_pthread_create)(pthread_t *thread,
 	const pthread_attr_t *attr, void *(*run)(void *), void *arg);
 
-/* The memory of all operations, as it is before them. */
+/* Sets the memory of all operations to its state before them. */
 void scenario_fill(void);
 
-/* The operation number i; and what must hold when it is complete. */
+/* Creates operation number i, and checks it when it is complete. */
 struct vdm_operation_future scenario_make(struct vdm *vdm, int i);
 void scenario_check(const struct vdm_operation_future *f, int i);
 
@@ -49,9 +49,9 @@ void scenario_check(const struct vdm_operation_future *f, int i);
 void scenario_use(struct vdm *vdm, struct runtime *runtime);
 
 /*
- * Waits for every kind of mover, for a future that wakes nobody, and for a
- * waker that is slow. By a clock that falls, each poll may ask such a waker for
- * one more call.
+ * Waits for every kind of mover, for a future that never wakes, and for a slow
+ * waker. With a clock that falls, each poll may ask a slow waker for one more
+ * call.
  */
 enum scenario_slow_waker { NO_SLOW_WAKER, SLOW_WAKER };
 

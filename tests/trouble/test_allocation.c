@@ -53,9 +53,8 @@ end_runtime(void *runtime)
 }
 
 /*
- * A pthread_create() that was linked statically may have no memory either; on
- * Windows it then says so by EAGAIN. The sanitizer, or valgrind, sees what is
- * left behind.
+ * A pthread_create() that was linked statically may fail without memory, too.
+ * On Windows its error is EAGAIN. The sanitizer or valgrind reports leaks.
  */
 static bool
 is_for_lack_of_memory(int error)
@@ -99,7 +98,7 @@ constructors_fail_cleanly_at_each_allocation(void **state)
 	ladder(make_runtime, end_runtime, 3);
 }
 
-/* Those that were started before the one that fails are ended and joined. */
+/* Threads that were started before the refused one are ended and joined. */
 static void
 mover_fails_cleanly_at_each_thread(void **state)
 {
@@ -147,7 +146,7 @@ operation_without_memory_is_out_of_memory_then_recovers(void **state)
 	data_mover_sync_delete(dms);
 }
 
-/* A wait that gets no memory polls, and finishes all the same. */
+/* A wait without memory polls until all futures are complete. */
 static void
 runtime_without_memory_finishes_by_polling(void **state)
 {

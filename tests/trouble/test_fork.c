@@ -257,7 +257,7 @@ fork_handlers_registered_early_use_pools(void **state)
 #endif
 
 /*
- * Forks by a signal handler. The child goes on where the parent was
+ * Forks by a signal handler. The child continues at the instruction that was
  * interrupted, uses the pools once more and ends.
  */
 
@@ -319,7 +319,7 @@ use_pools_while_signals_fork(int forks)
 	assert_true(nforks >= forks);
 }
 
-/* The first test: later the C library knows of other threads. */
+/* The first test, because the process has only one thread here. */
 static void
 signal_handler_of_the_only_thread_forks(void **state)
 {

@@ -20,8 +20,8 @@
 #define BIG 2500000 /* the workers share it */
 
 /*
- * A child makes and uses everything, whatever the parent's threads were at:
- * they create, poll, drop and delete, and exit.
+ * A child makes and uses all movers. Meanwhile the parent's threads create,
+ * poll, drop and delete, and exit.
  */
 static atomic_bool busy_stop;
 

@@ -111,7 +111,7 @@ limit_of_threads_is_eagain(void **state)
 	in_child(run_out_of_threads);
 }
 
-/* More than have room in the limit and in what earlier tests have left. */
+/* More than fit into the limit and into the free memory of earlier tests. */
 #define MANY 2000000
 
 static int
@@ -151,7 +151,7 @@ run_out_of_memory(void)
 		errno != ENOMEM)
 		return 3;
 
-	/* Twice: what was refused is given when there is room again. */
+	/* Twice: a refused call succeeds when there is room again. */
 	for (int round = 0; round < 2; round++) {
 		ndone = 0;
 		memset(a, 0, sizeof(a));

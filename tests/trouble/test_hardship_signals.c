@@ -22,9 +22,9 @@
 
 /*
  * 10 kHz of signals on each of two threads that use movers, and as many again
- * on whatever thread takes them. The handler has no atomics: in it, those of
- * gcc 12's ThreadSanitizer run the handler of the next signal and then leave
- * all signals blocked.
+ * on the process. The handler has no atomics. In a handler, an atomic of gcc
+ * 12's ThreadSanitizer runs the handler of the next signal, and then leaves all
+ * signals blocked.
  */
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -108,7 +108,7 @@ storm_of_signals_loses_nothing(int flags)
 	sigaction(SIGUSR1, &action, NULL);
 	setitimer(ITIMER_REAL, &interval, NULL);
 
-	/* A thread that starts takes no signal before it says so. */
+	/* A thread that starts takes no signal before it unblocks signals. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	assert_int_equal(
@@ -122,7 +122,7 @@ storm_of_signals_loses_nothing(int flags)
 		rounds_check(&storms[i].rounds, "storm");
 		rounds_fini(&storms[i].rounds);
 		assert_true(storms[i].has_ended);
-		/* Those that come while a thread has no CPU are one. */
+		/* Signals to a thread without a CPU merge into one. */
 		assert_true(storms[i].nsignals > 20 / TEST_SLOWDOWN);
 	}
 	assert_int_equal(is_misled, 0);

@@ -58,7 +58,7 @@ wake_fails(void)
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
-/* The library's only system call of its own is futex. */
+/* The only direct system call of the library is futex. */
 long
 __wrap_syscall(long number, ...)
 {

@@ -37,7 +37,7 @@ static const char *const clock_names[] = {
 int __real_clock_gettime(clockid_t clock, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
 
-/* The time as it is. */
+/* The right time. */
 static uint64_t
 real_ns(void)
 {

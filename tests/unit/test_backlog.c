@@ -25,7 +25,7 @@ pop(struct mia_backlog *backlog)
 {
 	struct item *item = (struct item *)(void *)mia_backlog_pop(backlog);
 
-	/* A popped item may be gone: nobody may follow its link. */
+	/* A popped item may be freed, so its link is invalid. */
 	if (item != NULL)
 		memset(&item->node, 0xff, sizeof(item->node));
 	return item;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_completion_threads.c -- tests operation/completion: what its memory
- * orders publish, failures from several threads, and that no wake is lost
+ * test_completion_threads.c -- tests operation/completion: the data that its
+ * memory orders publish, failures from several threads, and no lost wake
  */
 
 #include "test.h"
@@ -69,7 +69,7 @@ waker_that_returned_happens_before_the_poll_that_waited_for_it(void **state)
 	}
 }
 
-/* The program may then free what the waker uses. */
+/* Then the program may free the data of the waker. */
 static void
 waker_that_returned_happens_before_the_end_of_replacing_it(void **state)
 {
@@ -168,7 +168,7 @@ failer_run(void *arg)
 		if (r & 1 << failer->number)
 			mia_completion_fail(
 				&shared->c, VDM_ERROR_JOB_CORRUPTED);
-		/* The finisher acquires what the others have done. */
+		/* The finisher acquires the writes of the others. */
 		if (atomic_fetch_sub_explicit(
 			    &shared->left, 1, memory_order_acq_rel) == 1)
 			mia_completion_finish(&shared->c);
@@ -217,8 +217,8 @@ failure_of_any_thread_is_the_result_and_all_parts_are_visible(void **state)
 }
 
 /*
- * Pollers sleep until a waker is called. Nothing else rouses them: a lost wake
- * is a poller that sleeps for a minute.
+ * Pollers sleep until a waker is called. A poller whose wake is lost sleeps for
+ * a minute.
  */
 
 #define MAX_THREADS 16

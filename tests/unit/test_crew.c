@@ -103,7 +103,7 @@ await_sleepers(size_t n)
 		sched_yield();
 }
 
-/* Threads are refused after so many, or never; see the last tests. */
+/* Only so many threads can start, or all (-1); see the last tests. */
 static int threads_allowed = -1;
 static size_t threads_made, threads_joined;
 
@@ -200,7 +200,7 @@ meet(struct item *item)
 	await(&arrived, meeting);
 }
 
-/* Nobody is left asleep beside an item, however the submits wake. */
+/* No worker sleeps beside an item, with any number of wakes a submit. */
 static void
 items_that_wait_for_each_other_run_on_all_workers(void **state)
 {

@@ -27,9 +27,9 @@ static _Alignas(MAX_LINE) unsigned char dst[ARENA];
 static unsigned char src[ARENA];
 
 /*
- * What is written, and the lines of dst that were written back when all of it
- * was there. Workers that share an operation may write back the line where
- * their chunks meet before it is; the last of them does it again.
+ * The range of the operation, and the lines of dst that were written back after
+ * all of their data had arrived. Workers that share an operation may write back
+ * the line between two chunks too early. The last of them writes it back again.
  */
 static struct {
 	uintptr_t first; /* address */

@@ -144,7 +144,7 @@ chain_of_odd_sizes_ends_with_its_data(void **state)
 	ODD_CHAIN_TEST(odd_wide_chain);
 }
 
-/* Entries are what the data begins with, if it has room for one. */
+/* The data begins with entries if it has room for one. */
 static void
 chain_without_entries_is_complete_at_once(void **state)
 {
@@ -194,7 +194,7 @@ chains_nest(void **state)
 	assert_int_equal(was_async, 2);
 }
 
-/* Stays idle once, then runs once, unless it gets the notifier it knows. */
+/* Is idle once, then runs once. Each poll must pass the same notifier. */
 static enum future_state
 opaque_task(struct future_context *context, struct future_notifier *notifier)
 {

@@ -64,7 +64,7 @@ begin(size_t working, size_t searching, size_t sleeping, size_t ncpus)
 	assert_counts(searching, sleeping, 0);
 }
 
-/* All sleepers go on, and no token is left. */
+/* Wakes all sleepers, and takes all tokens. */
 static void
 end(void)
 {
@@ -112,7 +112,9 @@ notify_beside_a_searcher_posts_nothing(void **state)
 	end();
 }
 
-/* Also if all CPUs have an awake worker: the work has to be found. */
+/*
+ * Also if all CPUs have an awake worker, because a searcher must find the work.
+ */
 static void
 notify_without_a_searcher_wakes_one(void **state)
 {

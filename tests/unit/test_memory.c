@@ -158,7 +158,7 @@ streaming_returns_the_ragged_ends(void **state)
 	mia_cpu_fence();
 }
 
-/* The kernel lists what the CPU has; valgrind emulates another CPU. */
+/* The kernel lists the features of the CPU. valgrind emulates another CPU. */
 static void
 best_way_is_one_that_the_kernel_lists(void **state)
 {

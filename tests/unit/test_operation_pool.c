@@ -31,7 +31,9 @@ end_slot(void *slot)
 	free(s->made);
 }
 
-/* What a slot's first user made is found by the next, and ended once. */
+/*
+ * The next user of a slot finds the object of the first. The object ends once.
+ */
 static void
 slots_keep_what_was_made_until_they_end(void **state)
 {
@@ -70,7 +72,10 @@ slots_keep_what_was_made_until_they_end(void **state)
 			}
 		}
 	}
-	/* The bursts' memory went back meanwhile, and those slots ended. */
+	/*
+	 * The memory of the bursts returned to the system, so these slots
+	 * ended.
+	 */
 	assert_in_range(nended, N, nmade - 1);
 
 	assert_non_null(mia_operation_pool_get(&pool)); /* and not put back */
@@ -113,7 +118,7 @@ put_ten(void *arg)
 	(void)arg;
 	for (size_t i = 0; i < 10; i++)
 		mia_operation_pool_put(slots[i]);
-	/* Stays alive, with the ten in its cache, until it is told. */
+	/* Lives on, with ten slots in its cache, until the second barrier. */
 	pthread_barrier_wait(arg);
 	pthread_barrier_wait(arg);
 	return NULL;

@@ -42,7 +42,7 @@ fork_handlers_of_the_program_may_use_pools(void **state)
 
 #else
 
-/* A child makes and uses pools whatever other threads did at the fork. */
+/* A child makes and uses pools, at any moment of the other threads. */
 static atomic_bool churn_stop;
 
 static void *

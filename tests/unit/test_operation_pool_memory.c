@@ -61,7 +61,7 @@ memory_of_a_burst_goes_back(void **state)
 	}
 }
 
-/* 25 MiB of slots, and what stays in spans: 2 warm ones, and 1 or 2 in use. */
+/* 25 MiB of slots. Then 2 warm spans remain, and 1 or 2 in use. */
 static void
 resident_memory_of_a_burst_goes_back(void **state)
 {
@@ -159,7 +159,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		/* The first: what comes again is kept warm. */
+		/*
+		 * The first, because the spans of a repeated burst stay mapped.
+		 */
 		cmocka_unit_test(resident_memory_of_a_burst_goes_back),
 		cmocka_unit_test(memory_of_a_burst_goes_back),
 		cmocka_unit_test(one_after_the_other_takes_memory_for_a_few),

@@ -23,7 +23,7 @@ __wrap_mia_clock_ns(void)
 	return clock_ns;
 }
 
-/* Two polls of so many nanoseconds, and some time around them. */
+/* Two polls of the given times, and some time before and after them. */
 static void
 pass(struct mia_meter *meter, uint64_t first_ns, uint64_t second_ns)
 {

@@ -85,8 +85,8 @@ no_sleep_is_a_cancellation_point(void **state)
 #endif
 
 /*
- * Signals, and a wake that another token's unpark was late with, are not a
- * token: the sleep goes on.
+ * A signal is no token, and a late wake of an earlier token is no token. The
+ * sleep goes on.
  */
 struct stray {
 	struct mia_parker *parker;

@@ -77,7 +77,7 @@ has_src(enum vdm_operation_type type)
 	return type == VDM_OPERATION_MEMCPY || type == VDM_OPERATION_MEMMOVE;
 }
 
-/* What a flush returns here: not every CPU has the instruction. */
+/* The result of a flush on this CPU, which may lack the instruction. */
 static enum vdm_operation_result
 flush_result(void)
 {
@@ -288,7 +288,7 @@ valid_operation_becomes_the_piece_of_its_members(void **state)
 	}
 }
 
-/* The heap tells valgrind that nothing but the type is initialised. */
+/* On the heap, so that valgrind reports reads of uninitialised members. */
 static void
 unknown_type_is_invalid_whatever_the_other_members_hold(void **state)
 {

@@ -65,7 +65,7 @@ absurd_capacities_are_refused(void **state)
 		-EINVAL);
 }
 
-/* Positions wrap around, as they do on 32 bits after 4 thousand million. */
+/* Positions wrap around, on 32-bit systems after 2^32 items. */
 static void
 positions_may_wrap(void **state)
 {
@@ -182,9 +182,9 @@ every_item_arrives_once(void **state)
 }
 
 /*
- * What sleeping rests on: one pushes and looks for a sleeper, the other says
- * that it sleeps and looks for an item. A few instructions that may overlap,
- * again and again; with one CPU they never do.
+ * The two sides of a sleep. One thread pushes an item and then looks for a
+ * sleeper. The other announces its sleep and then looks for an item. These few
+ * instructions overlap again and again on two CPUs, and never on one CPU.
  */
 #define LAST_ROUND 300000u
 

@@ -95,7 +95,7 @@ totals_near_half_of_the_range_are_claimed_once(void **state)
 			check_claims(half - less, half / parts);
 }
 
-/* A chunk may be larger than the work, whatever its size is. */
+/* A chunk may be larger than the work, at any size of the work. */
 static void
 huge_chunks_are_claimed_once(void **state)
 {
@@ -200,9 +200,9 @@ oldest_of_several_works_is_joined(void **state)
 }
 
 /*
- * Works open and close while threads join them. The bytes are not atomic: the
- * last sharer may read what the others wrote, or ThreadSanitizer tells. Then
- * the work's memory is overwritten, as its owner may.
+ * Works open and close while threads join them. The bytes are not atomic, so
+ * that ThreadSanitizer reports it if the last sharer reads them too early. Then
+ * the work's memory is overwritten, as its owner may do.
  */
 enum { OPENERS = 3, HELPERS = 4, MOST_BYTES = 600 };
 

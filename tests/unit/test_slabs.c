@@ -256,7 +256,7 @@ memory_that_the_system_does_not_take_is_used_again(void **state)
 	refuse_unmap = false;
 }
 
-/* Against a list of what is taken, each with a mark of its own. */
+/* Compares with a list of the taken slabs. Each slab has its own mark. */
 static void
 random_use_loses_and_doubles_nothing(void **state)
 {

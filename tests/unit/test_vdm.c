@@ -12,8 +12,8 @@
 
 static struct {
 	int news, starts, checks, deletes; /* calls */
-	int refuse;                        /* starts that say "not now" */
-	int running;                       /* checks that say RUNNING */
+	int refuse;                        /* starts that return "not now" */
+	int running;                       /* checks that return RUNNING */
 	int last_notifier;                 /* of the last start: 1 or 0 */
 	enum future_notifier_type answer;  /* of every start */
 } calls;
@@ -223,7 +223,7 @@ leave_garbage_on_the_stack(void)
 		garbage[i] = 2;
 }
 
-/* A mover's op_delete may set only what differs. */
+/* op_delete of a mover may set only the members that differ. */
 static void
 generic_operation_presets_the_output(void **state)
 {

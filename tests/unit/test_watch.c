@@ -236,7 +236,7 @@ late_wakes_do_no_harm(void **state)
 	for (size_t i = 0; i < 12; i++)
 		late[i] = futures[i].data.waker;
 
-	/* Before the clear: nobody sees it. */
+	/* A wake before the clear has no effect. */
 	FUTURE_WAKER_WAKE(&late[0]);
 	WATCH("w", "w");
 	assert_pass_all("ab", PROGRESS);

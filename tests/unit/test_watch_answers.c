@@ -27,7 +27,7 @@ unchanged_word_is_not_polled(void **state)
 	assert_pass("ac", PROGRESS);
 	assert_pass("", NOTHING);
 
-	/* The safety net and a wake bring polls whatever the word says. */
+	/* The safety net and a wake cause polls, with any value of the word. */
 	assert_pass_all("abc", NOTHING);
 	assert_pass("", NOTHING);
 	wake('a');
@@ -122,7 +122,10 @@ answer_does_not_hold_for_the_next_entry_of_a_chain(void **state)
 {
 	(void)state;
 
-	/* The current entry gives no answer, whatever the last one's was. */
+	/*
+	 * The current entry gives no answer. The answer of the last entry is
+	 * void.
+	 */
 	WATCH("wm.", "w", "W.", "A.", "M.");
 	assert_pass_all("abccdde", PROGRESS);
 	assert_pass("cde", NOTHING);

@@ -88,7 +88,7 @@ word_never_has_the_same_value_twice(void **state)
 	}
 }
 
-/* Two threads that change one word, and note what each of them wrote before. */
+/* Two threads change one word, and each reads the other's earlier note. */
 
 #define CHANGES TEST_ROUNDS(3000000)
 

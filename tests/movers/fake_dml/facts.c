@@ -65,7 +65,7 @@ main(void)
 	VALUE(sizeof(dml_job_t));
 	VALUE(sizeof(dml_operation_flags_t));
 
-	/* A job fits; both say no to a path that there is not. */
+	/* A job fits. Both return an error for a path that does not exist. */
 	status = get_job_size(DML_PATH_SW, &size);
 	printf("job size: %d, %s\n", (int)status,
 		size >= sizeof(dml_job_t) && size < 4096 ? "as expected" : "?");

@@ -21,7 +21,7 @@ struct internal {
 	bool was_submitted;
 	bool is_in_flight;   /* under the lock */
 	dml_status_t status; /* under the lock; when it is not in flight */
-	dml_status_t other;  /* what it is to be, of FAKE_DML_FAILED */
+	dml_status_t other;  /* the status after FAKE_DML_FAILED_LATE */
 	enum fake_dml_outcome outcome;
 };
 
@@ -396,7 +396,7 @@ dml_finalize_job(dml_job_t *job)
 	return DML_STATUS_OK;
 }
 
-/* Under the lock: what submitting says, for the device. */
+/* Under the lock. Submits the job to the device. */
 static dml_status_t
 enqueue(dml_job_t *job)
 {

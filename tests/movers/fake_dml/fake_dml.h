@@ -17,18 +17,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What becomes of one submitted job. */
+/* The outcome of one submitted job. */
 enum fake_dml_outcome {
 	FAKE_DML_DONE,
 	FAKE_DML_DONE_LATE,      /* after a few ms */
-	FAKE_DML_QUEUE_FULL,     /* refused, as DML 1.x says it */
-	FAKE_DML_QUEUE_OVERFLOW, /* refused, as DML 0.1 says it */
+	FAKE_DML_QUEUE_FULL,     /* refused, with the status of DML 1.x */
+	FAKE_DML_QUEUE_OVERFLOW, /* refused, with the status of DML 0.1 */
 	FAKE_DML_PAGE_FAULT,     /* a part is done */
 	FAKE_DML_DEVICE_GONE,    /* refused: there is no device any more */
 	FAKE_DML_DEVICE_LOST,    /* a part is done, then the device times out */
 	FAKE_DML_CORRUPT,        /* refused: the job is damaged */
 	FAKE_DML_CORRUPT_LATE, /* accepted, then found damaged; nothing done */
-	FAKE_DML_FALSE_PREDICATE, /* a success that is none; nothing done */
+	FAKE_DML_FALSE_PREDICATE, /* a false success; nothing done */
 	FAKE_DML_INTERNAL,        /* a part is done, then an internal error */
 	FAKE_DML_REFUSED,         /* with the status that was set */
 	FAKE_DML_FAILED,      /* a part is done, then that status, at once */
@@ -48,7 +48,7 @@ void fake_dml_set_max_transfer(uint32_t bytes);
 void fake_dml_set_job_size(uint32_t bytes); /* 0: there is no such path */
 void fake_dml_set_init_status(dml_status_t status);
 
-/* What DML says in the outcomes that name none; a number it has not got. */
+/* The status of REFUSED, FAILED and FAILED_LATE; at first, an unknown one. */
 void fake_dml_set_status(dml_status_t status);
 
 /* The outcomes of the next n jobs, which are then done; copied. */
@@ -58,7 +58,7 @@ void fake_dml_always(enum fake_dml_outcome outcome);
 /* Random outcomes without SILENT, one in `one_in` not DONE. 0: no more. */
 void fake_dml_random(uint64_t seed, unsigned one_in);
 
-/* Ends FAKE_DML_SILENT: what was taken is done. */
+/* Ends FAKE_DML_SILENT: the device runs all jobs that it has. */
 void fake_dml_answer(void);
 
 struct fake_dml_job {

@@ -65,7 +65,7 @@ main(int argc, char **argv)
 	const int nthreads = atoi(argv[3]);
 
 	alarm(300);
-	/* mallinfo2() knows the first arena alone. */
+	/* mallinfo2() counts only the first arena. */
 	mallopt(M_ARENA_MAX, 1);
 	pthread_barrier_init(&barrier, NULL, (unsigned)nthreads + 1);
 	for (int i = 0; i < nthreads; i++)
