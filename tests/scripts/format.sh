@@ -32,4 +32,11 @@ done
 }
 
 "$tool" --dry-run --Werror $files
+
+# clang-format leaves comments as they are.
+wide=$(for file in $files; do
+	expand "$file" | awk -v file="$file" 'length($0) > 80 &&
+		/\/\*|^ *\* |\*\/|\/\// { print file ":" NR ": " $0 }'
+done)
+[ -z "$wide" ] || { echo "comments of more than 80 columns:"; echo "$wide"; exit 1; }
 echo "format: $(echo "$files" | wc -l) files as clang-format $version leaves them"

@@ -372,7 +372,7 @@ run_stress(size_t nproducers, size_t ncpus, uint64_t *seed)
 			atomic_load(&works[i].done), (size_t)(uintptr_t)made);
 	}
 
-	/* All sleep at last. Then every token that was posted has been taken. */
+	/* All sleep at last: every token that was posted has been taken. */
 	while (sleepers() < WORKERS)
 		sched_yield();
 	assert_int_equal(searchers(), 0);

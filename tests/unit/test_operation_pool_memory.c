@@ -55,7 +55,7 @@ memory_of_a_burst_goes_back(void **state)
 		}
 		for (size_t i = 0; i < n; i++)
 			mia_operation_pool_put(slots[i]);
-		/* A thread keeps 126 slots at most, each in a slab of 16 KiB. */
+		/* A thread keeps at most 126 slots, in slabs of 16 KiB. */
 		assert_true(mia_operation_pool_bytes(pool) <= 127 * 16 * KIB);
 		pool_delete(pool);
 	}

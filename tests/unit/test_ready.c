@@ -228,7 +228,7 @@ room_that_is_there_is_kept(void **state)
  *
  *   counted  any thread adds one, relaxed, and wakes
  *   handed   one thread writes plain data and wakes, and goes on once the taker
- *            has read the data. ThreadSanitizer sees whether the wake orders it.
+ *            has read the data. ThreadSanitizer sees if the wake orders it.
  *   late     any thread wakes, and nobody uses the number
  */
 enum kind { COUNTED, HANDED, LATE, KINDS };

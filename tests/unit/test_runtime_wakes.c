@@ -55,7 +55,7 @@ waker_ends_the_sleep_and_sleeping_costs_no_cpu(void **state)
 	wait_for(FUTURE_NOTIFIER_WAKER, 50 * MS, true, false, &cpu, &polls);
 	printf("50 ms: %u polls, %llu us of CPU\n", polls,
 		(unsigned long long)cpu / 1000);
-	/* The safety net polls after 4, 8, ... ms, and the wake adds 16 polls. */
+	/* The net polls after 4, 8, ... ms. The wake adds 16 polls. */
 	assert_true(polls < 40);
 	assert_true(cpu < 5 * MS * TEST_SLOWDOWN);
 }

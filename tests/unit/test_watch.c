@@ -199,7 +199,7 @@ refused_futures_are_polled_16_at_a_time_in_turn(void **state)
 		assert_true(mia_watch_needs_passes(&watch));
 		assert_pass("abcdefghijklmnopu", NOTHING);
 
-		/* The other four come first, and go to the end in this order. */
+		/* The other four come first, and go to the end so. */
 		assert_pass("abcdefghijklqrstu", NOTHING);
 		assert_pass("abcdefghijklmnopu", NOTHING);
 
