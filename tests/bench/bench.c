@@ -5,26 +5,25 @@
  *
  *	bench [--quick] [--json [FILE]]
  *
- * Each figure compares the library with what the same work costs without it:
- * a time over a floor, or a ratio. What makes such figures lie, and what is
- * done about it:
+ * Each figure compares the library with the same work without it: a time over a
+ * floor, or a ratio. Six errors could make such figures wrong. The remedies:
  *
- *  - The machine drifts (frequency, neighbours): contestants take turns in
- *    short rounds, figures are formed within a round, and the median of the
- *    rounds counts (measure.c).
- *  - Caches and threads are as the one before left them: the order changes
- *    from round to round, so that nobody always comes after the same one.
- *  - The first time is slow (page faults, cold caches, threads that start,
- *    pools that grow): all memory is written before, threads exist before, and
- *    everybody works some time before it counts.
- *  - The compiler drops or specialises what nobody needs: sizes are hidden
- *    from it, results are used, movers are reached through pointers.
- *  - A contestant does less: all copy the same ranges of the same buffers, and
- *    what they copied is compared with the source beforehand; every operation's
- *    result is looked at, and anything but success ends the program.
- *  - Noise decides: a verdict says when it might (report.c).
+ *  - The machine drifts (frequency, neighbours). Contestants take turns in
+ *    short rounds, figures are computed within a round, and the result is the
+ *    median of the rounds (measure.c).
+ *  - A contestant leaves caches and threads in some state. The order changes
+ *    from round to round, so that no contestant always follows the same one.
+ *  - The first run is slow (page faults, cold caches, threads that start,
+ *    pools that grow). All memory is written before, threads exist before, and
+ *    every contestant runs for some time before the clock starts.
+ *  - The compiler drops or specialises work. Sizes are hidden from the
+ *    compiler, results are used, and movers are reached through pointers.
+ *  - A contestant does less. All copy the same ranges of the same buffers, and
+ *    the copies are compared with the source beforehand. The result of every
+ *    operation is checked, and an error ends the program.
+ *  - Noise decides. A verdict shows when noise may have decided (report.c).
  *
- * libuv and GLib take part if they were there when this was built.
+ * libuv and GLib take part if they were installed when the benchmark was built.
  */
 
 #include "bench.h"

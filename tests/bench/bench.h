@@ -73,7 +73,7 @@ use(const void *p)
 	__asm__ __volatile__("" : : "r"(p) : "memory");
 }
 
-/* Fails unless the operation is complete and was done. */
+/* Fails unless the operation is complete and succeeded. */
 void check(const struct vdm_operation_future *f);
 
 /* One way to do a thing. */
@@ -90,8 +90,8 @@ struct contestant {
 };
 
 /*
- * Lets n contestants take turns, in rounds of changing order, until each had so
- * much time. n is at most MAX_CONTESTANTS.
+ * Lets n contestants take turns, in rounds of changing order, until each has
+ * had the given time. n is at most MAX_CONTESTANTS.
  */
 void contest(struct contestant *c, size_t n, double ns);
 
@@ -115,8 +115,8 @@ struct figure difference(
 enum relation { NO_TARGET, AT_MOST, AT_LEAST };
 
 /*
- * JSON will go to the file, "-": to stdout, NULL: nowhere. Text goes to stdout,
- * or to stderr if that is taken by JSON.
+ * JSON goes to the file. "-" is stdout, and NULL means no JSON. Text goes to
+ * stdout, or to stderr if stdout has the JSON.
  */
 void report_start(const char *json_path);
 
@@ -191,7 +191,7 @@ void ways_delete(struct ways *ways);
 /* The copies that all ways do from now on. */
 void ways_set_work(struct ways *ways, struct work work);
 
-/* False: it was not there when this was built. */
+/* False: the benchmark was built without it. */
 bool ways_has(enum way way);
 struct contestant ways_contestant(struct ways *ways, enum way way);
 

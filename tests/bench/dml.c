@@ -29,7 +29,7 @@ init_job(dml_job_t *job)
 		fail("dml_init_job");
 }
 
-/* As one would write it: the members, submit, check. */
+/* As a program without the library calls DML: members, submit, check. */
 static double
 run_dml(void *arg, size_t repeats)
 {

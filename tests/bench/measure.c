@@ -139,7 +139,7 @@ calibrate(struct contestant *c)
 		if (least >= settings.turn_ns || c->repeats > SIZE_MAX / 16)
 			return;
 
-		/* Towards the goal in steps, as small times are inexact. */
+		/* In steps to the goal, because small times are inexact. */
 		double factor = least > 0 ? 1.2 * settings.turn_ns / least : 10;
 
 		if (factor > 10)
@@ -148,7 +148,7 @@ calibrate(struct contestant *c)
 	}
 }
 
-/* The order of a round: any, and others in each run. */
+/* A random order for each round. */
 static void
 shuffle(size_t *order, size_t n)
 {

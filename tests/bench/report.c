@@ -100,7 +100,7 @@ cpu_time_now(void)
 	return t;
 }
 
-/* The part of all CPUs that others had since the start; -1: unknown. */
+/* The share of all CPUs that other programs had. -1: unknown. */
 static double
 others_share(void)
 {

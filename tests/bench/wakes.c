@@ -21,7 +21,7 @@
 
 enum sleeper { IN_RUNTIME, AT_CONDITION };
 
-/* A sleeper, and the thread that wakes it after it fell asleep. */
+/* A sleeper, and the thread that wakes the sleeper. */
 struct wake {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -74,7 +74,10 @@ waker_run(void *arg)
 	return NULL;
 }
 
-/* Nanoseconds from the wake to the return of the wait; the thread's CPU. */
+/*
+ * Returns nanoseconds from the wake to the return of the wait. *cpu_ns is the
+ * CPU time of the thread.
+ */
 static double
 one_wake(struct runtime *runtime, enum sleeper sleeper, long delay_ns,
 	double *cpu_ns)
@@ -181,7 +184,7 @@ until_task(struct future_context *context, struct future_notifier *n)
 	return now >= data->ns ? FUTURE_STATE_COMPLETE : FUTURE_STATE_RUNNING;
 }
 
-/* CPU that a thread uses in a wait for such a future, after 100 ms. */
+/* The CPU time of a wait for such a future, after 100 ms. */
 static double
 cpu_of_looking(struct runtime *runtime)
 {

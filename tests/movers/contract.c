@@ -261,7 +261,7 @@ zero_bytes_with_unknown_flags_are_refused(void **state)
 	assert_int_equal(finish(&f)->result, VDM_ERROR_JOB_CORRUPTED);
 }
 
-/* The caller's mistake, but the destination is written. */
+/* An error of the caller. The destination is written all the same. */
 static void
 overlapping_memcpy_is_done(void **state)
 {
@@ -339,7 +339,7 @@ dropped_futures_block_nobody(void **state)
 	}
 }
 
-/* 200,000 before the first poll, as promised; finished backwards. */
+/* 200,000 futures before the first poll. They finish in reverse order. */
 static void
 many_pending_operations_all_complete(void **state)
 {
@@ -382,7 +382,7 @@ runtime_waits_for_many(void **state)
 	assert_memory_equal(src, dst, sizeof(src));
 }
 
-/* Threads create, hand over, and complete each other's futures. */
+/* Threads create futures, and complete those of other threads. */
 #define RELAY_THREADS 4
 #define RELAY_DEPTH 100
 

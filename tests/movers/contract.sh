@@ -3,11 +3,11 @@
 #
 # contract.sh FILE... -- runs the contract suite on any mover
 #
-# The files are what is needed to build it, and one that defines
+# The files are the sources of the mover, and one that defines
 #	const struct contract_mover contract_mover
-# (see contract.h); compiler options may be among them. CC and CFLAGS are used.
-# libminiasync is taken from MINIASYNC_BUILD, a build folder of this project, or
-# else from where pkg-config finds it. cmocka is needed.
+# (see contract.h). They may include compiler options. CC and CFLAGS apply.
+# libminiasync comes from MINIASYNC_BUILD, a build folder of this project, or
+# from pkg-config. The script needs cmocka.
 
 set -eu
 

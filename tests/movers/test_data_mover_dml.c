@@ -61,8 +61,8 @@ __wrap_mia_memory_move(void *dst, const void *src, size_t n, unsigned flags)
 }
 
 /*
- * The thread stands still at this look at the clock, from 1; 0: it does not. By
- * the clock it is 2 s, longer than the mover waits; the device has 0.3.
+ * The number of the read of the clock at which the thread stops for 0.3 s, or
+ * 0. The clock then shows 2 s more, which is longer than the mover waits.
  */
 static _Thread_local int stop_at_look;
 static _Thread_local uint64_t stood_ns;
@@ -215,7 +215,7 @@ device_that_never_answers_is_enodev(void **state)
 	fake_dml_reset(); /* the job is never finalized */
 }
 
-/* It was not the device that needed so long. */
+/* The device was not slow. The thread was stopped. */
 static void
 stop_while_a_mover_is_made_is_not_the_devices_fault(void **state)
 {
@@ -464,7 +464,7 @@ more_operations_than_the_queue_holds(void **state)
 	data_mover_dml_delete(dmd);
 }
 
-/* The device takes 100,000 bytes; it is learnt once. */
+/* The device takes 100,000 bytes. Only the first operation has extra jobs. */
 static void
 device_maximum_is_learnt(void **state)
 {
@@ -496,7 +496,7 @@ device_maximum_is_learnt(void **state)
 	assert_in_range(second, N / 100000, 2 * N / 100000 + 1);
 	assert_in_range(first, second + 1, second + 20);
 
-	/* A device that takes nothing at all leaves it to the CPU. */
+	/* If the device takes no job, the CPU does all work. */
 	fake_dml_set_max_transfer(0);
 	f = vdm_memcpy(vdm, dst, src, N, 0);
 	assert_int_equal(run(&f), VDM_SUCCESS);
@@ -782,7 +782,7 @@ futures_are_asynchronous_and_answer_every_notifier(void **state)
 	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
 		FUTURE_STATE_RUNNING);
 	for (int i = 0; i < 2; i++) {
-		/* As another mover's future left it. */
+		/* A notifier that another mover's future has used. */
 		struct future_notifier n = {
 			.notifier_used = FUTURE_NOTIFIER_WAKER};
 
@@ -798,8 +798,8 @@ futures_are_asynchronous_and_answer_every_notifier(void **state)
 }
 
 /*
- * More threads than CPUs, each with several operations in flight that others
- * of it may overtake, on one device that fails one job in four.
+ * More threads than CPUs, and one device that fails one job in four. Each
+ * thread has several operations in flight, which may overtake each other.
  */
 struct storm {
 	struct vdm *vdm;

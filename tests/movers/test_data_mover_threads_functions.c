@@ -82,7 +82,7 @@ custom_functions_are_called_on_a_worker(void **state)
 		}
 	}
 
-	/* Not for nothing, nor for bad input. */
+	/* Not without bytes, and not for bad input. */
 	atomic_store(&custom_calls, 0);
 	f = vdm_memcpy(vdm, dst, src, 0, 0);
 	FUTURE_BUSY_POLL(&f);
@@ -104,8 +104,8 @@ custom_functions_are_called_on_a_worker(void **state)
 }
 
 /*
- * Flags that are not the library's are the function's business, if there is one
- * and it can be given them.
+ * Flags that the library does not know go to the function, if there is one and
+ * its argument can hold them.
  */
 static void
 custom_functions_get_flags_of_their_own(void **state)

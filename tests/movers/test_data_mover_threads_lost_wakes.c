@@ -41,8 +41,8 @@ struct waker {
 };
 
 /*
- * A poll that replaces a waker which is being called waits that long for it;
- * if it took so long, the old one may still be called.
+ * A poll that replaces a running waker waits so long for it. If the poll took
+ * this time, the old waker may still be called.
  */
 #define PROMISED_NS (200 * MS)
 
@@ -268,7 +268,7 @@ no_wake_is_lost_or_late_when_wakers_are_replaced(void **state)
 	stress(3, 16, WAKERS_REPLACED, n);
 }
 
-/* Operations that need each other: all workers must be at one at once. */
+/* Operations that wait for each other: every worker must run one of them. */
 static pthread_barrier_t barrier;
 
 static void *

@@ -48,7 +48,7 @@ several_shared_operations_are_right(void **state)
 	data_mover_threads_delete(dmt);
 }
 
-/* Where workers take the longest chunks, and leave the caches out of it. */
+/* A size at which workers take the longest chunks, and bypass the caches. */
 static void
 operations_that_outgrow_the_cache_are_right(void **state)
 {

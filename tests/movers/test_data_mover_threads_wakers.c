@@ -108,12 +108,12 @@ poll_that_meets_a_slow_waker_is_woken_again(void **state)
 			FUTURE_STATE_COMPLETE;
 			polls++)
 			assert_true(await(&woken));
-		/* Calls that were too many, for the next round. */
+		/* Surplus calls must not count in the next round. */
 		while (sem_trywait(&woken) == 0)
 			continue;
 	}
 	printf("polls that found it running: %d\n", polls);
-	/* A wait that did not get longer would take 60 ms by luck alone. */
+	/* Without longer waits, only luck would end one after 60 ms. */
 	assert_true(polls <= 50);
 	data_mover_threads_delete(dmt);
 	sem_destroy(&woken);
@@ -189,7 +189,7 @@ waker_that_another_poll_gave_up_may_poll_its_own_future(void **state)
 	sem_destroy(&g.done);
 }
 
-/* Also if a poll before has said RUNNING because it took too long. */
+/* Also after a poll that returned RUNNING because its wait took too long. */
 static void
 poll_that_replaces_a_waker_waits_for_it(void **state)
 {
@@ -376,7 +376,7 @@ struct starter {
 
 static void start_next(struct starter *s);
 
-/* Is called once more if the poll in start_next() waits long for its return. */
+/* Is called again if the poll in start_next() waits too long for its return. */
 static void
 step_wake(void *data)
 {

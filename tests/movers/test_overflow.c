@@ -31,7 +31,7 @@ numbered_memcpy(void *dst, const void *src, size_t n, unsigned flags)
 	return memcpy(dst, src, n);
 }
 
-/* Each is polled once with a waker, and then when that has been called. */
+/* Each is polled once with a waker, and again after the call of the waker. */
 static void
 no_poll_is_refused_and_each_waker_is_called(void **state)
 {
@@ -118,8 +118,8 @@ deleting_waits_for_the_overflow(void **state)
 }
 
 /*
- * Functions that wait for each other: each of two needs the other on another
- * worker, however they came there.
+ * Functions that wait for each other. Each of two needs the other one on
+ * another worker.
  */
 static pthread_barrier_t pair;
 
@@ -155,7 +155,7 @@ two_workers_take_from_the_overflow_at_once(void **state)
 	pthread_barrier_destroy(&pair);
 }
 
-/* Many threads, tiny rings, all sorts of polls: nothing lost, nothing twice. */
+/* Many threads, tiny rings, all kinds of polls: each operation runs once. */
 struct producer {
 	struct vdm *vdm;
 	uint64_t seed;

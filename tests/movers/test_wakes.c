@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_wakes.c -- how many searchers the threads mover asks for, by the sizes
- * of the operations that wait
+ * test_wakes.c -- tests movers/data_mover_threads: how many searchers a poll
+ * asks for, by the sizes of the operations that wait
  *
  * A gate holds all workers, so the operations stay in the backlog. The linker
  * puts __wrap_mia_idle_notify in the place of the function that wakes workers.

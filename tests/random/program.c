@@ -214,7 +214,7 @@ find_free_region(struct program *p, uint64_t from)
 	return NULL;
 }
 
-/* Makes an operation, if there is a place and a region for it. */
+/* Creates an operation if a place and a region are free. */
 static void
 create(struct program *p)
 {
@@ -322,7 +322,7 @@ poll(struct program *p, struct live *live, int waker)
 		live->waker = -1;
 }
 
-/* To the end by wakes alone, where the last poll said that one will come. */
+/* Polls to the end. If the last poll answered WAKER, only after a wake. */
 static void
 follow_wakes(struct program *p, struct live *live)
 {
@@ -360,7 +360,7 @@ wait_for_several(struct program *p)
 	}
 }
 
-/* It was not started: nothing of it may ever be done. */
+/* A future that was not started. Its operation must never begin. */
 static void
 drop(struct program *p, struct live *live)
 {

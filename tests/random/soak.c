@@ -41,10 +41,10 @@ struct worker {
 };
 
 /*
- * Signals, a thousand times a second: the threads that work take them in turn.
- * The first thread would take all of them, so it blocks them. The handler has
- * no atomics: in it, those of gcc 12's ThreadSanitizer run the handler of the
- * next signal and then leave all signals blocked.
+ * 1,000 signals a second for the threads that run programs. The first thread
+ * blocks signals, because it would get all of them. The handler has no atomics.
+ * In a handler, an atomic of gcc 12's ThreadSanitizer runs the handler of the
+ * next signal, and then leaves all signals blocked.
  */
 #if defined(_WIN32)
 static void

@@ -34,7 +34,7 @@ struct stage {
 	size_t region_size;
 };
 
-/* Takes the stage's mover of that kind, as a user of it; and leaves it. */
+/* Takes the stage's mover of that kind as a new user, and leaves it. */
 struct mover *mover_take(struct stage *stage, enum kind kind);
 void mover_leave(struct stage *stage, struct mover *mover);
 

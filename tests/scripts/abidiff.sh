@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# abidiff.sh [--update] [CC] -- the shared library's interface is the one that
-# abi/libminiasync.abi describes: symbols, their versions, functions, types
+# abidiff.sh [--update] [CC] -- compares the interface of the shared library
+# with abi/libminiasync.abi: symbols, their versions, functions, types
 #
-# --update writes the description anew, after a deliberate change. Additions are
-# differences too: what is exported once stays, so it has to be meant. What only
-# the headers have (chains, an operation's future) is in abi/layout-0.2.1.csv.
+# --update writes the description anew, after a deliberate change. An addition
+# is a difference too, because an exported symbol must stay for ever. Types that
+# only the headers have (chains, operation futures) are in abi/layout-0.2.1.csv.
 
 set -eu
 

@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# doc.sh SOURCE CC LIBRARY -- the README and the documents of doc are true: the
-# programs in them compile and run, other code is that of an example, links
-# lead somewhere, figures and tables are made of what they say; and so is the
-# site, if there is pandoc. The man pages have man.sh.
+# doc.sh SOURCE CC LIBRARY -- tests the README and the documents of doc
+#
+# Programs in them compile and run. Other code is part of an example. Links have
+# targets. Figures and tables are up to date. The site is tested too, if pandoc
+# is installed. man.sh tests the man pages.
 
 set -u
 

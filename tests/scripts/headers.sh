@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# headers.sh SOURCE -- each public header compiles alone, without a warning, in
-# every language it is for, with gcc and clang; every macro does in use; the two
-# umbrella headers bring the headers that programs rely on; and futures whose data
-# or output would be displaced are refused
+# headers.sh SOURCE -- tests the public headers, with gcc and clang
+#
+# Each header compiles alone, without a warning, in every supported language.
+# Every macro compiles in use. The two umbrella headers bring the headers that
+# programs rely on. Futures with displaced data or output do not compile.
 
 set -u
 

@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# install.sh SOURCE BUILD CC -- installs, moves what was installed, and builds
-# and runs C and C++ programs against it: by the CMake package under both of its
-# names, by pkg-config, static and shared, in several orders of the archives; and
-# as a subproject. Where the build has found no DML, the fake one is packaged.
+# install.sh SOURCE BUILD CC -- tests the installed package, and the subproject
+#
+# Installs the package, moves it, then builds and runs C and C++ programs with
+# it: by both names of the CMake package, by pkg-config, static and shared, and
+# with several orders of the archives. A build without DML packages the fake
+# DML.
 
 set -eu
 

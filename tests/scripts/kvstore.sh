@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# kvstore.sh KVSTORE -- the store against what it must answer, and random
-# commands against a model in awk
+# kvstore.sh KVSTORE -- compares answers of the store with the expected ones,
+# and random commands with a model in awk
 
 set -u
 

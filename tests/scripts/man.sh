@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# man.sh SOURCE BUILD CC LIBRARY -- the man pages agree with the headers, with
-# each other, and with what mandoc thinks of them; their examples compile and,
-# without DML, run
+# man.sh SOURCE BUILD CC LIBRARY -- tests the man pages
+#
+# They agree with the headers and with each other, and mandoc accepts them.
+# Their examples compile. Examples without DML also run.
 
 set -u
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# plugin.sh SOURCE_FOLDER ARCHIVE C_COMPILER -- plug-ins that contain the
-# library are loaded, used and unloaded 200 times, and leave no memory behind
+# plugin.sh SOURCE_FOLDER ARCHIVE C_COMPILER -- loads, uses and unloads plug-ins
+# that contain the library 200 times; no memory leaks
 
 set -eu
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# vdmcp.sh VDMCP [dml] -- the program as its users meet it; dml: built with it
+# vdmcp.sh VDMCP [dml] -- tests the program by its options; dml: built with DML
 
 set -u
 

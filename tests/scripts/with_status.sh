@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# with_status.sh PROGRAM [ARGUMENT...] -- runs it, and says how it ended, for
-# ctest, which looks at the output or at the status but not at both
+# with_status.sh PROGRAM [ARGUMENT...] -- runs it, and prints its exit status
+# for ctest, which checks either the output or the status
 
 "$@"
 status=$?

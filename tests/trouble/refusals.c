@@ -86,7 +86,7 @@ use_dml(struct runtime *runtime)
 		data_mover_dml_delete(dmd);
 	}
 
-	/* Without a device: a thread plays that, and may be too late. */
+	/* Without a device, because the thread of the fake may be too late. */
 	const long before = refused(REFUSE_MEMORY);
 
 	fake_dml_set_device(FAKE_DML_NO_DEVICE);

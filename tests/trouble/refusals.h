@@ -10,7 +10,7 @@
 
 #include "refuse.h"
 
-/* To be called first, by main(). */
+/* main() calls this first. */
 void refusals_init(const char *what);
 
 /*

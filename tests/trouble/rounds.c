@@ -20,7 +20,7 @@
 
 uint64_t rounds_seed;
 
-/* By another timer than alarm(), which one of the storms needs. */
+/* Not alarm(), because one of the storms needs that timer. */
 void
 deadline(int seconds)
 {
@@ -134,7 +134,7 @@ do_round(struct rounds *r)
 	}
 }
 
-/* For some time, but at least one. */
+/* Runs rounds for this time, and at least one round. */
 void
 do_rounds(struct rounds *r, unsigned ms)
 {
@@ -153,7 +153,7 @@ rounds_check(struct rounds *r, const char *what)
 	assert_true(r->done > 0);
 }
 
-/* The threads of this process that are workers. Returns how many. */
+/* Finds the workers among the threads of this process. Returns how many. */
 static int
 find_workers(pid_t *tids, int max)
 {

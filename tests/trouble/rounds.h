@@ -20,12 +20,12 @@
 
 #define SKIPPED 77 /* a child's exit status */
 
-/* For main() to set. */
+/* main() sets it. */
 extern uint64_t rounds_seed;
 
 /*
- * The test fails by SIGABRT if it is not over in time; 0: it is. By another
- * timer than alarm(), which one of the storms needs.
+ * Aborts the process after these seconds. 0 cancels that. The timer is not
+ * alarm(), because one of the storms needs that.
  */
 void deadline(int seconds);
 
@@ -47,12 +47,12 @@ void rounds_check(struct rounds *r, const char *what);
 
 void do_round(struct rounds *r);
 
-/* For some time, but at least one. */
+/* Runs rounds for this time, and at least one round. */
 void do_rounds(struct rounds *r, unsigned ms);
 
 /*
- * The threads of this process that are workers, n of them; new ones have their
- * names a moment later. Returns how many there are.
+ * Finds n workers among the threads of this process. Waits a moment for them,
+ * because new workers have no name yet. Returns how many it found.
  */
 int wait_for_workers(pid_t *tids, int n);
 

@@ -126,7 +126,7 @@ wait_for(struct runtime *runtime, struct future *futs[], size_t n)
 		future_busy_poll_impl(futs[i]);
 }
 
-/* A thread that leaves futures, polled and not, and its caches behind. */
+/* A thread that ends with caches, a future in progress, and an idle future. */
 struct leaver {
 	struct vdm *vdm;
 	struct vdm_operation_future f[2];
@@ -143,7 +143,7 @@ leave(void *arg)
 	return NULL;
 }
 
-/* Waits in the same runtime while it is being waited for. */
+/* Waits in the same runtime, during a wait for itself. */
 struct nested_data {
 	struct runtime *runtime;
 	struct vdm_operation_future inner;
@@ -274,7 +274,7 @@ forgetful_task(struct future_context *context, struct future_notifier *n)
 struct slow_waker {
 	atomic_bool is_over;
 	atomic_int calls;
-	atomic_int late; /* calls that were not over when the poll said so */
+	atomic_int late; /* calls that ended after the poll completed */
 };
 
 static void
@@ -303,7 +303,7 @@ slow_waker_ends(struct vdm *vdm)
 	atomic_store(&waker.is_over, true);
 	scenario_check(&f, 0);
 
-	/* Longer than a call that should not be there. */
+	/* Longer than a forbidden call would take. */
 	test_sleep_ns(50 * MS);
 	EXPECT(atomic_load(&waker.late) == 0);
 }

@@ -29,7 +29,7 @@ extern atomic_long scenario_wrong;   /* expectations */
 extern atomic_long scenario_done;    /* operations */
 extern atomic_long scenario_refused; /* operations that had no memory */
 
-/* Of scenario_random(); for main() to set. */
+/* The state of scenario_random(). main() sets it. */
 extern _Atomic uint64_t scenario_seed;
 
 uint64_t scenario_random(void);
@@ -57,7 +57,7 @@ enum scenario_slow_waker { NO_SLOW_WAKER, SLOW_WAKER };
 
 void scenario_waits(enum scenario_slow_waker slow);
 
-/* The test fails by SIGALRM if it is not over in time; 0: it is. */
+/* Ends the process by SIGALRM after these seconds. 0 cancels that. */
 static inline void
 deadline(unsigned seconds)
 {

@@ -123,9 +123,9 @@ fork_inside_stays_inside(void **state)
 }
 
 /*
- * Two pools with one place in a thread's caches: each use of one evicts the
- * other, and so takes the lock. Once both have a slab nothing is allocated,
- * because the C library's own lock would not let a signal handler fork.
+ * Two pools with the same place in the caches of a thread. Each use of one
+ * evicts the other, and takes the lock. When both have a slab, no use
+ * allocates. A signal handler that interrupts malloc() could not fork.
  */
 
 static struct mia_operation_pool pools[MIA_OPERATION_CACHES + 1];
@@ -161,8 +161,8 @@ use_pools(void)
 }
 
 /*
- * Fork handlers of the program that were registered before ours: they run
- * while the lock is held.
+ * Fork handlers of the program that were registered before ours. They run while
+ * the lock is held.
  */
 
 static enum handlers { IDLE, USE_POOLS, USE_POOLS_AND_FORK } handlers;
@@ -352,7 +352,7 @@ signal_handler_beside_busy_threads_forks(void **state)
 	sigset_t set, old;
 
 	(void)state;
-	/* Sanitizers' and emulators' own locks do not survive this. */
+	/* Locks of sanitizers and emulators do not survive this fork. */
 	if (TEST_SLOWDOWN > 1 || getenv("MIA_TEST_EMULATED") != NULL)
 		skip();
 	test_deadline(120);

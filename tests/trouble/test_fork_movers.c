@@ -84,8 +84,8 @@ child_of_a_busy_parent_uses_movers(void **state)
 
 	(void)state;
 	/*
-	 * The sanitizers' own allocators do not survive a fork of threads, nor
-	 * do QEMU's own locks.
+	 * Allocators of sanitizers and locks of QEMU do not survive a fork with
+	 * threads.
 	 */
 	if (TEST_SLOWDOWN > 1 || getenv("MIA_TEST_EMULATED") != NULL) {
 		data_mover_threads_delete(dmt);

@@ -46,7 +46,7 @@ starved_workers_finish(void **state)
 	rounds_init(&r, 2);
 	const int nworkers = wait_for_workers(workers, 6);
 
-	/* The call itself: musl refuses sched_setscheduler(). */
+	/* The system call, because sched_setscheduler() of musl always fails. */
 	int nidle = 0;
 
 	for (int i = 0; i < nworkers; i++)
@@ -69,7 +69,7 @@ starved_workers_finish(void **state)
 	deadline(0);
 }
 
-/* Runs this thread on the first CPU of all that it may use; which that is. */
+/* Runs this thread only on the first of its CPUs. Returns that CPU. */
 static int
 use_first_cpu(cpu_set_t *all)
 {
@@ -86,7 +86,9 @@ use_first_cpu(cpu_set_t *all)
 	return cpu;
 }
 
-/* All on one CPU; and all sent from one to the other, again and again. */
+/*
+ * All threads on one CPU. Then all threads move between CPUs again and again.
+ */
 static void
 one_cpu_and_changing_ones_are_enough(void **state)
 {
@@ -125,9 +127,10 @@ one_cpu_and_changing_ones_are_enough(void **state)
 }
 
 /*
- * A thread of real-time priority waits on the only CPU, which a worker of the
- * usual one needs to return from the wake-up. The kernel takes the CPU from
- * the first for 0.05 s of each second, so that a wait would end after one.
+ * A thread of real-time priority waits on the only CPU. A worker of normal
+ * priority needs this CPU. The kernel takes the CPU from a real-time thread for
+ * 0.05 s of each second. So even a wait that never sleeps ends after about a
+ * second.
  */
 static void
 real_time_waiter_leaves_the_worker_its_cpu(void **state)

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A C library need not come with the kernel's headers. */
+/* Not every C library has the headers of the kernel. */
 #if defined(__has_include) && \
 	__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ /* the filter's arguments */
 #if __has_include(<linux/seccomp.h>)
@@ -45,7 +45,7 @@ count_threads(void)
 	return n;
 }
 
-/* Five threads, this one included, of a user that should have no others. */
+/* Five threads, with this one, of a user that should have no others. */
 static int
 run_out_of_threads(void)
 {
@@ -65,7 +65,7 @@ run_out_of_threads(void)
 
 		errno = 0;
 		dmt = data_mover_threads_new(64, 8, FUTURE_NOTIFIER_WAKER);
-		if (dmt != NULL) /* no limit here, or not looked at */
+		if (dmt != NULL) /* no limit here, or the kernel ignores it */
 			return count_threads() == before + 64 ? SKIPPED : 5;
 		if (errno != EAGAIN)
 			return 1;
@@ -101,11 +101,11 @@ limit_of_threads_is_eagain(void **state)
 	const char *tool = getenv("MIA_TEST_EMULATED");
 
 	(void)state;
-	/* A thread that cannot be made is an error to them. */
+	/* These tools report a refused thread as an error. */
 	if (tool != NULL &&
 		(strcmp(tool, "helgrind") == 0 || strcmp(tool, "drd") == 0))
 		skip();
-	/* The first thread of all may come with one of a sanitizer's own. */
+	/* A sanitizer may start a thread together with the first one. */
 	data_mover_threads_delete(
 		data_mover_threads_new(1, 8, FUTURE_NOTIFIER_WAKER));
 	in_child(run_out_of_threads);
@@ -193,8 +193,8 @@ limit_of_memory_is_out_of_memory(void **state)
 }
 
 /*
- * A program that has filtered its system calls: no timed sleep on a futex, no
- * yielding, no names, no affinity. The C library does without these.
+ * A program that filters its system calls: no timed sleep on a futex, no yield,
+ * no names, no affinity. The C library does not need these.
  */
 static int futex_error;
 
@@ -265,7 +265,7 @@ filtered_system_calls_lose_nothing(void **state)
 	const int errors[] = {ENOSYS, EPERM, EINTR, EAGAIN};
 
 	(void)state;
-	/* The sanitizers themselves cannot do without these calls. */
+	/* The sanitizers need these calls. */
 	if (TEST_SLOWDOWN > 1)
 		skip();
 	for (int i = 0; i < 4; i++) {

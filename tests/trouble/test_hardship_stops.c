@@ -55,7 +55,7 @@ stopped_process_loses_nothing(void **state)
 	deadline(0);
 }
 
-/* The child: stops one worker after the other, wherever it is. */
+/* The child stops one worker after the other, at any instruction. */
 static int
 stop_workers(const pid_t *workers, int n, unsigned ms)
 {
@@ -99,7 +99,7 @@ workers_stopped_anywhere_lose_nothing(void **state)
 	rounds_init(&r, 2);
 	const int nworkers = wait_for_workers(workers, 6);
 
-	/* Where a parent may not be traced by its child. */
+	/* On systems where a child must not trace its parent. */
 	prctl(PR_SET_PTRACER, (unsigned long)-1, 0, 0, 0);
 	fflush(stdout);
 	const pid_t child = nworkers == 6 ? fork() : -1;
@@ -133,7 +133,7 @@ block(void *dst, const void *src, size_t n, unsigned flags)
 	return memcpy(dst, src, n);
 }
 
-/* Three of four stand still for long; the fourth does all the other work. */
+/* Three of four workers are blocked. The fourth does all other work. */
 static void
 blocked_workers_keep_no_other_from_work(void **state)
 {

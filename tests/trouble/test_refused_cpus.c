@@ -26,7 +26,7 @@ all_affinities_refused_from_each_on_lose_and_leave_nothing(void **state)
 	refuse_each(REFUSE(GET_AFFINITY), REFUSE_ALL_AFTER);
 }
 
-/* The mask of a big machine; one bigger than any; and no answer at all. */
+/* The mask of a big machine, a mask that is too big, and no answer. */
 static void
 unknown_affinity_gives_a_mover_all_the_same(void **state)
 {

@@ -12,7 +12,9 @@
 static void
 refuse_each_value(enum refuse_extent extent)
 {
-	/* Then there are no values to refuse, and all other tests see that. */
+	/*
+	 * Without a key there are no values. All other tests cover that case.
+	 */
 	if (getenv("MIA_TEST_NO_KEY") != NULL)
 		skip();
 	refuse_each(REFUSE(SET_SPECIFIC), extent);

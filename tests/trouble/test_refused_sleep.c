@@ -156,7 +156,7 @@ sleep_that_is_none_ends_all_waits(void **state)
 	deadline(0);
 }
 
-/* A worker's sleep is interrupted, fifteen times for each that is not. */
+/* 15 of 16 sleeps of a worker are interrupted. */
 static void
 interrupted_workers_lose_nothing(void **state)
 {

@@ -47,7 +47,7 @@ real_ns(void)
 	return (uint64_t)ts.tv_sec * 1000 * MS + (uint64_t)ts.tv_nsec;
 }
 
-/* How far the clock is ahead; wraps. */
+/* Returns the lead of the clock in nanoseconds, modulo 2^64. */
 static uint64_t
 clock_ahead(uint64_t now)
 {
@@ -94,9 +94,9 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	const struct timespec *until);
 
 /*
- * It goes by the same clock as the caller. If that has fallen since the caller
- * looked at it, it is hours until the end: it then wakes without a reason,
- * before the test's deadline.
+ * It uses the same wrong clock as the caller. If the clock has fallen since
+ * then, the end is hours away. Then the wait ends early, as a spurious wake,
+ * before the deadline of the test.
  */
 int
 __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,

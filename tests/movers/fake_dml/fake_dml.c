@@ -91,7 +91,7 @@ length_of(const dml_job_t *job)
 						 : job->destination_length;
 }
 
-/* Does n bytes of the job. The device is slow in no other way than this. */
+/* Does n bytes of the job. */
 static void
 perform(const dml_job_t *job, uint32_t n)
 {
