@@ -64,27 +64,6 @@ struct program {
 	const char *wrong;
 };
 
-static uint64_t
-next(struct stream *stream)
-{
-	if (stream->data == NULL) {
-		uint64_t z = stream->seed += 0x9e3779b97f4a7c15u;
-
-		z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-		z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-		return z ^ (z >> 31);
-	}
-
-	/* Two bytes, so that a fuzzer's changes have small effects. */
-	uint64_t number = 0;
-
-	for (int i = 0; i < 2 && stream->size > 0; i++) {
-		number = number << 8 | *stream->data++;
-		stream->size--;
-	}
-	return number * 0x9e3779b97f4a7c15u >> 8 ^ number;
-}
-
 static void
 replace_mover(struct program *p, enum kind kind, uint64_t number)
 {
@@ -151,7 +130,7 @@ finish(struct program *p, struct live *live)
 static size_t
 random_size(struct program *p, size_t max)
 {
-	const uint64_t r = next(p->stream);
+	const uint64_t r = stream_next(p->stream);
 	size_t n = max;
 
 	switch (r % 8) {
@@ -219,13 +198,13 @@ static void
 create(struct program *p)
 {
 	const size_t size = p->stage->region_size;
-	struct live *live = find_place(p, next(p->stream), PLACE_FREE);
-	struct region *dst = find_free_region(p, next(p->stream));
-	struct region *src = &p->regions[next(p->stream) % REGIONS];
-	const uint64_t r = next(p->stream);
+	struct live *live = find_place(p, stream_next(p->stream), PLACE_FREE);
+	struct region *dst = find_free_region(p, stream_next(p->stream));
+	struct region *src = &p->regions[stream_next(p->stream) % REGIONS];
+	const uint64_t r = stream_next(p->stream);
 	const size_t n = random_size(p, size);
-	const size_t at = next(p->stream) % (size - n + 1);
-	const size_t from = next(p->stream) % (size - n + 1);
+	const size_t at = stream_next(p->stream) % (size - n + 1);
+	const size_t from = stream_next(p->stream) % (size - n + 1);
 	const int c = (int)(r >> 32);
 	const uint64_t flags = r >> 24 & VDM_F_VALID_FLAGS;
 	if (live == NULL || dst == NULL)
@@ -343,7 +322,8 @@ wait_for_several(struct program *p)
 {
 	struct future *futs[LIVE];
 	struct live *lives[LIVE];
-	const uint64_t which = next(p->stream) ^ next(p->stream) << 12;
+	const uint64_t which =
+		stream_next(p->stream) ^ stream_next(p->stream) << 12;
 	size_t n = 0;
 
 	for (int i = 0; i < LIVE; i++)
@@ -406,7 +386,7 @@ move(struct program *p, struct live *from)
 static void
 step(struct program *p)
 {
-	const uint64_t r = next(p->stream);
+	const uint64_t r = stream_next(p->stream);
 	struct live *live = find_place(p, r >> 8, PLACE_USED);
 
 	switch (r % 16) {

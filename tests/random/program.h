@@ -21,6 +21,27 @@ struct stream {
 	uint64_t seed;
 };
 
+static inline uint64_t
+stream_next(struct stream *stream)
+{
+	if (stream->data == NULL) {
+		uint64_t z = stream->seed += 0x9e3779b97f4a7c15u;
+
+		z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+		z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+		return z ^ (z >> 31);
+	}
+
+	/* Two bytes, so that a fuzzer's changes have small effects. */
+	uint64_t number = 0;
+
+	for (int i = 0; i < 2 && stream->size > 0; i++) {
+		number = number << 8 | *stream->data++;
+		stream->size--;
+	}
+	return number * 0x9e3779b97f4a7c15u >> 8 ^ number;
+}
+
 /* Counts of all programs so far; program_run() adds to them. */
 struct tally {
 	uint64_t steps;

@@ -215,7 +215,7 @@ main(int argc, char *argv[])
 
 	for (uint64_t i = 0; i < nthreads; i++) {
 		workers[i].stage = stage;
-		/* Not a step of next(): all threads would run one program. */
+		/* Not a step of stream_next(): that would be one program. */
 		workers[i].seed = seed + i * 0xd1342543de82ef95u;
 		workers[i].steps = minutes == 0 ? steps / nthreads + 1 : 0;
 		workers[i].end = start + (double)minutes * 60;

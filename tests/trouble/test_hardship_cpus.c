@@ -46,7 +46,7 @@ starved_workers_finish(void **state)
 	rounds_init(&r, 2);
 	const int nworkers = wait_for_workers(workers, 6);
 
-	/* The system call, because sched_setscheduler() of musl always fails. */
+	/* The system call: sched_setscheduler() of musl always fails. */
 	int nidle = 0;
 
 	for (int i = 0; i < nworkers; i++)

@@ -32,20 +32,15 @@ static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static bool has_thread;
 
 /* All under the lock. */
-static bool has_device;
-static uint32_t max_transfer;
-static uint32_t job_size = JOB_SIZE;
-static dml_status_t init_status;
-static dml_status_t other_status = UNKNOWN_STATUS;
+static bool has_device, is_silent;
+static uint32_t max_transfer, job_size = JOB_SIZE;
+static dml_status_t init_status, other_status = UNKNOWN_STATUS;
 static enum fake_dml_outcome *script;
-static size_t script_length;
-static size_t script_at;
+static size_t script_length, script_at, queue_length;
 static enum fake_dml_outcome otherwise;
 static uint64_t random_state;
 static unsigned random_one_in;
-static bool is_silent;
 static dml_job_t *queue[QUEUE_SIZE];
-static size_t queue_length;
 static struct fake_dml_seen seen;
 
 static void
@@ -372,7 +367,6 @@ dml_init_job(dml_path_t path, dml_job_t *job)
 		*internal = (struct internal){.magic = MAGIC, .path = path};
 	}
 	pthread_mutex_unlock(&lock);
-
 	return status;
 }
 
@@ -482,7 +476,6 @@ dml_submit_job(dml_job_t *job)
 		seen.submits++;
 	}
 	pthread_mutex_unlock(&lock);
-
 	return status;
 }
 
@@ -501,6 +494,5 @@ dml_check_job(dml_job_t *job)
 	if (internal->magic != MAGIC || !internal->was_submitted)
 		misuse("checked without a submission");
 	pthread_mutex_unlock(&lock);
-
 	return status;
 }
