@@ -14,15 +14,6 @@ _Static_assert(offsetof(struct vdm_operation_data_memcpy, dest) == 0 &&
 		offsetof(struct vdm_operation_data_flush, dest) == 0,
 	"mia_operation_output() reads any operation as a memcpy");
 
-enum vdm_operation_result
-mia_operation_run_any(const struct vdm_operation *op)
-{
-	struct mia_piece piece;
-
-	mia_piece_of(&piece, op);
-	return mia_piece_run(&piece);
-}
-
 int
 mia_operation_set_capabilities(struct vdm *vdm, unsigned flags)
 {

@@ -15,9 +15,6 @@
 #include "libminiasync/vdm.h"
 #include "operation/piece.h"
 
-/* Not inlined: any operation. */
-enum vdm_operation_result mia_operation_run_any(const struct vdm_operation *op);
-
 /* Does the operation now. Results: those of mia_piece_run(). */
 static inline enum vdm_operation_result
 mia_operation_run(const struct vdm_operation *op)
@@ -26,7 +23,7 @@ mia_operation_run(const struct vdm_operation *op)
 		mia_piece_plain_copy(op);
 
 	if (MIA_UNLIKELY(copy == NULL))
-		return mia_operation_run_any(op);
+		return mia_piece_run_operation(op);
 
 	memmove(copy->dest, copy->src, copy->n);
 	return VDM_SUCCESS;

@@ -30,8 +30,8 @@ is_valid(const struct mia_piece *piece)
 			(piece->kind != MIA_PIECE_MOVE || piece->src != NULL));
 }
 
-void
-mia_piece_parse(struct mia_piece *piece, const struct vdm_operation *op,
+static inline void
+parse(struct mia_piece *piece, const struct vdm_operation *op,
 	uint32_t known_flags)
 {
 	const struct vdm_operation_data_memmove *move = &op->data.memmove;
@@ -74,8 +74,8 @@ mia_piece_parse(struct mia_piece *piece, const struct vdm_operation *op,
 	}
 }
 
-enum vdm_operation_result
-mia_piece_run(const struct mia_piece *piece)
+static inline enum vdm_operation_result
+run(const struct mia_piece *piece)
 {
 	switch (piece->kind) {
 	case MIA_PIECE_MOVE:
@@ -98,6 +98,28 @@ mia_piece_run(const struct mia_piece *piece)
 	}
 
 	return VDM_ERROR_JOB_CORRUPTED;
+}
+
+void
+mia_piece_parse(struct mia_piece *piece, const struct vdm_operation *op,
+	uint32_t known_flags)
+{
+	parse(piece, op, known_flags);
+}
+
+enum vdm_operation_result
+mia_piece_run(const struct mia_piece *piece)
+{
+	return run(piece);
+}
+
+enum vdm_operation_result
+mia_piece_run_operation(const struct vdm_operation *op)
+{
+	struct mia_piece piece;
+
+	parse(&piece, op, VDM_F_VALID_FLAGS);
+	return run(&piece);
 }
 
 struct mia_piece

@@ -62,6 +62,10 @@ mia_piece_of(struct mia_piece *piece, const struct vdm_operation *op)
  */
 enum vdm_operation_result mia_piece_run(const struct mia_piece *piece);
 
+/* The same for an operation with the flags VDM_F_*, parsed in registers. */
+enum vdm_operation_result mia_piece_run_operation(
+	const struct vdm_operation *op);
+
 /*
  * Whether an operation is valid, a copy, and without flags. A small copy must
  * be as short as a few instructions, so it needs no piece: returns the copy, or

@@ -60,6 +60,9 @@ waker_ends_the_sleep_and_sleeping_costs_no_cpu(void **state)
 	assert_true(cpu < 5 * MS * TEST_SLOWDOWN);
 }
 
+/* A poll of this length counts as work: see meter.c. */
+#define WORK_NS 500
+
 static void
 futures_that_never_wake_are_found(void **state)
 {
@@ -71,13 +74,10 @@ futures_that_never_wake_are_found(void **state)
 	/* WAKER without a wake: the safety net. */
 	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 20 * MS, false, false, &cpu,
 			    &polls) < 1000 * MS);
-	/*
-	 * NONE: polls with growing pauses. ThreadSanitizer makes a poll so slow
-	 * that it may count as work.
-	 */
+	/* NONE: polls with growing pauses. In slow builds they count as work. */
 	assert_true(wait_for(FUTURE_NOTIFIER_NONE, 20 * MS, false, false, &cpu,
 			    &polls) < 1000 * MS);
-	assert_true(polls < 2000 * TEST_SLOWDOWN * TEST_SLOWDOWN);
+	assert_true(polls < 2000 || cpu / polls > WORK_NS);
 	assert_true(wait_for(FUTURE_NOTIFIER_POLLER, 20 * MS, false, false,
 			    &cpu, &polls) < 1000 * MS);
 	assert_true(polls < 40);
