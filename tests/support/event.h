@@ -85,11 +85,16 @@ event_wake(struct event *e)
 }
 
 /* A thread that sets done after a time, and may call the waker. */
+enum finisher_wake {
+	NO_WAKE,
+	WAKE,
+	EARLY_WAKE, /* only before it sets done */
+};
+
 struct finisher {
 	struct event *event;
 	uint64_t delay_ns;
-	bool wakes;
-	bool wakes_first; /* before it sets done */
+	enum finisher_wake wake;
 };
 
 static inline void *
@@ -98,10 +103,10 @@ finisher_run(void *arg)
 	struct finisher *f = arg;
 
 	test_sleep_ns(f->delay_ns);
-	if (f->wakes_first)
+	if (f->wake == EARLY_WAKE)
 		event_wake(f->event);
 	atomic_store(&f->event->done, 1);
-	if (f->wakes)
+	if (f->wake == WAKE)
 		event_wake(f->event);
 	return NULL;
 }

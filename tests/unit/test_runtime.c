@@ -195,7 +195,7 @@ duplicates_finish_with_the_first_wake(void **state)
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
 	struct future *futs[] = {FUTURE_AS_RUNNABLE(&f), FUTURE_AS_RUNNABLE(&f),
 		FUTURE_AS_RUNNABLE(&f)};
-	struct finisher finisher = {&e, 40 * MS, true, false};
+	struct finisher finisher = {&e, 40 * MS, WAKE};
 	pthread_t thread;
 
 	(void)state;
@@ -232,7 +232,7 @@ future_started_before_finishes(void **state)
 	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
-	struct finisher finisher = {&e, 10 * MS, true, false};
+	struct finisher finisher = {&e, 10 * MS, WAKE};
 	pthread_t thread;
 
 	(void)state;

@@ -119,12 +119,14 @@ struct pong {
 	uint64_t slowest_ns;
 };
 
+enum pong_turn { STARTS, ANSWERS };
+
 static void
-pong_round(struct pong *p, int me, bool starts)
+pong_round(struct pong *p, int me, enum pong_turn turn)
 {
 	struct event_future f;
 
-	if (starts) {
+	if (turn == STARTS) {
 		atomic_store(&p->events[1 - me].done, 1);
 		event_wake(&p->events[1 - me]);
 	}
@@ -132,7 +134,7 @@ pong_round(struct pong *p, int me, bool starts)
 	FUTURE_INIT(&f, event_task);
 	runtime_wait(p->runtime, FUTURE_AS_RUNNABLE(&f));
 	atomic_store(&p->events[me].done, 0);
-	if (!starts) {
+	if (turn == ANSWERS) {
 		atomic_store(&p->events[1 - me].done, 1);
 		event_wake(&p->events[1 - me]);
 	}
@@ -144,7 +146,7 @@ pong_run(void *arg)
 	struct pong *p = arg;
 
 	for (int i = 0; i < p->rounds; i++)
-		pong_round(p, 1, false);
+		pong_round(p, 1, ANSWERS);
 	return NULL;
 }
 
@@ -166,7 +168,7 @@ no_wake_is_lost_between_two_sleepers(void **state)
 	for (int i = 0; i < p.rounds && p.slowest_ns < LOST_NS; i++) {
 		const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 
-		pong_round(&p, 0, true);
+		pong_round(&p, 0, STARTS);
 
 		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
 

@@ -17,13 +17,13 @@
 
 /* Waits for an event that another thread completes. Returns nanoseconds. */
 static uint64_t
-wait_for(enum future_notifier_type kind, uint64_t delay_ns, bool wakes,
-	bool wakes_first, uint64_t *cpu_ns, unsigned *polls)
+wait_for(enum future_notifier_type kind, uint64_t delay_ns,
+	enum finisher_wake wake, uint64_t *cpu_ns, unsigned *polls)
 {
 	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, kind);
-	struct finisher finisher = {&e, delay_ns, wakes, wakes_first};
+	struct finisher finisher = {&e, delay_ns, wake};
 	pthread_t thread;
 
 	assert_non_null(runtime);
@@ -52,7 +52,7 @@ waker_ends_the_sleep_and_sleeping_costs_no_cpu(void **state)
 	unsigned polls = 0;
 
 	(void)state;
-	wait_for(FUTURE_NOTIFIER_WAKER, 50 * MS, true, false, &cpu, &polls);
+	wait_for(FUTURE_NOTIFIER_WAKER, 50 * MS, WAKE, &cpu, &polls);
 	printf("50 ms: %u polls, %llu us of CPU\n", polls,
 		(unsigned long long)cpu / 1000);
 	/* The net polls after 4, 8, ... ms. The wake adds 16 polls. */
@@ -72,27 +72,27 @@ futures_that_never_wake_are_found(void **state)
 	(void)state;
 	TEST_NEEDS_NET();
 	/* WAKER without a wake: the safety net. */
-	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 20 * MS, false, false, &cpu,
+	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 20 * MS, NO_WAKE, &cpu,
 			    &polls) < 1000 * MS);
-	/* NONE: polls with growing pauses. In slow builds they count as work. */
-	assert_true(wait_for(FUTURE_NOTIFIER_NONE, 20 * MS, false, false, &cpu,
+	/* NONE: polls with growing pauses. In slow builds they are work. */
+	assert_true(wait_for(FUTURE_NOTIFIER_NONE, 20 * MS, NO_WAKE, &cpu,
 			    &polls) < 1000 * MS);
 	assert_true(polls < 2000 || cpu / polls > WORK_NS);
-	assert_true(wait_for(FUTURE_NOTIFIER_POLLER, 20 * MS, false, false,
-			    &cpu, &polls) < 1000 * MS);
+	assert_true(wait_for(FUTURE_NOTIFIER_POLLER, 20 * MS, NO_WAKE, &cpu,
+			    &polls) < 1000 * MS);
 	assert_true(polls < 40);
 	/* A wake that comes too early. */
-	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 5 * MS, false, true, &cpu,
+	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 5 * MS, EARLY_WAKE, &cpu,
 			    &polls) < 1000 * MS);
 	/* After a long time, the net still polls every 64 ms. */
-	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 1100 * MS, false, false,
-			    &cpu, &polls) < 1800 * MS);
+	assert_true(wait_for(FUTURE_NOTIFIER_WAKER, 1100 * MS, NO_WAKE, &cpu,
+			    &polls) < 1800 * MS);
 }
 
 /* Futures that only polls advance, whatever they answered. */
 struct steps_data {
 	int left;
-	bool wakes; /* during the first poll only */
+	enum finisher_wake wake; /* WAKE: during the first poll only */
 };
 
 FUTURE(steps_future, struct steps_data, char);
@@ -104,8 +104,8 @@ steps_task(struct future_context *context, struct future_notifier *n)
 
 	if (data->left-- == 0)
 		return FUTURE_STATE_COMPLETE;
-	if (data->wakes) {
-		data->wakes = false;
+	if (data->wake == WAKE) {
+		data->wake = NO_WAKE;
 		n->notifier_used = FUTURE_NOTIFIER_WAKER;
 		FUTURE_WAKER_WAKE(&n->waker);
 	}
@@ -113,9 +113,9 @@ steps_task(struct future_context *context, struct future_notifier *n)
 }
 
 static uint64_t
-wait_for_steps(struct runtime *runtime, int steps, bool wakes)
+wait_for_steps(struct runtime *runtime, int steps, enum finisher_wake wake)
 {
-	struct steps_future f = {.data = {steps, wakes}};
+	struct steps_future f = {.data = {steps, wake}};
 	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 
 	FUTURE_INIT(&f, steps_task);
@@ -131,9 +131,9 @@ futures_that_need_more_polls_get_them_soon(void **state)
 	uint64_t ns = 0;
 
 	(void)state;
-	assert_true(wait_for_steps(runtime, 300, false) < 5000 * MS);
+	assert_true(wait_for_steps(runtime, 300, NO_WAKE) < 5000 * MS);
 	for (int i = 0; i < 10; i++)
-		ns += wait_for_steps(runtime, 12, true);
+		ns += wait_for_steps(runtime, 12, WAKE);
 	assert_true(ns < 2000 * MS);
 	runtime_delete(runtime);
 }
@@ -147,7 +147,7 @@ late_wakes_touch_no_freed_memory(void **state)
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
 	struct steps_future many[1000];
 	struct future *futs[1000];
-	struct finisher finisher = {&e, MS, true, false};
+	struct finisher finisher = {&e, MS, WAKE};
 	pthread_t thread;
 
 	(void)state;
@@ -155,14 +155,14 @@ late_wakes_touch_no_freed_memory(void **state)
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
 	pthread_join(thread, NULL);
 	for (int i = 0; i < 1000; i++) {
-		many[i].data = (struct steps_data){2, false};
+		many[i].data = (struct steps_data){2, NO_WAKE};
 		FUTURE_INIT(&many[i], steps_task);
 		futs[i] = FUTURE_AS_RUNNABLE(&many[i]);
 	}
 	runtime_wait_multiple(runtime, futs, 1000);
 	event_wake(&e);
 	event_wake(&e);
-	assert_int_equal(wait_for_steps(runtime, 2, false) < 5000 * MS, 1);
+	assert_int_equal(wait_for_steps(runtime, 2, NO_WAKE) < 5000 * MS, 1);
 	event_wake(&e);
 	runtime_delete(runtime);
 	pthread_mutex_destroy(&e.lock);
@@ -275,7 +275,7 @@ a_noisy_future_starves_nobody(void **state)
 	for (int names_words = 0; names_words < 2; names_words++) {
 		struct event e;
 		struct event_future f = event_future(&e, FUTURE_NOTIFIER_WAKER);
-		struct finisher finisher = {&e, 10 * MS, false, false};
+		struct finisher finisher = {&e, 10 * MS, NO_WAKE};
 		struct noisy_future noisy = {.data = {FUTURE_AS_RUNNABLE(&f),
 						     {0, 0}, names_words, 0}};
 		struct future *futs[] = {

@@ -27,7 +27,7 @@ a_word_that_never_changes_delays_and_no_more(void **state)
 	struct runtime *runtime = test_runtime_new();
 	struct event e;
 	struct event_future f = event_future(&e, FUTURE_NOTIFIER_POLLER);
-	struct finisher finisher = {&e, 20 * MS, false, false};
+	struct finisher finisher = {&e, 20 * MS, NO_WAKE};
 	pthread_t thread;
 
 	e.stuck = true;
