@@ -8,7 +8,8 @@
  *  - after its waker was called or its word has changed
  *  - at intervals of 64 ms or less, as a safety net: a future whose mover
  *    forgets to wake is late, but not lost
- *  - with pauses of 4 ms or less, if the future sends no notification
+ *  - with pauses of 4 ms or less, if the future sends no notification. Of the
+ *    futures that could not start, it polls 16 at a time
  *  - without pauses, if the polls themselves do the work
  *
  * Threads: any number may wait on one runtime at once, each for its own

@@ -10,8 +10,8 @@
  *	create: vdm_memcpy() --> op_new
  *	poll:   IDLE --> op_start --> op_check --> COMPLETE --> op_delete
  *	                    |            |                      (output)
- *	                "not now":   RUNNING: only
- *	                stays IDLE   op_check from now on
+ *	                "not now":   RUNNING: op_check from
+ *	                stays IDLE   now on, see vdm_operation_impl()
  *
  * Guarantees of every mover:
  *  - COMPLETE with VDM_SUCCESS: the whole range is written and visible to the
@@ -213,8 +213,9 @@ vdm_is_supported(struct vdm *vdm, unsigned capability)
  * first notifier. If the mover answered a waker with FUTURE_NOTIFIER_NONE, the
  * poll does not call op_start: no notifier has to be replaced.
  *
- * A poll that completes leaves FUTURE_NOTIFIER_WAKER in notifier_used if
- * op_start has set it. In two cases it resets notifier_used to NONE:
+ * If the first poll completes, FUTURE_NOTIFIER_WAKER stays in notifier_used if
+ * op_start has set it. A later poll that completes leaves notifier_used as the
+ * caller passed it. In two cases both reset notifier_used to NONE:
  *  - FUTURE_NOTIFIER_POLLER, because the word is no longer valid
  *  - the notifier of a runtime, because a task of the program may have passed
  *    that notifier on, and may continue without this future

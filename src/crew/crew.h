@@ -4,10 +4,10 @@
  * crew.h -- worker threads: start, search, run, sleep, stop
  *
  * A crew takes items from its backlog, and helps with work that is shared. It
- * knows nothing of what an item is: one function, run, does that. Workers sleep
+ * knows nothing of items: two functions of its user run and help. Workers sleep
  * while there is nothing to do.
  *
- * Threads: any thread submits. run() is called on workers, several at once.
+ * Threads: any thread submits. Workers call run() and help(), several at once.
  */
 
 #ifndef LIBMINIASYNC_CREW_H

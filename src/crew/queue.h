@@ -4,8 +4,9 @@
  * queue.h -- a bounded queue of pointers, for any number of threads
  *
  * First in, first out. Push and pop do not block and make no system call. A
- * thread that stops in the middle of a push or pop delays only the items behind
- * its own item.
+ * thread that stops in the middle of a push delays only the items behind its
+ * own item. A thread that stops in the middle of a pop makes the queue look
+ * full to the push that comes to its cell one lap later.
  */
 
 #ifndef LIBMINIASYNC_QUEUE_H
@@ -40,7 +41,7 @@ struct mia_queue {
 int mia_queue_init(struct mia_queue *queue, size_t capacity);
 void mia_queue_fini(struct mia_queue *queue);
 
-/* Returns false and changes nothing if the queue is full. */
+/* Returns false and changes nothing if the queue is full, or looks full. */
 bool mia_queue_push(struct mia_queue *queue, void *item);
 
 /* Returns NULL if the queue is empty. */

@@ -90,6 +90,7 @@ mia_completion_fail(struct mia_completion *c, enum vdm_operation_result result)
  */
 void mia_completion_finish(struct mia_completion *c);
 
+/* Poller: the rest of mia_completion_poll(). */
 enum future_state mia_completion_poll_slow(struct mia_completion *c);
 
 /*
@@ -113,6 +114,7 @@ mia_completion_poll(struct mia_completion *c)
 void mia_completion_replace_waker(
 	struct mia_completion *c, struct future_waker waker);
 
+/* Poller: the rest of mia_completion_retire(). */
 void mia_completion_leave_waker(void);
 
 /*

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * operation.h -- what every mover does with a whole operation: does it on the
- * calling thread, and writes its output
+ * operation.h -- a whole operation: does it on the calling thread, writes its
+ * output, sets what a mover supports
  *
- * Threads: all functions are safe from any thread, for different operations.
+ * Threads: all functions are safe from any thread, for different operations and
+ * movers.
  */
 
 #ifndef LIBMINIASYNC_OPERATION_H

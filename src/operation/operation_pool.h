@@ -3,8 +3,8 @@
 /*
  * operation_pool.h -- memory for pending operations, one pool for each mover
  *
- * A pool hands out slots of one size, at most MIA_OPERATION_POOL_MAX at once.
- * Slots return in any order.
+ * A pool hands out slots of one size: MIA_OPERATION_POOL_MAX at once, and up to
+ * 126 more for each further thread. Slots return in any order.
  *
  * Without an end() function, the content of a slot is undefined when a get
  * returns it. With an end() function, a new slot is zero. Afterwards it keeps

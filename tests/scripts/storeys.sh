@@ -101,7 +101,7 @@ fi
 for file in */*.c; do
 	max=300
 	case $file in
-	movers/* | wait/watch.c | operation/operation_pool.c | operation/piece.c)
+	movers/* | wait/watch.c | operation/operation_pool.c)
 		max=600 ;;
 	esac
 	lines=$(wc -l <"$file")
