@@ -116,7 +116,7 @@ mia_piece_run(const struct mia_piece *piece)
 enum vdm_operation_result
 mia_piece_run_operation(const struct vdm_operation *op)
 {
-	struct mia_piece piece;
+	struct mia_piece piece = {.kind = MIA_PIECE_INVALID};
 
 	parse(&piece, op, VDM_F_VALID_FLAGS);
 	return run(&piece);
