@@ -85,6 +85,13 @@ test_sleep_ns(uint64_t ns)
 #ifndef TEST_SLOWDOWN
 #define TEST_SLOWDOWN 1
 #endif
+/* Whether a test may compare times and CPU use with fixed numbers. */
+#if TEST_SLOWDOWN == 1 && defined(__OPTIMIZE__)
+#define TEST_IS_FAST 1
+#else
+#define TEST_IS_FAST 0
+#endif
+
 #define TEST_ROUNDS(n) ((n) < TEST_SLOWDOWN ? 1 : (n) / TEST_SLOWDOWN)
 
 #endif /* LIBMINIASYNC_TEST_H */
