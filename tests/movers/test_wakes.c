@@ -50,13 +50,14 @@ static void
 start(const size_t sizes[], size_t searchers[], size_t n)
 {
 	static struct vdm_operation_future held[WORKERS], f[MAX_OPERATIONS];
+	static char to[WORKERS][64], from[64];
 	struct data_mover_threads *dmt = gated_mover(WORKERS, 64);
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 
 	data_mover_threads_set_memcpy_fn(dmt, hold);
 	atomic_store_explicit(&nheld, 0, memory_order_relaxed);
 	for (int i = 0; i < WORKERS; i++) {
-		held[i] = vdm_memcpy(vdm, dst[i], dst[i] + 64, 64, 0);
+		held[i] = vdm_memcpy(vdm, to[i], from, sizeof(from), 0);
 		future_poll(FUTURE_AS_RUNNABLE(&held[i]), NULL);
 	}
 	while (atomic_load_explicit(&nheld, memory_order_relaxed) < WORKERS)
