@@ -200,11 +200,14 @@ await_waker(struct mia_completion *c, uint64_t max_ns)
 		const bool is_waking = state == MIA_COMPLETION_WAKING ||
 			state == MIA_COMPLETION_POLLED;
 
-		if (is_waking && ask_for_a_wake(c, state)) {
-			if (c->waits < MAX_DOUBLINGS)
-				c->waits++;
+		if (!is_waking)
+			continue;
+
+		/* Before it asks: the waker may complete the operation. */
+		if (c->waits < MAX_DOUBLINGS)
+			c->waits++;
+		if (ask_for_a_wake(c, state))
 			return FUTURE_STATE_RUNNING;
-		}
 	}
 }
 
