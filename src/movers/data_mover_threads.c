@@ -85,6 +85,9 @@ struct threads_operation {
 	((sizeof(struct threads_operation) + MIA_CACHE_LINE - 1) / \
 		MIA_CACHE_LINE * MIA_CACHE_LINE)
 
+_Static_assert(OPERATION_SIZE <= 2 * MIA_CACHE_LINE,
+	"a pending operation takes two cache lines");
+
 #define TYPES (VDM_OPERATION_FLUSH + 1)
 
 struct data_mover_threads {
@@ -152,9 +155,9 @@ plan_of(const struct data_mover_threads *dmt, const struct mia_piece *piece,
 
 /* The same with a function of the program. */
 static enum plan
-plan_of_function(struct mia_piece piece)
+plan_of_function(enum mia_piece_kind kind)
 {
-	switch (piece.kind) {
+	switch (kind) {
 	case MIA_PIECE_MOVE:
 		return PLAN_MOVE_BY;
 	case MIA_PIECE_SET:
@@ -175,7 +178,7 @@ make_plan(struct threads_operation *op, const struct vdm_operation *operation,
 	if (op->function != NULL) {
 		/* All flags that fit its argument are the function's own. */
 		mia_piece_parse(&op->piece, operation, UINT_MAX);
-		op->plan = plan_of_function(op->piece);
+		op->plan = plan_of_function(op->piece.kind);
 		return;
 	}
 
@@ -186,27 +189,27 @@ make_plan(struct threads_operation *op, const struct vdm_operation *operation,
 /* The workers' side */
 
 static void
-write_back_if_durable(struct mia_piece piece)
+write_back_if_durable(const struct mia_piece *piece)
 {
-	if (piece.flags & VDM_F_MEM_DURABLE)
-		mia_memory_flush(piece.dest, piece.n);
+	if (piece->flags & VDM_F_MEM_DURABLE)
+		mia_memory_flush(piece->dest, piece->n);
 }
 
 static enum vdm_operation_result
-move_by(memcpy_fn fn, struct mia_piece piece)
+move_by(memcpy_fn fn, const struct mia_piece *piece)
 {
-	if (piece.n > 0) {
-		fn(piece.dest, piece.src, piece.n, piece.flags);
+	if (piece->n > 0) {
+		fn(piece->dest, piece->src, piece->n, piece->flags);
 		write_back_if_durable(piece);
 	}
 	return VDM_SUCCESS;
 }
 
 static enum vdm_operation_result
-set_by(memset_fn fn, struct mia_piece piece)
+set_by(memset_fn fn, const struct mia_piece *piece)
 {
-	if (piece.n > 0) {
-		fn(piece.dest, piece.c, piece.n, piece.flags);
+	if (piece->n > 0) {
+		fn(piece->dest, piece->c, piece->n, piece->flags);
 		write_back_if_durable(piece);
 	}
 	return VDM_SUCCESS;
@@ -304,10 +307,10 @@ worker_run(void *arg, struct mia_backlog_node *node)
 		finish(op, mia_piece_run(&op->piece));
 		return;
 	case PLAN_MOVE_BY:
-		finish(op, move_by((memcpy_fn)op->function, op->piece));
+		finish(op, move_by((memcpy_fn)op->function, &op->piece));
 		return;
 	case PLAN_SET_BY:
-		finish(op, set_by((memset_fn)op->function, op->piece));
+		finish(op, set_by((memset_fn)op->function, &op->piece));
 		return;
 	case PLAN_REFUSE:
 		finish(op, VDM_ERROR_JOB_CORRUPTED);

@@ -4,8 +4,8 @@
  * piece.h -- one shape for every operation, and the parts of an operation
  *
  * A piece is a parsed operation. This module alone parses and checks a
- * vdm_operation. A piece of any kind other than MIA_PIECE_INVALID
- * is valid input, so nothing below checks again.
+ * vdm_operation. A piece of any kind other than MIA_PIECE_INVALID is valid
+ * input, so nothing below checks again.
  *
  * Threads: a piece is a value. All functions are safe from any thread.
  */
