@@ -23,7 +23,8 @@
  *    operation is checked, and an error ends the program.
  *  - Noise decides. A verdict shows when noise may have decided (report.c).
  *
- * libuv and GLib take part if they were installed when the benchmark was built.
+ * libuv, GLib and OpenMP (gcc's) take part if they were installed when the
+ * benchmark was built.
  */
 
 #include "bench.h"

@@ -10,6 +10,7 @@
  *	bulk.c         big copies, and the sweep over sizes
  *	dml.c          the mover over DML, if it is built
  *	contestants.c  the ways to copy that bulk.c compares
+ *	openmp.c       one of these ways, the only file compiled with OpenMP
  *	crew.c         plain threads
  *	measure.c      clock, rounds, medians
  *	report.c       rows, verdicts, JSON, the machine
@@ -169,6 +170,15 @@ struct work {
 	size_t count;
 };
 
+/* Copies all bytes of the copy with this index. */
+void work_copy_one(const struct work *work, size_t index);
+
+/*
+ * The part of one of n threads. Threads divide a single copy into disjoint
+ * parts of whole pages, and take turns with several copies.
+ */
+void work_copy_part(const struct work *work, size_t index, size_t n);
+
 enum { MAX_COUNT = 16, MAX_CONTESTANTS = 8 };
 
 /* Which of them; in the order of the table. */
@@ -180,6 +190,7 @@ enum way {
 	WAY_SPIN,
 	WAY_LIBUV,
 	WAY_GLIB,
+	WAY_OPENMP,
 	WAYS
 };
 
@@ -197,6 +208,17 @@ struct contestant ways_contestant(struct ways *ways, enum way way);
 
 /* Fails if this way copies wrongly. */
 void ways_verify(struct ways *ways, enum way way);
+
+/* openmp.c, with BENCH_OPENMP */
+
+/* Starts n threads. Call it from the thread that copies. */
+void openmp_start(size_t n);
+
+/* Does the work again and again, with all threads. Returns the time of that. */
+double openmp_run(const struct work *work, size_t repeats);
+
+/* The version of the specification, as a date: 201511. */
+int openmp_version(void);
 
 /* operations.c, waits.c, wakes.c, bulk.c */
 

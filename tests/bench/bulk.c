@@ -76,7 +76,7 @@ sweep(struct ways *ways, char *dst, char *src)
 {
 	struct contestant c[WAYS];
 	size_t index[WAYS] = {0}, n = 0;
-	struct worst libuv = {0}, glib = {0};
+	struct worst libuv = {0}, glib = {0}, openmp = {0};
 
 	for (size_t count = 1; count <= MAX_COUNT; count *= 16) {
 		for (size_t size = 64; size * count <= settings.arena_size;
@@ -100,6 +100,9 @@ sweep(struct ways *ways, char *dst, char *src)
 			if (ways_has(WAY_GLIB))
 				keep_worst(&glib, work, &c[WAY_THREADS],
 					&c[index[WAY_GLIB]]);
+			if (ways_has(WAY_OPENMP))
+				keep_worst(&openmp, work, &c[WAY_THREADS],
+					&c[index[WAY_OPENMP]]);
 		}
 	}
 	report_sweep_end();
@@ -110,6 +113,8 @@ sweep(struct ways *ways, char *dst, char *src)
 		report_worst("libuv", &libuv);
 	if (ways_has(WAY_GLIB))
 		report_worst("GLib", &glib);
+	if (ways_has(WAY_OPENMP))
+		report_worst("OpenMP", &openmp);
 }
 
 static atomic_bool busy;

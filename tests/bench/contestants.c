@@ -13,6 +13,7 @@
  *	libuv         uv_queue_work() for each copy, then uv_run()
  *	GLib          g_thread_pool_push() for each copy, an atomic count, and a
  *	              GCond that the last copy signals
+ *	OpenMP        "parallel for" over memcpy() (openmp.c)
  *
  * N is the number of usable CPUs, for all of them. Plain threads divide a
  * single copy into disjoint parts, and take turns with several copies. All
@@ -70,10 +71,30 @@ struct ways {
 #endif
 };
 
-static void
-copy_one(const struct work *w, size_t i)
+void
+work_copy_one(const struct work *w, size_t i)
 {
 	memcpy(w->dst + i * w->size, w->src + i * w->size, w->size);
+	use(w->dst);
+}
+
+void
+work_copy_part(const struct work *w, size_t index, size_t n)
+{
+	if (w->count > 1) {
+		for (size_t i = index; i < w->count; i += n)
+			work_copy_one(w, i);
+		return;
+	}
+
+	/* Whole pages. */
+	const size_t pages = (w->size + 4 * KIB - 1) / (4 * KIB);
+	const size_t part = (pages + n - 1) / n * (4 * KIB);
+	const size_t begin = part * index;
+
+	if (begin < w->size)
+		memcpy(w->dst + begin, w->src + begin,
+			w->size - begin < part ? w->size - begin : part);
 	use(w->dst);
 }
 
@@ -85,7 +106,7 @@ run_memcpy(void *arg, size_t repeats)
 
 	for (size_t r = 0; r < repeats; r++) {
 		for (size_t i = 0; i < ways->work.count; i++)
-			copy_one(&ways->work, i);
+			work_copy_one(&ways->work, i);
 	}
 	return clock_ns(CLOCK_MONOTONIC) - start;
 }
@@ -123,29 +144,12 @@ run_threads(void *arg, size_t repeats)
 	return run_vdm(ways, data_mover_threads_get_vdm(ways->dmt), repeats);
 }
 
-/* A thread's part of the work. */
 static void
 copy_part(void *arg, size_t index)
 {
 	struct ways *ways = arg;
-	const struct work *w = &ways->work;
-	const size_t n = crew_size(ways->crew);
 
-	if (w->count > 1) {
-		for (size_t i = index; i < w->count; i += n)
-			copy_one(w, i);
-		return;
-	}
-
-	/* Whole pages. */
-	const size_t pages = (w->size + 4 * KIB - 1) / (4 * KIB);
-	const size_t part = (pages + n - 1) / n * (4 * KIB);
-	const size_t begin = part * index;
-
-	if (begin < w->size)
-		memcpy(w->dst + begin, w->src + begin,
-			w->size - begin < part ? w->size - begin : part);
-	use(w->dst);
+	work_copy_part(&ways->work, index, crew_size(ways->crew));
 }
 
 static double
@@ -192,7 +196,7 @@ uv_copy(uv_work_t *request)
 {
 	const struct item *item = (struct item *)(void *)request;
 
-	copy_one(&item->ways->work, item->index);
+	work_copy_one(&item->ways->work, item->index);
 }
 
 static void
@@ -233,7 +237,7 @@ glib_copy(gpointer data, gpointer user_data)
 	const struct item *item = data;
 	struct ways *ways = user_data;
 
-	copy_one(&ways->work, item->index);
+	work_copy_one(&ways->work, item->index);
 	if (g_atomic_int_dec_and_test(&ways->pending)) {
 		g_mutex_lock(&ways->lock);
 		ways->is_done = TRUE;
@@ -265,6 +269,16 @@ run_glib(void *arg, size_t repeats)
 }
 #endif
 
+#ifdef BENCH_OPENMP
+static double
+run_openmp(void *arg, size_t repeats)
+{
+	struct ways *ways = arg;
+
+	return openmp_run(&ways->work, repeats);
+}
+#endif
+
 static const struct {
 	const char *name;
 	double (*run)(void *arg, size_t repeats);
@@ -279,6 +293,9 @@ static const struct {
 #endif
 #ifdef BENCH_GLIB
 	[WAY_GLIB] = {"GLib", run_glib},
+#endif
+#ifdef BENCH_OPENMP
+	[WAY_OPENMP] = {"OpenMP", run_openmp},
 #endif
 };
 
@@ -334,6 +351,9 @@ ways_new(void)
 	ways->pool = g_thread_pool_new(glib_copy, ways, (gint)n, TRUE, NULL);
 	if (ways->pool == NULL)
 		fail("no GLib thread pool");
+#endif
+#ifdef BENCH_OPENMP
+	openmp_start(n);
 #endif
 	return ways;
 }

@@ -335,6 +335,9 @@ json_machine(FILE *f)
 	fprintf(f, ", \"glib\": \"%u.%u.%u\"", glib_major_version,
 		glib_minor_version, glib_micro_version);
 #endif
+#ifdef BENCH_OPENMP
+	fprintf(f, ", \"openmp\": \"%d\"", openmp_version());
+#endif
 	fprintf(f, "},\n\"seconds\": %.1f, \"cpu_share_of_others\": ",
 		(clock_ns(CLOCK_MONOTONIC) - started_ns) / 1e9);
 	if (others_share() < 0)
