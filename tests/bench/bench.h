@@ -7,9 +7,11 @@
  *	operations.c   the cost of one operation
  *	waits.c        the cost of a wait
  *	wakes.c        the cost of a wake-up and of idleness
- *	bulk.c         big copies, and the sweep over sizes
+ *	bulk.c         big copies against plain threads
+ *	beside.c       copies beside busy threads
+ *	sweep.c        all sizes against all ways to copy
  *	dml.c          the mover over DML, if it is built
- *	contestants.c  the ways to copy that bulk.c compares
+ *	contestants.c  the ways to copy
  *	openmp.c       one of these ways, the only file compiled with OpenMP
  *	crew.c         plain threads
  *	measure.c      clock, rounds, medians
@@ -96,6 +98,10 @@ struct contestant {
  */
 void contest(struct contestant *c, size_t n, double ns);
 
+/* The same, and the caller says how long one turn is, at least. */
+void contest_in_turns(
+	struct contestant *c, size_t n, double turn_ns, double ns);
+
 /* A median of samples, and their quartiles. */
 struct figure {
 	double median, low, high;
@@ -110,6 +116,9 @@ struct figure of_contestant(const struct contestant *c);
 struct figure ratio(const struct contestant *a, const struct contestant *b);
 struct figure difference(
 	const struct contestant *a, const struct contestant *b);
+
+/* Of a over b and a tenth, round by round: a - 1.10 b. */
+struct figure excess(const struct contestant *a, const struct contestant *b);
 
 /* report.c */
 
@@ -220,7 +229,7 @@ double openmp_run(const struct work *work, size_t repeats);
 /* The version of the specification, as a date: 201511. */
 int openmp_version(void);
 
-/* operations.c, waits.c, wakes.c, bulk.c */
+/* The parts, each in the file that is named above. */
 
 void bench_small(void);
 void bench_single(void);
@@ -231,6 +240,10 @@ void bench_work_in_polls(void);
 void bench_wake(void);
 void bench_cpu(void);
 void bench_dml(void); /* with BENCH_DML */
-void bench_bulk(void);
+
+/* dst and src have settings.arena_size bytes. src has a pattern. */
+void bench_bulk(struct ways *ways, char *dst, char *src);
+void bench_beside(struct ways *ways, char *dst, char *src);
+void bench_sweep(struct ways *ways, char *dst, char *src);
 
 #endif /* BENCH_H */

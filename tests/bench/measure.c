@@ -123,7 +123,7 @@ figure_of(const double *v, int n)
 
 /* Finds the repeats for a turn of the wanted length. */
 static void
-calibrate(struct contestant *c)
+calibrate(struct contestant *c, double turn_ns)
 {
 	c->repeats = 1;
 	c->run(c->arg, 1); /* first uses */
@@ -131,16 +131,16 @@ calibrate(struct contestant *c)
 	for (;;) {
 		double least = c->run(c->arg, c->repeats);
 
-		for (int i = 0; i < 2 && least >= settings.turn_ns; i++) {
+		for (int i = 0; i < 2 && least >= turn_ns; i++) {
 			const double ns = c->run(c->arg, c->repeats);
 
 			least = ns < least ? ns : least;
 		}
-		if (least >= settings.turn_ns || c->repeats > SIZE_MAX / 16)
+		if (least >= turn_ns || c->repeats > SIZE_MAX / 16)
 			return;
 
 		/* In steps to the goal, because small times are inexact. */
-		double factor = least > 0 ? 1.2 * settings.turn_ns / least : 10;
+		double factor = least > 0 ? 1.2 * turn_ns / least : 10;
 
 		if (factor > 10)
 			factor = 10;
@@ -170,6 +170,12 @@ shuffle(size_t *order, size_t n)
 void
 contest(struct contestant *c, size_t n, double ns)
 {
+	contest_in_turns(c, n, settings.turn_ns, ns);
+}
+
+void
+contest_in_turns(struct contestant *c, size_t n, double turn_ns, double ns)
+{
 	size_t order[MAX_CONTESTANTS];
 	int rounds = 0;
 
@@ -177,7 +183,7 @@ contest(struct contestant *c, size_t n, double ns)
 		fail("too many contestants");
 	for (size_t i = 0; i < n; i++) {
 		order[i] = i;
-		calibrate(&c[i]);
+		calibrate(&c[i], turn_ns);
 	}
 
 	const double end = clock_ns(CLOCK_MONOTONIC) + ns * (double)n;
@@ -223,5 +229,15 @@ difference(const struct contestant *a, const struct contestant *b)
 
 	for (int i = 0; i < a->rounds; i++)
 		v[i] = a->ns[i] - b->ns[i];
+	return figure_of(v, a->rounds);
+}
+
+struct figure
+excess(const struct contestant *a, const struct contestant *b)
+{
+	double v[MAX_ROUNDS];
+
+	for (int i = 0; i < a->rounds; i++)
+		v[i] = a->ns[i] - 1.1 * b->ns[i];
 	return figure_of(v, a->rounds);
 }

@@ -34,8 +34,8 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
-#define MAX_ROWS 64
-#define MAX_POINTS 32
+#define MAX_ROWS 128
+#define MAX_POINTS 48
 
 struct row {
 	char section[64];
