@@ -43,6 +43,8 @@ struct settings settings = {
 	.pairs = 300,
 	.waits = 15,
 	.idle_s = 1,
+	.beside_size = 1024 * MIB,
+	.spacing_ns = 1e6,
 };
 
 static const struct settings quick = {
@@ -55,6 +57,8 @@ static const struct settings quick = {
 	.pairs = 10,
 	.waits = 3,
 	.idle_s = 0.1,
+	.beside_size = 32 * MIB,
+	.spacing_ns = 0.1e6,
 };
 
 static const char usage[] =
@@ -115,6 +119,7 @@ main(int argc, char *argv[])
 #ifdef BENCH_DML
 	bench_dml();
 #endif
+	bench_timer();
 	bench_ways();
 	report_end();
 	return 0;

@@ -7,6 +7,7 @@
  *	operations.c   the cost of one operation
  *	waits.c        the cost of a wait
  *	wakes.c        the cost of a wake-up and of idleness
+ *	timers.c       the delay of a timer beside a copy
  *	bulk.c         big copies against plain threads
  *	beside.c       copies beside busy threads
  *	sweep.c        all sizes against all ways to copy
@@ -39,6 +40,8 @@ struct settings {
 	int blocks, pairs; /* of wake-ups */
 	int waits;         /* of 50 ms */
 	double idle_s;
+	size_t beside_size; /* bytes of the copy beside a timer, at most */
+	double spacing_ns;  /* from one expiry of the timer to the next */
 };
 
 extern struct settings settings;
@@ -240,6 +243,7 @@ void bench_work_in_polls(void);
 void bench_wake(void);
 void bench_cpu(void);
 void bench_dml(void); /* with BENCH_DML */
+void bench_timer(void);
 
 /* dst and src have settings.arena_size bytes. src has a pattern. */
 void bench_bulk(struct ways *ways, char *dst, char *src);
