@@ -120,6 +120,7 @@ main(int argc, char *argv[])
 	bench_dml();
 #endif
 	bench_timer();
+	bench_moves();
 	bench_ways();
 	report_end();
 	return 0;

@@ -8,6 +8,7 @@
  *	waits.c        the cost of a wait
  *	wakes.c        the cost of a wake-up and of idleness
  *	timers.c       the delay of a timer beside a copy
+ *	moves.c        moves with overlap, and flushes
  *	bulk.c         big copies against plain threads
  *	beside.c       copies beside busy threads
  *	sweep.c        all sizes against all ways to copy
@@ -244,6 +245,7 @@ void bench_wake(void);
 void bench_cpu(void);
 void bench_dml(void); /* with BENCH_DML */
 void bench_timer(void);
+void bench_moves(void);
 
 /* dst and src have settings.arena_size bytes. src has a pattern. */
 void bench_bulk(struct ways *ways, char *dst, char *src);
