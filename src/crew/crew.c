@@ -71,7 +71,8 @@ search(struct mia_worker *worker)
 
 	mia_linger_begin(&linger, &worker->yields,
 		crew->idle.ncpus > 1 ? MIA_LINGER_BY_PAUSES
-				     : MIA_LINGER_BY_YIELDS);
+				     : MIA_LINGER_BY_YIELDS,
+		MIA_SLEEP_COST_NS);
 	do
 		work = take_work(crew);
 	while (is_nothing(work) && mia_idle_is_only_searcher(&crew->idle) &&

@@ -78,11 +78,12 @@ mia_yield(struct mia_yields *yields)
 
 void
 mia_linger_begin(struct mia_linger *linger, struct mia_yields *yields,
-	enum mia_linger_start start)
+	enum mia_linger_start start, uint64_t max_ns)
 {
 	linger->yields = yields;
 	linger->pauses = start == MIA_LINGER_BY_PAUSES ? LINGER_PAUSES : 0;
 	linger->start_ns = 0;
+	linger->max_ns = max_ns;
 }
 
 bool
@@ -98,7 +99,7 @@ mia_linger(struct mia_linger *linger)
 
 	if (linger->start_ns == 0)
 		linger->start_ns = now;
-	return now - linger->start_ns < MIA_SLEEP_COST_NS &&
+	return now - linger->start_ns < linger->max_ns &&
 		mia_yield(linger->yields);
 }
 

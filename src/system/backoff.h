@@ -67,17 +67,19 @@ struct mia_linger {
 	struct mia_yields *yields;
 	unsigned pauses;   /* left */
 	uint64_t start_ns; /* 0: not yet */
+	uint64_t max_ns;
 };
 
 /* Pauses make sense if another CPU may make the work. */
 enum mia_linger_start { MIA_LINGER_BY_PAUSES, MIA_LINGER_BY_YIELDS };
 
+/* max_ns is MIA_SLEEP_COST_NS, or less if that was in vain before. */
 void mia_linger_begin(struct mia_linger *linger, struct mia_yields *yields,
-	enum mia_linger_start start);
+	enum mia_linger_start start, uint64_t max_ns);
 
 /*
- * One turn; the caller looks for work between two. False: MIA_SLEEP_COST_NS is
- * over, or yields are too long.
+ * One turn; the caller looks for work between two. False: the time is over, or
+ * yields are too long.
  */
 bool mia_linger(struct mia_linger *linger);
 

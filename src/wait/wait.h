@@ -32,6 +32,7 @@ struct mia_wait {
 	/* Of the thread in the call. L, while unused: */
 	_Alignas(MIA_CACHE_LINE) struct mia_watch watch;
 	struct mia_yields yields;
+	unsigned vain;       /* lingered in vain so many times in a row */
 	unsigned small_uses; /* in a row: see runtime.c */
 
 	/* L: the runtime's lock */

@@ -130,7 +130,7 @@ linger(struct mia_yields *yields, enum mia_linger_start start)
 	struct mia_linger l;
 	unsigned turns = 0;
 
-	mia_linger_begin(&l, yields, start);
+	mia_linger_begin(&l, yields, start, MIA_SLEEP_COST_NS);
 	while (mia_linger(&l))
 		turns++;
 	return turns;
