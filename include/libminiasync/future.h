@@ -108,11 +108,27 @@ struct future_notifier {
 };
 
 /*
- * Private: the padding of a notifier whose owner polls again right after a poll
- * that did small work itself. The runtime is such an owner. For every other
- * notifier an asynchronous mover calls the waker, also after small work.
+ * Private: how a runtime and a mover of this library agree on who works.
+ *
+ * INLINE in the padding, before a poll: the owner of the notifier polls again
+ * right after a poll that did small work itself. The runtime is such an owner.
+ * For every other notifier an asynchronous mover calls the waker, also after
+ * small work.
+ *
+ * Then poller.ptr_to_monitor may have one of two values that belong to this
+ * very notifier and its waker, and are no addresses:
+ * offer       the mover may keep work for later polls of this owner
+ * offer + 1   this poll may also do some work, in a bounded time. The mover
+ *             that does some sets offer, so only one does.
+ * A task may pass a copy of its notifier on, or change the waker for a poll of
+ * its own. Then the owner would not see the answer, or not know when to poll.
+ * Therefore the values do not fit then.
+ *
+ * WORK in the padding, after a poll: the mover has kept work. The next polls
+ * of this owner should do it. A poll without an offer gives it to a worker.
  */
 #define FUTURE_NOTIFIER_INLINE_ UINT32_C(0x6d696e6c)
+#define FUTURE_NOTIFIER_WORK_ UINT32_C(0x6d696e77)
 
 /*
  * Private: flags in context.padding, from a future to its owner. A chain cannot
@@ -177,6 +193,45 @@ static inline size_t
 future_context_get_size(struct future_context *context)
 {
 	return context->data_size + context->output_size;
+}
+
+/* Private, these three: see FUTURE_NOTIFIER_INLINE_. */
+static inline int
+future_notifier_is_inline_impl(const struct future_notifier *n)
+{
+	return n->padding == FUTURE_NOTIFIER_INLINE_ ||
+		n->padding == FUTURE_NOTIFIER_WORK_;
+}
+
+static inline uint64_t *
+future_notifier_offer_impl(const struct future_notifier *n)
+{
+	union {
+		const void *pointer;
+		void *data;
+		future_waker_wake_fn wake;
+		uint64_t *offer;
+		uintptr_t number;
+	} self, data, wake;
+
+	self.pointer = n;
+	data.data = n->waker.data;
+	wake.wake = n->waker.wake;
+	self.number += data.number + wake.number;
+	return self.offer;
+}
+
+static inline uint64_t *
+future_notifier_work_impl(const struct future_notifier *n)
+{
+	union {
+		uint64_t *offer;
+		uintptr_t number;
+	} u;
+
+	u.offer = future_notifier_offer_impl(n);
+	u.number++;
+	return u.offer;
 }
 
 /* The has_property of a future without properties: always returns 0. */

@@ -3,8 +3,10 @@
 /*
  * runtime.h -- waits for futures without burning the CPU
  *
- * A runtime polls futures and passes a waker of its own to each. It sleeps
- * while no future can advance. It polls a future again
+ * A runtime polls futures and passes a waker of its own to each. A mover may
+ * leave work to the polls of a runtime, as the threads mover does. Then the
+ * waiting thread does that work, in short pieces, and never the work of other
+ * threads. It sleeps while no future can advance. It polls a future again
  *  - after its waker was called or its word has changed
  *  - at intervals of 64 ms or less, as a safety net: a future whose mover
  *    forgets to wake is late, but not lost

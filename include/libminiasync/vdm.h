@@ -31,8 +31,8 @@
  *
  * Do not routinely abandon a future, which means to stop polling it before it
  * is complete. Its slot, with the memory, stays occupied until the mover is
- * deleted. If the future is RUNNING, its operation continues: keep its ranges,
- * and the data of its waker, until the mover is deleted.
+ * deleted. If the future is RUNNING, its operation may continue: keep its
+ * ranges, and the data of its waker, until the mover is deleted.
  *
  * Threads: any number may create and poll operations of one mover at once.
  */
@@ -210,8 +210,9 @@ vdm_is_supported(struct vdm *vdm, unsigned capability)
  * A poll may pass a notifier to a RUNNING future. If the mover's has_property
  * returns FUTURE_PROPERTY_RENOTIFY for that property, the poll calls op_start
  * again, and the new notifier replaces the last one. Other movers keep the
- * first notifier. If the mover answered a waker with FUTURE_NOTIFIER_NONE, the
- * poll does not call op_start: no notifier has to be replaced.
+ * first notifier. If the mover answered a waker with FUTURE_NOTIFIER_NONE, and
+ * kept no work for later polls, the poll does not call op_start: no notifier
+ * has to be replaced.
  *
  * If the first poll completes, FUTURE_NOTIFIER_WAKER stays in notifier_used if
  * op_start has set it. A later poll that completes leaves notifier_used as the
@@ -256,12 +257,13 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 		if (n != NULL && context->state == FUTURE_STATE_RUNNING)
 			n->notifier_used = last;
 		if (n != NULL &&
-			(n->padding == FUTURE_NOTIFIER_INLINE_ ||
+			(future_notifier_is_inline_impl(n) ||
 				n->notifier_used == FUTURE_NOTIFIER_POLLER))
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
 	} else if (context->state == FUTURE_STATE_IDLE && n != NULL &&
 		n->waker.wake != NULL &&
-		n->notifier_used == FUTURE_NOTIFIER_NONE) {
+		n->notifier_used == FUTURE_NOTIFIER_NONE &&
+		n->padding != FUTURE_NOTIFIER_WORK_) {
 		context->padding |= FUTURE_CONTEXT_SILENT_;
 	}
 

@@ -55,7 +55,12 @@ mia_list_sort(struct mia_list *list)
 		return;
 
 	list->first = merge_sort(list->first, n);
+
+	/* The sort keeps no other pointers. */
 	list->end = &list->first;
-	while (*list->end != NULL)
-		list->end = &(*list->end)->next;
+	for (struct mia_link *link = list->first; link != NULL;
+		link = link->next) {
+		link->prev = list->end;
+		list->end = &link->next;
+	}
 }

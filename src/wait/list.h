@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * list.h -- singly linked lists of links that lie in one array
+ * list.h -- lists of links that lie in one array
  *
  * A link is a member of the object that it stands for. It is on one list at
  * most.
@@ -16,8 +16,8 @@
 #include <stddef.h>
 
 struct mia_link {
-	struct mia_link *next; /* valid while listed */
-	bool listed;
+	struct mia_link *next;  /* valid while listed */
+	struct mia_link **prev; /* what points to this link. NULL: unlisted */
 };
 
 struct mia_list {
@@ -36,13 +36,41 @@ mia_list_init(struct mia_list *list)
 static inline void
 mia_list_append(struct mia_list *list, struct mia_link *link)
 {
-	if (link->listed)
+	if (link->prev != NULL)
 		return;
 
-	link->listed = true;
+	link->prev = list->end;
 	link->next = NULL;
 	*list->end = link;
 	list->end = &link->next;
+}
+
+/* The same, in front of all others. */
+static inline void
+mia_list_prepend(struct mia_list *list, struct mia_link *link)
+{
+	if (link->prev != NULL)
+		return;
+
+	link->prev = &list->first;
+	link->next = list->first;
+	if (link->next != NULL)
+		link->next->prev = &link->next;
+	else
+		list->end = &link->next;
+	list->first = link;
+}
+
+/* Takes a link off the list that it is on. */
+static inline void
+mia_list_remove(struct mia_list *list, struct mia_link *link)
+{
+	*link->prev = link->next;
+	if (link->next != NULL)
+		link->next->prev = link->prev;
+	else
+		list->end = link->prev;
+	link->prev = NULL;
 }
 
 /* Takes the first link off the list. NULL: the list is empty. */
@@ -51,13 +79,8 @@ mia_list_take(struct mia_list *list)
 {
 	struct mia_link *link = list->first;
 
-	if (link == NULL)
-		return NULL;
-
-	list->first = link->next;
-	if (list->first == NULL)
-		list->end = &list->first;
-	link->listed = false;
+	if (link != NULL)
+		mia_list_remove(list, link);
 	return link;
 }
 

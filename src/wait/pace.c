@@ -11,20 +11,28 @@ mia_pace_init(struct mia_pace *pace, struct mia_yields *yields)
 {
 	mia_meter_init(&pace->meter);
 	mia_backoff_init(&pace->backoff, yields);
+	pace->worked_before = false;
 	pace->worked = false;
 }
 
-uint64_t
-mia_pace_pause(struct mia_pace *pace)
+void
+mia_pace_go_on(struct mia_pace *pace)
 {
-	const bool worked_before = pace->worked;
+	const bool works = mia_meter_works(&pace->meter);
 
 	/*
 	 * Two passes in a row must do work: a single long poll may have lost
 	 * its CPU.
 	 */
-	pace->worked = mia_meter_works(&pace->meter);
-	if (!worked_before || !pace->worked)
+	pace->worked = works && pace->worked_before;
+	pace->worked_before = works;
+}
+
+uint64_t
+mia_pace_pause(struct mia_pace *pace)
+{
+	mia_pace_go_on(pace);
+	if (!pace->worked)
 		return mia_backoff_pause(&pace->backoff);
 
 	mia_backoff_reset(&pace->backoff);

@@ -23,7 +23,8 @@
 struct mia_pace {
 	struct mia_meter meter; /* of the last pass */
 	struct mia_backoff backoff;
-	bool worked; /* the pass before the last pause */
+	bool worked_before; /* the last pass but one */
+	bool worked;        /* the last pass, and the one before */
 };
 
 void mia_pace_init(struct mia_pace *pace, struct mia_yields *yields);
@@ -33,6 +34,16 @@ static inline void
 mia_pace_progress(struct mia_pace *pace)
 {
 	mia_backoff_reset(&pace->backoff);
+}
+
+/* A pass was made between pieces of work, without a pause. */
+void mia_pace_go_on(struct mia_pace *pace);
+
+/* Whether as much time went by since the last pass as its polls took. */
+static inline bool
+mia_pace_is_due(const struct mia_pace *pace, uint64_t now)
+{
+	return now - pace->meter.last_ns >= pace->meter.all_ns;
 }
 
 /* Between two passes. Returns the nanoseconds that the caller should sleep. */

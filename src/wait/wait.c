@@ -3,10 +3,12 @@
 /*
  * wait.c -- the loop of a waiting thread: pass, pause or sleep, pass again
  *
- * While polls do work, the thread makes pass after pass. While futures are hot
- * or refused, the thread stays awake for a time, with growing pauses, and then
- * sleeps between passes. Otherwise the thread sleeps until a wake. The safety
- * net polls all futures from time to time, whatever else happens.
+ * While movers have kept work for this thread, it does a piece of that, looks
+ * whether a pass is due, and does the next piece. While polls do work, the
+ * thread makes pass after pass, and leaves kept work to others. While futures
+ * are hot or refused, the thread stays awake for a time, with growing pauses,
+ * and then sleeps between passes. Otherwise the thread sleeps until a wake. The
+ * safety net polls all futures from time to time, whatever else happens.
  *
  * No wake is lost: rouse() leaves a token in the parker, and the token stays
  * until the next park.
@@ -16,6 +18,9 @@
 
 #include <errno.h>
 #include <string.h>
+
+/* Pieces between two looks at the clock, if only the safety net needs it. */
+#define PIECES_FOR_CLOCK 8
 
 /* The shortest time to linger is MIA_SLEEP_COST_NS / 32. */
 #define MAX_VAIN 5
@@ -113,7 +118,8 @@ static void
 pass_all(struct mia_watch *watch, struct mia_pace *pace, struct mia_net *net)
 {
 	const enum mia_net_catch found =
-		mia_watch_pass_all(watch) ? MIA_NET_CAUGHT : MIA_NET_EMPTY;
+		mia_watch_pass_all(watch, MIA_EFFORT_OFFER) ? MIA_NET_CAUGHT
+							    : MIA_NET_EMPTY;
 
 	pace->meter.last_ns = mia_clock_ns();
 	mia_net_again(net, found, pace->meter.last_ns);
@@ -135,6 +141,61 @@ pass_time(struct mia_wait *wait, struct mia_pace *pace, uint64_t net_ns)
 			&wait->parker, nap_ns < net_ns ? nap_ns : net_ns);
 }
 
+/*
+ * Between two pieces: a wake is looked at now. Futures that nobody announces
+ * are polled for half of the time at most.
+ */
+static bool
+is_pass_due(struct mia_wait *wait, const struct mia_pace *pace, uint64_t now)
+{
+	return !mia_ready_is_empty(&wait->ready) ||
+		(mia_watch_needs_passes(&wait->watch) &&
+			mia_pace_is_due(pace, now));
+}
+
+/* Does pieces of the work that is kept for this thread. */
+static void
+do_pieces(struct mia_wait *wait, enum mia_effort effort)
+{
+	for (int i = 0; i < PIECES_FOR_CLOCK; i++) {
+		mia_watch_work(&wait->watch, effort);
+		if (!mia_watch_has_work(&wait->watch) ||
+			mia_watch_needs_passes(&wait->watch) ||
+			!mia_ready_is_empty(&wait->ready))
+			return;
+	}
+}
+
+/* Some pieces, and a pass if it is due. Returns the time. */
+static uint64_t
+work(struct mia_wait *wait, struct mia_pace *pace)
+{
+	do_pieces(wait, pace->worked ? MIA_EFFORT_NONE : MIA_EFFORT_WORK);
+
+	const uint64_t now = mia_clock_ns();
+
+	if (!is_pass_due(wait, pace, now))
+		return now;
+
+	if (mia_watch_pass(&wait->watch, &pace->meter))
+		mia_pace_progress(pace);
+	mia_pace_go_on(pace);
+	return pace->meter.last_ns;
+}
+
+/* Passes the time until a pass is due, and makes it. */
+static void
+pause_and_pass(struct mia_wait *wait, struct mia_pace *pace, uint64_t net_ns)
+{
+	/*
+	 * Every park is followed by a pass that takes the list: only a wake
+	 * that finds the list empty unparks the thread.
+	 */
+	pass_time(wait, pace, net_ns);
+	if (mia_watch_pass(&wait->watch, &pace->meter))
+		mia_pace_progress(pace);
+}
+
 void
 mia_wait_until_complete(
 	struct mia_wait *wait, const struct mia_net_times *times)
@@ -146,23 +207,23 @@ mia_wait_until_complete(
 	mia_pace_init(&pace, &wait->yields);
 	mia_net_init(&net, times, pace.meter.last_ns);
 	while (watch->nleft > 0) {
+		if (mia_watch_has_work(watch)) {
+			const uint64_t now = work(wait, &pace);
+
+			if (mia_net_left_ns(&net, now) == 0)
+				pass_all(watch, &pace, &net);
+			continue;
+		}
+
 		const uint64_t now = mia_watch_needs_passes(watch)
 			? mia_pace_now(&pace)
 			: mia_clock_ns();
 		const uint64_t net_ns = mia_net_left_ns(&net, now);
 
-		if (net_ns == 0) {
+		if (net_ns == 0)
 			pass_all(watch, &pace, &net);
-			continue;
-		}
-
-		/*
-		 * Every park is followed by a pass that takes the list: only a
-		 * wake that finds the list empty unparks the thread.
-		 */
-		pass_time(wait, &pace, net_ns);
-		if (mia_watch_pass(watch, &pace.meter))
-			mia_pace_progress(&pace);
+		else
+			pause_and_pass(wait, &pace, net_ns);
 	}
 }
 

@@ -58,7 +58,7 @@ mia_wait_run(struct mia_wait *wait, struct future *futs[], size_t n,
 {
 	mia_watch_clear(&wait->watch, n);
 	mia_watch_add(&wait->watch, futs, n);
-	mia_watch_pass_all(&wait->watch);
+	mia_watch_pass_all(&wait->watch, MIA_EFFORT_WORK);
 	if (wait->watch.nleft > 0)
 		mia_wait_until_complete(wait, times);
 }

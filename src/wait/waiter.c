@@ -66,17 +66,69 @@ mia_waiter_look(const struct mia_waiter *waiter)
 		: MIA_LOOK_CHANGED;
 }
 
-/* Returns true if the future is complete. */
+/* What the poller of a notifier may be before a poll, and afterwards. */
+struct offers {
+	uint64_t *word; /* that was monitored; no offer */
+	uint64_t *offer;
+	uint64_t *work;
+};
+
+static struct offers
+offers_of(const struct future_notifier *n)
+{
+	return (struct offers){
+		.word = n->poller.ptr_to_monitor,
+		.offer = future_notifier_offer_impl(n),
+		.work = future_notifier_work_impl(n),
+	};
+}
+
+static uint64_t *
+offer_for(const struct offers *offers, enum mia_effort effort)
+{
+	switch (effort) {
+	case MIA_EFFORT_OFFER:
+		return offers->offer;
+	case MIA_EFFORT_WORK:
+		return offers->work;
+	case MIA_EFFORT_NONE:
+		break;
+	}
+
+	return offers->word;
+}
+
+/* What is left of the offer. Restores the word if the poll named none. */
+static enum mia_effort
+take_offer_back(struct future_notifier *n, const struct offers *offers)
+{
+	const uint64_t *found = n->poller.ptr_to_monitor;
+
+	if (found != offers->offer && found != offers->work)
+		return MIA_EFFORT_NONE;
+
+	n->poller.ptr_to_monitor = offers->word;
+	return found == offers->work ? MIA_EFFORT_WORK : MIA_EFFORT_OFFER;
+}
+
+/* Returns true if the future is complete. *effort: what is left of it. */
 static bool
-poll_and_listen(struct mia_waiter *waiter)
+poll_and_listen(struct mia_waiter *waiter, enum mia_effort *effort)
 {
 	struct future_notifier *n = &waiter->notifier;
 	const enum future_notifier_type last =
 		waiter->doubtful ? FUTURE_NOTIFIER_NONE : n->notifier_used;
+	const struct offers offers = offers_of(n);
 
 	n->notifier_used = NO_ANSWER;
 	n->padding = FUTURE_NOTIFIER_INLINE_;
-	if (future_poll(waiter->fut, n) == FUTURE_STATE_COMPLETE)
+	n->poller.ptr_to_monitor = offer_for(&offers, *effort);
+
+	const bool complete =
+		future_poll(waiter->fut, n) == FUTURE_STATE_COMPLETE;
+
+	*effort = take_offer_back(n, &offers);
+	if (complete)
 		return true;
 
 	const bool moved = has_moved(waiter);
@@ -84,6 +136,7 @@ poll_and_listen(struct mia_waiter *waiter)
 	waiter->padding = waiter->fut->context.padding;
 	waiter->doubtful = moved && n->notifier_used != NO_ANSWER &&
 		n->notifier_used != FUTURE_NOTIFIER_NONE;
+	waiter->kept = n->padding == FUTURE_NOTIFIER_WORK_;
 	if (n->notifier_used == NO_ANSWER)
 		n->notifier_used = moved ? FUTURE_NOTIFIER_NONE : last;
 	return false;
@@ -100,7 +153,7 @@ enum poll {
  * next look. A poll that names another word must therefore be repeated.
  */
 static enum poll
-poll_once(struct mia_waiter *waiter)
+poll_once(struct mia_waiter *waiter, enum mia_effort *effort)
 {
 	const uint64_t *word = NULL;
 
@@ -109,8 +162,12 @@ poll_once(struct mia_waiter *waiter)
 		waiter->word = monitored_word(word);
 	}
 
-	if (poll_and_listen(waiter))
+	if (poll_and_listen(waiter, effort))
 		return POLL_COMPLETE;
+
+	/* It is polled again anyway. */
+	if (waiter->kept)
+		return POLL_ANSWERED;
 
 	const bool is_other_word = has_word(waiter) &&
 		waiter->notifier.poller.ptr_to_monitor != word;
@@ -122,24 +179,28 @@ poll_once(struct mia_waiter *waiter)
  * Polls twice at most, so that no future keeps others from their polls. After
  * two answers that do not hold, the next pass polls again.
  */
-enum mia_poll
-mia_waiter_poll(struct mia_waiter *waiter)
+struct mia_polled
+mia_waiter_poll(struct mia_waiter *waiter, enum mia_effort effort)
 {
+	struct mia_polled polled = {.what = MIA_POLL_NOTHING};
 	const enum future_state state = waiter->fut->context.state;
 	const bool was_refused = mia_waiter_is_refused(waiter);
+	enum mia_effort left = effort;
 
 	if (waiter->linger > 0)
 		waiter->linger--;
 
-	enum poll poll = poll_once(waiter);
+	enum poll poll = poll_once(waiter, &left);
 
 	if (poll == POLL_AGAIN)
-		poll = poll_once(waiter);
+		poll = poll_once(waiter, &left);
+	polled.worked = effort == MIA_EFFORT_WORK && left != MIA_EFFORT_WORK;
 
 	switch (poll) {
 	case POLL_COMPLETE:
 		waiter->fut = NULL;
-		return MIA_POLL_COMPLETE;
+		polled.what = MIA_POLL_COMPLETE;
+		return polled;
 	case POLL_AGAIN:
 		waiter->linger = 1;
 		break;
@@ -147,8 +208,8 @@ mia_waiter_poll(struct mia_waiter *waiter)
 		break;
 	}
 
-	const bool started = waiter->fut->context.state != state ||
-		(was_refused && !mia_waiter_is_refused(waiter));
-
-	return started ? MIA_POLL_STARTED : MIA_POLL_NOTHING;
+	if (waiter->fut->context.state != state ||
+		(was_refused && !mia_waiter_is_refused(waiter)))
+		polled.what = MIA_POLL_STARTED;
+	return polled;
 }

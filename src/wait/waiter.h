@@ -7,6 +7,8 @@
  *   answer    notifier_used after a poll: NONE, WAKER, or POLLER with a word
  *   hot       the answer is NONE or POLLER. Or a wake came a moment ago, and
  *             more polls may help.
+ *   kept      the last poll left work for the next polls. They do it, if they
+ *             may, in pieces of a bounded time
  *   refused   hot, but the future could not start (IDLE and NONE), or it is a
  *             chain whose entry could not start. Its mover has no room now.
  *   doubtful  an answer of a chain that went on during the poll. It may be the
@@ -35,6 +37,7 @@ struct mia_waiter {
 	uint32_t padding; /* of the future's context, after the last poll */
 	uint8_t linger;   /* hot for so many more polls */
 	bool doubtful;
+	bool kept;
 	bool polled; /* in this pass */
 };
 
@@ -49,7 +52,7 @@ static inline void
 mia_waiter_init(struct mia_waiter *waiter, struct future *fut,
 	struct future_waker waker)
 {
-	waiter->link.listed = false;
+	waiter->link.prev = NULL;
 	waiter->fut = fut;
 	waiter->notifier.waker = waker;
 	waiter->notifier.poller.ptr_to_monitor = NULL;
@@ -58,6 +61,7 @@ mia_waiter_init(struct mia_waiter *waiter, struct future *fut,
 	waiter->padding = fut->context.padding;
 	waiter->linger = 0;
 	waiter->doubtful = false;
+	waiter->kept = false;
 }
 
 /* A wake came. */
@@ -94,13 +98,26 @@ enum mia_look {
 /* Compares a hot waiter's word with its value before the last poll. */
 enum mia_look mia_waiter_look(const struct mia_waiter *waiter);
 
+/* What the thread that polls may do for the future. */
+enum mia_effort {
+	MIA_EFFORT_NONE,  /* small work */
+	MIA_EFFORT_OFFER, /* and polls that follow may do more */
+	MIA_EFFORT_WORK,  /* and so may this poll */
+};
+
 enum mia_poll {
 	MIA_POLL_COMPLETE, /* fut is NULL now */
 	MIA_POLL_STARTED,  /* the future, or the refused entry of the chain */
 	MIA_POLL_NOTHING,
 };
 
+struct mia_polled {
+	enum mia_poll what;
+	bool worked; /* MIA_EFFORT_WORK: the poll did more than small work */
+};
+
 /* Polls the future, which is not complete. */
-enum mia_poll mia_waiter_poll(struct mia_waiter *waiter);
+struct mia_polled mia_waiter_poll(
+	struct mia_waiter *waiter, enum mia_effort effort);
 
 #endif /* LIBMINIASYNC_WAITER_H */

@@ -4,7 +4,7 @@
  * watch.c -- the futures that one thread waits for, and which a pass polls
  *
  * Nouns:
- *   waiter        one future, which may be hot or refused (waiter.h)
+ *   waiter        one future, which may be hot, refused or kept (waiter.h)
  *   number        place of a waiter, and its number in ready.h
  *   ready waiter  a wake pushed its number
  *   pass          polls some waiters: those of asynchronous futures first,
@@ -17,8 +17,8 @@
  * number of futures times the number of passes.
  *
  * Invariants:
- *   - After the first pass, a waiter whose fut is not NULL is hot or refused,
- *     or its future has answered WAKER.
+ *   - After the first pass, a waiter whose fut is not NULL is kept, hot or
+ *     refused, or its future has answered WAKER.
  *   - A waiter is on one list at most.
  *   - The waiters' addresses have the order in which the futures were added.
  *   - A pass takes the numbers before it polls. A wake during a poll therefore
@@ -34,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "system/platform.h"
 #include "wait/waiter.h"
 
 /*
@@ -41,6 +42,12 @@
  * mover. If the mover has no room for these, it has none for the others.
  */
 #define REFUSED_POLLS 16
+
+/* Polls of one pass may work for about so long, and then only offer to. */
+#define PASS_WORK_NS UINT64_C(15000)
+
+/* Pieces of one future before the turn of the next. */
+#define PIECES_IN_A_ROW 8
 
 /* The smallest room, in futures. */
 #define MIN_CAPACITY 8
@@ -58,73 +65,118 @@ struct mia_waiters {
 /* Bytes for each future. */
 #define WAITER_SIZE (sizeof(struct mia_waiter) + 2 * sizeof(uint32_t))
 
-/* Polls a waiter. Returns true if its future started or is complete. */
-static bool
-poll_waiter(struct mia_watch *watch, struct mia_waiter *waiter,
-	struct mia_meter *meter)
-{
-	const enum mia_poll result = mia_waiter_poll(waiter);
+/* Polls of one pass. */
+struct pass {
+	struct mia_meter *meter; /* may be NULL */
+	enum mia_effort effort;
+	bool is_net;        /* an offer goes to kept futures only */
+	unsigned nworked;   /* polls */
+	unsigned next_look; /* at the clock, after so many of them */
+	uint64_t start_ns;  /* the first look */
+	bool progress;      /* a future started or is complete */
+};
 
-	if (meter != NULL)
-		mia_meter_count(meter);
-	if (result == MIA_POLL_COMPLETE)
+/*
+ * A poll of this pass has worked. A look at the clock takes a tenth of the time
+ * of a copy of 32 KiB. So after short polls the next look comes a few later.
+ */
+static void
+limit_work(struct pass *pass)
+{
+	if (pass->nworked++ < pass->next_look)
+		return;
+
+	const uint64_t now = mia_clock_ns();
+
+	if (pass->next_look == 0)
+		pass->start_ns = now;
+
+	const uint64_t all_ns = now - pass->start_ns;
+	const uint64_t mean_ns = all_ns / pass->nworked;
+
+	if (all_ns >= PASS_WORK_NS)
+		pass->effort = MIA_EFFORT_OFFER;
+	pass->next_look = pass->nworked;
+	if (pass->nworked > 1 && mean_ns < PASS_WORK_NS / 8)
+		pass->next_look += 3;
+}
+
+static void
+poll_waiter(
+	struct mia_watch *watch, struct mia_waiter *waiter, struct pass *pass)
+{
+	const enum mia_effort effort =
+		pass->is_net && !waiter->kept ? MIA_EFFORT_NONE : pass->effort;
+	const struct mia_polled polled = mia_waiter_poll(waiter, effort);
+
+	if (polled.worked && watch->nadded > 1)
+		limit_work(pass);
+	if (pass->meter != NULL)
+		mia_meter_count(pass->meter);
+	if (polled.what == MIA_POLL_COMPLETE)
 		watch->nleft--;
-	return result != MIA_POLL_NOTHING;
+	if (polled.what != MIA_POLL_NOTHING)
+		pass->progress = true;
+}
+
+/* Puts a waiter that was polled on its list. */
+static void
+file_waiter(struct mia_watch *watch, struct mia_waiter *waiter)
+{
+	if (waiter->fut == NULL)
+		return;
+	if (waiter->kept)
+		mia_list_append(&watch->kept, &waiter->link);
+	else if (mia_waiter_is_hot(waiter))
+		mia_list_append(mia_waiter_is_refused(waiter) ? &watch->refused
+							      : &watch->hot,
+			&waiter->link);
 }
 
 /*
- * Polls the waiters of a list, those of asynchronous futures first. Moves the
- * hot and refused waiters to their lists, in the same order. meter may be NULL.
- * Returns true if a future started or is complete.
+ * Polls the waiters of a list, those of asynchronous futures first. Moves them
+ * to their lists, in the same order.
  */
-static bool
-poll_list(
-	struct mia_watch *watch, struct mia_list *list, struct mia_meter *meter)
+static void
+poll_list(struct mia_watch *watch, struct mia_list *list, struct pass *pass)
 {
-	bool progress = false;
+	struct mia_link *link;
 
 	/* Whatever was done with the lists is no work. */
-	if (meter != NULL)
-		mia_meter_begin(meter);
+	if (pass->meter != NULL)
+		mia_meter_begin(pass->meter);
 
-	for (struct mia_link *l = list->first; l != NULL; l = l->next) {
-		struct mia_waiter *waiter = mia_waiter_of(l);
+	for (link = list->first; link != NULL; link = link->next) {
+		struct mia_waiter *waiter = mia_waiter_of(link);
 
 		waiter->polled =
 			future_has_property(waiter->fut, FUTURE_PROPERTY_ASYNC);
 		if (waiter->polled)
-			progress |= poll_waiter(watch, waiter, meter);
+			poll_waiter(watch, waiter, pass);
 	}
 
-	for (struct mia_link *l = list->first; l != NULL; l = l->next) {
-		struct mia_waiter *waiter = mia_waiter_of(l);
+	for (link = list->first; link != NULL; link = link->next) {
+		struct mia_waiter *waiter = mia_waiter_of(link);
 
 		if (!waiter->polled)
-			progress |= poll_waiter(watch, waiter, meter);
+			poll_waiter(watch, waiter, pass);
 	}
 
-	struct mia_link *link;
-
-	while ((link = mia_list_take(list)) != NULL) {
-		const struct mia_waiter *waiter = mia_waiter_of(link);
-
-		if (waiter->fut != NULL && mia_waiter_is_hot(waiter))
-			mia_list_append(mia_waiter_is_refused(waiter)
-					? &watch->refused
-					: &watch->hot,
-				link);
-	}
-
-	return progress;
+	while ((link = mia_list_take(list)) != NULL)
+		file_waiter(watch, mia_waiter_of(link));
 }
 
 bool
-mia_watch_pass_all(struct mia_watch *watch)
+mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort)
 {
+	struct pass pass = {
+		.effort = effort, .is_net = effort == MIA_EFFORT_OFFER};
 	struct mia_list list;
 
 	/* A waiter with an unchanged word is polled as well. */
 	while (mia_list_take(&watch->hot) != NULL)
+		continue;
+	while (mia_list_take(&watch->kept) != NULL)
 		continue;
 
 	/* Refused waiters are on their list already: the append leaves them. */
@@ -136,7 +188,24 @@ mia_watch_pass_all(struct mia_watch *watch)
 			mia_list_append(&list, &waiter->link);
 	}
 
-	return poll_list(watch, &list, NULL);
+	poll_list(watch, &list, &pass);
+	return pass.progress;
+}
+
+void
+mia_watch_work(struct mia_watch *watch, enum mia_effort effort)
+{
+	struct mia_waiter *waiter = mia_waiter_of(watch->kept.first);
+	struct pass pass = {.effort = effort};
+
+	poll_waiter(watch, waiter, &pass);
+	if (waiter->fut != NULL && waiter->kept &&
+		++watch->npieces < PIECES_IN_A_ROW)
+		return; /* the same comes next */
+
+	watch->npieces = 0;
+	mia_list_remove(&watch->kept, &waiter->link);
+	file_waiter(watch, waiter);
 }
 
 /*
@@ -199,10 +268,12 @@ append_ready(struct mia_watch *watch, struct mia_list *list)
 
 		struct mia_waiter *waiter = &watch->waiters->waiters[number];
 
-		if (waiter->fut != NULL) {
-			mia_waiter_woken(waiter);
-			mia_list_append(list, &waiter->link);
-		}
+		if (waiter->fut == NULL)
+			continue;
+		mia_waiter_woken(waiter);
+		if (waiter->kept && waiter->link.prev != NULL)
+			mia_list_remove(&watch->kept, &waiter->link);
+		mia_list_append(list, &waiter->link);
 	}
 
 	return woken;
@@ -211,6 +282,7 @@ append_ready(struct mia_watch *watch, struct mia_list *list)
 bool
 mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter)
 {
+	struct pass pass = {.meter = meter, .effort = MIA_EFFORT_OFFER};
 	struct mia_list list;
 	struct mia_list unchanged;
 	struct mia_link *link;
@@ -226,13 +298,13 @@ mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter)
 
 	mia_list_sort(&list);
 
-	const bool progress = poll_list(watch, &list, meter);
+	poll_list(watch, &list, &pass);
 
 	/* The next pass looks at these words again. */
 	while ((link = mia_list_take(&unchanged)) != NULL)
 		mia_list_append(&watch->hot, link);
 
-	return progress || woken || changed;
+	return pass.progress || woken || changed;
 }
 
 void
@@ -241,6 +313,7 @@ mia_watch_init(struct mia_watch *watch, struct mia_ready *ready)
 	memset(watch, 0, sizeof(*watch));
 	watch->ready = ready;
 	mia_list_init(&watch->hot);
+	mia_list_init(&watch->kept);
 	mia_list_init(&watch->refused);
 }
 
@@ -324,6 +397,7 @@ drop_all(struct mia_watch *watch)
 	watch->nadded = 0;
 	watch->nleft = 0;
 	mia_list_init(&watch->hot);
+	mia_list_init(&watch->kept);
 	mia_list_init(&watch->refused);
 }
 

@@ -8,7 +8,7 @@
  *	mia_watch_init()
  *	  mia_watch_reserve(), _clear(), _add()   for each set of futures
  *	  mia_watch_pass_all()                    starts all futures
- *	  mia_watch_pass(), ...                   until nleft is 0
+ *	  mia_watch_pass(), mia_watch_work(), ... until nleft is 0
  *	mia_watch_fini()
  *
  * Threads: one at a time. Wakers, from any thread, use only ready.h.
@@ -25,6 +25,7 @@
 #include "wait/list.h"
 #include "wait/meter.h"
 #include "wait/ready.h"
+#include "wait/waiter.h"
 
 /* The memory of a watch's futures. */
 struct mia_waiters;
@@ -40,6 +41,8 @@ struct mia_watch {
 	size_t nleft;                /* futures that are not complete */
 	size_t twin_mask;            /* of the table that finds twins */
 	struct mia_list hot;
+	struct mia_list kept;    /* the next to work is the first */
+	unsigned npieces;        /* of the first kept, in a row */
 	struct mia_list refused; /* the next to be polled is the first */
 };
 
@@ -75,10 +78,14 @@ void mia_watch_clear(struct mia_watch *watch, size_t n);
 void mia_watch_add(struct mia_watch *watch, struct future *futs[], size_t n);
 
 /*
- * Polls all futures, except refused ones. True: a future started or is
- * complete.
+ * Polls all futures, except refused ones. True: a future started or ended.
+ *
+ * MIA_EFFORT_WORK   for the first pass: some polls may work, for a short time
+ *                   together
+ * MIA_EFFORT_OFFER  for the safety net: an offer goes only to futures that left
+ *                   work. A task may have lost the answer of others.
  */
-bool mia_watch_pass_all(struct mia_watch *watch);
+bool mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort);
 
 /*
  * Polls ready and hot futures, and a few refused ones. Does not poll a future
@@ -93,6 +100,20 @@ mia_watch_needs_passes(const struct mia_watch *watch)
 {
 	return watch->hot.first != NULL || watch->refused.first != NULL;
 }
+
+/* Whether a poll left work for this thread. */
+static inline bool
+mia_watch_has_work(const struct mia_watch *watch)
+{
+	return watch->kept.first != NULL;
+}
+
+/*
+ * Polls the first future that left work. With MIA_EFFORT_WORK the poll does a
+ * piece of it. With MIA_EFFORT_NONE others get the work. After some pieces it
+ * is the turn of the next future: workers may have ended its operation.
+ */
+void mia_watch_work(struct mia_watch *watch, enum mia_effort effort);
 
 /*
  * Takes the memory from a watch without futures, whose capacity is 0 then. Puts

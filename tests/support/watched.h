@@ -14,6 +14,10 @@
  *	m  the chain moves, no answer    M  it moves, NONE
  *	W  it moves, WAKER               A  it moves, POLLER, word a
  *	c  COMPLETE
+ *	k  RUNNING, WAKER, keeps work    K  the same, and works if it may
+ *	e  works if it may and is COMPLETE then; otherwise as k
+ *
+ * The letters k, K and e keep nothing without an offer.
  */
 
 #ifndef LIBMINIASYNC_TEST_WATCHED_H
@@ -46,11 +50,47 @@ static struct script_future futures[MANY];
 static char polled[LOG];
 static size_t npolled;
 
+/* Of each poll: what it may do. - nothing, o offer, w work */
+static char offered[LOG];
+
+/* A clock that only work advances, by piece_ns. */
+static uint64_t work_clock_ns;
+static uint64_t piece_ns;
+
 static inline void
 name_word(struct future_notifier *n, uint64_t *word)
 {
 	n->notifier_used = FUTURE_NOTIFIER_POLLER;
 	n->poller.ptr_to_monitor = word;
+}
+
+static inline char
+offer_of(struct future_notifier *n)
+{
+	if (n->poller.ptr_to_monitor == future_notifier_work_impl(n))
+		return 'w';
+	return n->poller.ptr_to_monitor == future_notifier_offer_impl(n) ? 'o'
+									 : '-';
+}
+
+/* Does a piece, if it may. */
+static inline bool
+do_piece(struct future_notifier *n)
+{
+	if (offer_of(n) != 'w')
+		return false;
+
+	n->poller.ptr_to_monitor = future_notifier_offer_impl(n);
+	work_clock_ns += piece_ns;
+	return true;
+}
+
+static inline void
+keep(struct future_notifier *n)
+{
+	if (offer_of(n) != '-')
+		n->padding = FUTURE_NOTIFIER_WORK_;
+	n->notifier_used = FUTURE_NOTIFIER_WAKER;
 }
 
 /* Plays a letter. */
@@ -106,6 +146,18 @@ play(char letter, struct script *script, struct future_context *context,
 	case '?':
 		name_word(n, NULL);
 		break;
+	case 'K':
+		(void)do_piece(n);
+		keep(n);
+		break;
+	case 'k':
+		keep(n);
+		break;
+	case 'e':
+		if (do_piece(n))
+			return FUTURE_STATE_COMPLETE;
+		keep(n);
+		break;
 	case 'c':
 		return FUTURE_STATE_COMPLETE;
 	default:
@@ -121,8 +173,10 @@ script_task(struct future_context *context, struct future_notifier *n)
 	const char letter = *script->next;
 
 	assert_true(npolled < LOG - 1);
+	offered[npolled] = offer_of(n);
 	polled[npolled++] = script->name;
 	polled[npolled] = '\0';
+	offered[npolled] = '\0';
 	assert_int_equal(n->padding, FUTURE_NOTIFIER_INLINE_);
 	script->waker = n->waker;
 	context->padding &= ~FUTURE_CONTEXT_REFUSED_;
@@ -213,6 +267,7 @@ clear_log(void)
 {
 	npolled = 0;
 	polled[0] = '\0';
+	offered[0] = '\0';
 }
 
 /* A pass must poll these, in this order. */
@@ -232,7 +287,7 @@ assert_pass_all(const char *names, enum result result)
 {
 	clear_log();
 
-	const bool progress = mia_watch_pass_all(&watch);
+	const bool progress = mia_watch_pass_all(&watch, MIA_EFFORT_OFFER);
 
 	assert_string_equal(polled, names);
 	assert_int_equal(progress, result == PROGRESS);

@@ -108,6 +108,60 @@ no_pause_while_two_passes_in_a_row_do_work(void **state)
 	assert_int_equal(pace.backoff.passes, 0);
 }
 
+/* A pass between pieces of work counts, and does not pause. */
+static void
+passes_between_pieces_count_as_work(void **state)
+{
+	struct mia_yields yields = {0};
+	struct mia_pace pace;
+
+	(void)state;
+	mia_pace_init(&pace, &yields);
+	assert_false(pace.worked);
+	pass(&pace.meter, 10000, 0);
+	mia_pace_go_on(&pace);
+	assert_false(pace.worked);
+	pass(&pace.meter, 10000, 0);
+	mia_pace_go_on(&pace);
+	assert_true(pace.worked);
+	assert_int_equal(pace.backoff.passes, 0);
+
+	/* After a pass without work it takes two again. */
+	pass(&pace.meter, 0, 0);
+	mia_pace_go_on(&pace);
+	assert_false(pace.worked);
+	pass(&pace.meter, 10000, 0);
+	mia_pace_go_on(&pace);
+	assert_false(pace.worked);
+	pass(&pace.meter, 10000, 0);
+	assert_int_equal(mia_pace_pause(&pace), 0);
+	assert_true(pace.worked);
+	assert_int_equal(pace.backoff.passes, 0);
+}
+
+/* So polls take half of the time at most. */
+static void
+pass_is_due_after_as_long_as_the_last_took(void **state)
+{
+	struct mia_yields yields = {0};
+	struct mia_pace pace;
+
+	(void)state;
+	mia_pace_init(&pace, &yields);
+	pass(&pace.meter, 1000, 500);
+
+	const uint64_t end_ns = pace.meter.last_ns;
+	const uint64_t took_ns = 1000 + 500 + 2 * LOOK_NS;
+
+	assert_false(mia_pace_is_due(&pace, end_ns));
+	assert_false(mia_pace_is_due(&pace, end_ns + took_ns - 1));
+	assert_true(mia_pace_is_due(&pace, end_ns + took_ns));
+	assert_true(mia_pace_is_due(&pace, end_ns + 10 * took_ns));
+
+	/* A clock that goes back. */
+	assert_true(mia_pace_is_due(&pace, end_ns - 1));
+}
+
 static void
 pauses_become_naps(void **state)
 {
@@ -136,8 +190,10 @@ clock_is_read_once_while_passes_do_work(void **state)
 	uint64_t now = mia_pace_now(&pace);
 
 	assert_int_equal(now, clock_ns);
-	pass(&pace.meter, 10000, 10000);
-	mia_pace_pause(&pace);
+	for (int i = 0; i < 2; i++) {
+		pass(&pace.meter, 10000, 10000);
+		mia_pace_pause(&pace);
+	}
 
 	const uint64_t before = clock_ns;
 
@@ -179,6 +235,8 @@ main(void)
 		cmocka_unit_test(long_polls_are_work),
 		cmocka_unit_test(a_quarter_of_the_time_must_be_work),
 		cmocka_unit_test(no_pause_while_two_passes_in_a_row_do_work),
+		cmocka_unit_test(passes_between_pieces_count_as_work),
+		cmocka_unit_test(pass_is_due_after_as_long_as_the_last_took),
 		cmocka_unit_test(pauses_become_naps),
 		cmocka_unit_test(clock_is_read_once_while_passes_do_work),
 		cmocka_unit_test(net_is_due_after_a_time_that_doubles),

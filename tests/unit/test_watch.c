@@ -150,7 +150,7 @@ woken_futures_are_polled_in_the_order_of_adding(void **state)
 	for (size_t i = 0; i < MANY; i++)
 		script(i, "w");
 	watch_first(MANY);
-	mia_watch_pass_all(&watch);
+	mia_watch_pass_all(&watch, MIA_EFFORT_WORK);
 	for (size_t i = MANY; i-- > 0;)
 		if (i % 3 == 0)
 			FUTURE_WAKER_WAKE(&futures[i].data.waker);
@@ -232,7 +232,7 @@ late_wakes_do_no_harm(void **state)
 	for (size_t i = 0; i < 12; i++)
 		script(i, "w");
 	watch_first(12);
-	mia_watch_pass_all(&watch);
+	mia_watch_pass_all(&watch, MIA_EFFORT_WORK);
 	for (size_t i = 0; i < 12; i++)
 		late[i] = futures[i].data.waker;
 
@@ -303,7 +303,7 @@ passes_are_metered(void **state)
 {
 	(void)state;
 	WATCH("n");
-	mia_watch_pass_all(&watch);
+	mia_watch_pass_all(&watch, MIA_EFFORT_WORK);
 	meter.all_ns = UINT64_MAX;
 	assert_pass("a", NOTHING);
 	assert_int_not_equal(meter.all_ns, UINT64_MAX);
