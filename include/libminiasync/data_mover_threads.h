@@ -3,12 +3,18 @@
 /*
  * data_mover_threads.h -- the mover with its own worker threads
  *
- * A poll submits the operation to a queue. A worker takes the operation from
- * the queue, does it, and calls the waker that the poll passed.
- *  - Small operations, of 16 KiB and less, run inside the poll. Exceptions: the
- *    poll passes a notifier of the program, or the program has set a function.
- *  - Idle workers help with large operations, of 2 MiB and more, unless the
- *    ranges overlap or the program has set a function.
+ * Who does an operation depends on its size and on who polls:
+ *  - A thread in runtime_wait*() does its own operations, in pieces of about
+ *    10 us. Between two pieces it looks after the other futures of its wait.
+ *    Idle workers help if much is left and a CPU is free for them.
+ *  - A poll without a notifier does an operation of 16 KiB and less itself. It
+ *    submits a larger one to a queue, and returns at once.
+ *  - A poll with a notifier of the program submits every operation.
+ *
+ * A worker takes the operation from the queue, does it, and calls the waker
+ * that the poll passed. Idle workers help with large operations, from about
+ * 2 MiB, unless the ranges overlap. An operation with a function that the
+ * program has set is always done by one worker.
  *
  * No poll is refused. Operations that do not fit into the ring wait in their
  * own memory, and workers take them in order. Only the number of pending

@@ -22,6 +22,7 @@ struct mia_worker {
 	size_t number;         /* I */
 	mia_thread thread;     /* I */
 	struct mia_yields yields;
+	unsigned turn; /* of mia_sharing_join() */
 };
 
 /* Something to do: at most one of the two is not NULL. */
@@ -52,12 +53,13 @@ is_stopped(struct mia_crew *crew)
 }
 
 static struct work
-take_work(struct mia_crew *crew)
+take_work(struct mia_worker *worker)
 {
+	struct mia_crew *crew = worker->crew;
 	struct work work = {mia_backlog_pop(&crew->backlog), NULL};
 
 	if (work.node == NULL)
-		work.shared = mia_sharing_join_oldest(&crew->sharing);
+		work.shared = mia_sharing_join(&crew->sharing, worker->turn++);
 	return work;
 }
 
@@ -74,7 +76,7 @@ search(struct mia_worker *worker)
 				     : MIA_LINGER_BY_YIELDS,
 		MIA_SLEEP_COST_NS);
 	do
-		work = take_work(crew);
+		work = take_work(worker);
 	while (is_nothing(work) && mia_idle_is_only_searcher(&crew->idle) &&
 		mia_linger(&linger));
 	return work;
@@ -100,6 +102,19 @@ run(struct mia_crew *crew, struct work work)
 		crew->fns.help(crew->fns.arg, work.shared);
 }
 
+/*
+ * The last searcher goes to work. What waits in the backlog needs another
+ * searcher. Shared work has a thread already, and gets help if a CPU is free.
+ */
+static void
+replace_searcher(struct mia_crew *crew)
+{
+	if (!mia_backlog_is_empty(&crew->backlog))
+		mia_idle_notify(&crew->idle, 1);
+	else
+		mia_crew_want_help(crew);
+}
+
 static void *
 worker_run(void *arg)
 {
@@ -120,11 +135,11 @@ worker_run(void *arg)
 			continue;
 		}
 
-		if (mia_idle_found(&crew->idle) && has_work(crew))
-			mia_idle_notify(&crew->idle, 1);
+		if (mia_idle_found(&crew->idle))
+			replace_searcher(crew);
 		do {
 			run(crew, work);
-			work = take_work(crew);
+			work = take_work(worker);
 		} while (!is_nothing(work));
 		mia_idle_search(&crew->idle);
 	}
@@ -186,7 +201,7 @@ mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
 	if (error != 0)
 		return error;
 
-	error = mia_sharing_init(&crew->sharing);
+	error = mia_sharing_init(&crew->sharing, 2 * mia_usable_cpus());
 	if (error != 0)
 		goto fini_backlog;
 
@@ -217,6 +232,7 @@ fini_backlog:
 void
 mia_crew_fini(struct mia_crew *crew)
 {
+	mia_sharing_show_all(&crew->sharing);
 	stop_workers(crew, crew->nworkers);
 	fini(crew);
 }
@@ -241,8 +257,25 @@ mia_crew_submit(struct mia_crew *crew, struct mia_backlog_node *node,
 
 void
 mia_crew_share(struct mia_crew *crew, struct mia_shared *shared, size_t total,
-	size_t chunk)
+	size_t show_min, enum mia_opener opener)
 {
-	mia_sharing_open(&crew->sharing, shared, total, chunk);
-	mia_idle_notify(&crew->idle, 1);
+	if (!mia_sharing_open(&crew->sharing, shared, total, show_min, opener))
+		return;
+
+	switch (opener) {
+	case MIA_OPENER_WORKER:
+		mia_idle_notify(&crew->idle, 1);
+		break;
+	case MIA_OPENER_OTHER:
+		mia_crew_want_help(crew);
+		break;
+	}
+}
+
+void
+mia_crew_want_help(struct mia_crew *crew)
+{
+	if (mia_sharing_has_work(&crew->sharing))
+		mia_idle_notify_spare(
+			&crew->idle, mia_sharing_others(&crew->sharing));
 }

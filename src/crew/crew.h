@@ -27,7 +27,7 @@ struct mia_worker;
 struct mia_work_fns {
 	/* Does an item of the backlog. It may be gone afterwards. */
 	void (*run)(void *arg, struct mia_backlog_node *node);
-	/* Helps with work that the worker has joined, and leaves it. */
+	/* Helps with work that the worker has joined, and leaves it soon. */
 	void (*help)(void *arg, struct mia_shared *shared);
 	void *arg;
 };
@@ -52,7 +52,10 @@ struct mia_crew {
 int mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
 	struct mia_work_fns fns);
 
-/* Waits until the workers have done all submitted items and have ended. */
+/*
+ * Waits until the workers have done all submitted items, and have ended. They
+ * also do shared work whose thread has gone away; nobody completes that.
+ */
 void mia_crew_fini(struct mia_crew *crew);
 
 /* Which workers a new item wakes, if they sleep; see idle.c for the reasons. */
@@ -65,8 +68,14 @@ enum mia_crew_wake {
 void mia_crew_submit(struct mia_crew *crew, struct mia_backlog_node *node,
 	enum mia_crew_wake wake);
 
-/* run(): opens shared work, see mia_sharing_open(), and wakes a helper. */
+/*
+ * Opens shared work, see mia_sharing_open(), and wakes a worker to help. For a
+ * thread that is no worker only if there is a CPU for the worker.
+ */
 void mia_crew_share(struct mia_crew *crew, struct mia_shared *shared,
-	size_t total, size_t chunk);
+	size_t total, size_t show_min, enum mia_opener opener);
+
+/* Wakes a worker to help if work is shown and there is a CPU for the worker. */
+void mia_crew_want_help(struct mia_crew *crew);
 
 #endif /* LIBMINIASYNC_CREW_H */

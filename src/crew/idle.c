@@ -94,6 +94,20 @@ mia_idle_notify(struct mia_idle *idle, size_t searchers)
 }
 
 void
+mia_idle_notify_spare(struct mia_idle *idle, size_t others)
+{
+	size_t counts =
+		atomic_load_explicit(&idle->counts, memory_order_seq_cst);
+
+	while (sleepers_of(counts) > 0 && searchers_of(counts) == 0) {
+		const size_t awake = idle->nworkers - sleepers_of(counts);
+
+		if (awake + others >= idle->ncpus || wake_one(idle, &counts))
+			return;
+	}
+}
+
+void
 mia_idle_notify_all(struct mia_idle *idle)
 {
 	size_t counts =

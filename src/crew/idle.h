@@ -51,6 +51,13 @@ void mia_idle_fini(struct mia_idle *idle);
  */
 void mia_idle_notify(struct mia_idle *idle, size_t searchers);
 
+/*
+ * Any thread, after it published work that is done without workers too. Makes
+ * one sleeper a searcher, but only if nobody searches and there is a CPU beside
+ * the awake workers and so many other threads at work.
+ */
+void mia_idle_notify_spare(struct mia_idle *idle, size_t others);
+
 /* Any thread: makes all sleepers searchers. */
 void mia_idle_notify_all(struct mia_idle *idle);
 

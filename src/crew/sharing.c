@@ -3,120 +3,266 @@
 /*
  * sharing.c -- see sharing.h
  *
- * Why nobody joins work that is complete: joining is under the lock, and takes
- * work from the list. A sharer that finds nothing left to claim takes the work
- * off the list, and only then leaves. The first sharer leaves no earlier. So
- * work on the list has a sharer.
+ * Why nobody joins work that is complete: joining is under the stripe's lock,
+ * and takes work from the list. The sharer that claims the last byte takes the
+ * work off the list before it does anything else. The first sharer leaves no
+ * earlier. So work on the list has a sharer, and has bytes to claim, or has a
+ * sharer that is about to take it off.
  */
 
 #include "crew/sharing.h"
 
+#include <errno.h>
+#include <stdint.h>
+
 int
-mia_sharing_init(struct mia_sharing *sharing)
+mia_sharing_init(struct mia_sharing *sharing, size_t nthreads)
 {
-	sharing->first = NULL;
-	atomic_init(&sharing->count, 0);
-	return mia_mutex_init(&sharing->lock);
+	unsigned n = 1;
+
+	while (n < nthreads && n < MIA_SHARING_STRIPES)
+		n *= 2;
+	n++;
+
+	sharing->stripes = mia_aligned_alloc(
+		_Alignof(struct mia_stripe), n * sizeof(struct mia_stripe));
+	if (sharing->stripes == NULL)
+		return -ENOMEM;
+
+	atomic_init(&sharing->shown, 0);
+	for (sharing->nstripes = 0; sharing->nstripes < n;
+		sharing->nstripes++) {
+		struct mia_stripe *stripe =
+			&sharing->stripes[sharing->nstripes];
+		const int error = mia_mutex_init(&stripe->lock);
+
+		if (error != 0) {
+			mia_sharing_fini(sharing);
+			return error;
+		}
+		stripe->first = NULL;
+		stripe->end = &stripe->first;
+		stripe->bytes = 0;
+	}
+
+	return 0;
 }
 
 void
 mia_sharing_fini(struct mia_sharing *sharing)
 {
-	mia_mutex_fini(&sharing->lock);
+	for (unsigned i = 0; i < sharing->nstripes; i++)
+		mia_mutex_fini(&sharing->stripes[i].lock);
+	mia_aligned_free(sharing->stripes);
 }
 
-void
-mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
-	size_t total, size_t chunk)
+static size_t
+bit_of(unsigned stripe)
 {
-	struct mia_shared **link = &sharing->first;
+	return (size_t)1 << stripe;
+}
+
+/* The last one. */
+static unsigned
+workers_stripe(const struct mia_sharing *sharing)
+{
+	return sharing->nstripes - 1;
+}
+
+/* The stripe of the calling thread. The multiplier is that of watch.c. */
+static unsigned
+stripe_of(const struct mia_sharing *sharing, enum mia_opener opener)
+{
+	const uint64_t hash =
+		(uint64_t)mia_thread_id() * UINT64_C(0x9e3779b97f4a7c15);
+
+	return opener == MIA_OPENER_WORKER
+		? workers_stripe(sharing)
+		: (unsigned)(hash >> 32) & (workers_stripe(sharing) - 1);
+}
+
+bool
+mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
+	size_t total, size_t show_min, enum mia_opener opener)
+{
+	const unsigned number = stripe_of(sharing, opener);
+	struct mia_stripe *stripe = &sharing->stripes[number];
 
 	shared->next = NULL;
+	shared->stripe = number;
 	shared->total = total;
-	shared->chunk = chunk;
 	/* Relaxed, both: published by the lock. */
 	atomic_store_explicit(&shared->claimed, 0, memory_order_relaxed);
 	atomic_store_explicit(&shared->sharers, 1, memory_order_relaxed);
 
-	mia_mutex_lock(&sharing->lock);
-	while (*link != NULL)
-		link = &(*link)->next;
-	*link = shared;
-	/* Seq_cst: published before the caller looks for sleepers. */
-	atomic_fetch_add_explicit(&sharing->count, 1, memory_order_seq_cst);
-	mia_mutex_unlock(&sharing->lock);
+	mia_mutex_lock(&stripe->lock);
+	shared->prev = stripe->end;
+	*stripe->end = shared;
+	stripe->end = &shared->next;
+	/* Flushes of one range may wrap it around: no more than a hint. */
+	stripe->bytes += total;
+
+	const bool is_shown = stripe->bytes >= show_min;
+
+	/*
+	 * Relaxed: only holders of the lock write this bit. Seq_cst: published
+	 * before the caller looks for sleepers.
+	 */
+	if (is_shown &&
+		(atomic_load_explicit(&sharing->shown, memory_order_relaxed) &
+			bit_of(number)) == 0)
+		atomic_fetch_or_explicit(
+			&sharing->shown, bit_of(number), memory_order_seq_cst);
+	mia_mutex_unlock(&stripe->lock);
+	return is_shown;
+}
+
+/* Off the list, unless it is off already. Returns the bytes on the list. */
+static size_t
+take_off(struct mia_sharing *sharing, struct mia_shared *shared)
+{
+	struct mia_stripe *stripe = &sharing->stripes[shared->stripe];
+
+	mia_mutex_lock(&stripe->lock);
+	if (shared->prev != NULL) {
+		*shared->prev = shared->next;
+		if (shared->next != NULL)
+			shared->next->prev = shared->prev;
+		else
+			stripe->end = shared->prev;
+		shared->prev = NULL;
+		stripe->bytes -= shared->total;
+
+		/* Relaxed and seq_cst: as in mia_sharing_open(). */
+		if (stripe->first == NULL &&
+			(atomic_load_explicit(
+				 &sharing->shown, memory_order_relaxed) &
+				bit_of(shared->stripe)) != 0)
+			atomic_fetch_and_explicit(&sharing->shown,
+				~bit_of(shared->stripe), memory_order_seq_cst);
+	}
+
+	const size_t left = stripe->bytes;
+
+	mia_mutex_unlock(&stripe->lock);
+	return left;
+}
+
+void
+mia_sharing_close(struct mia_sharing *sharing, struct mia_shared *shared)
+{
+	(void)take_off(sharing, shared);
+}
+
+void
+mia_sharing_show_all(struct mia_sharing *sharing)
+{
+	for (unsigned i = 0; i < sharing->nstripes; i++) {
+		struct mia_stripe *stripe = &sharing->stripes[i];
+
+		mia_mutex_lock(&stripe->lock);
+		if (stripe->first != NULL)
+			/* Seq_cst: as in mia_sharing_open(). */
+			atomic_fetch_or_explicit(&sharing->shown, bit_of(i),
+				memory_order_seq_cst);
+		mia_mutex_unlock(&stripe->lock);
+	}
 }
 
 bool
 mia_sharing_has_work(struct mia_sharing *sharing)
 {
-	return atomic_load_explicit(&sharing->count, memory_order_seq_cst) > 0;
+	return atomic_load_explicit(&sharing->shown, memory_order_seq_cst) != 0;
 }
 
-struct mia_shared *
-mia_sharing_join_oldest(struct mia_sharing *sharing)
+unsigned
+mia_sharing_others(struct mia_sharing *sharing)
 {
-	/* Relaxed: the lock decides. */
-	if (atomic_load_explicit(&sharing->count, memory_order_relaxed) == 0)
-		return NULL;
+	/* Relaxed: a hint. */
+	const size_t shown =
+		atomic_load_explicit(&sharing->shown, memory_order_relaxed);
 
-	mia_mutex_lock(&sharing->lock);
-	struct mia_shared *shared = sharing->first;
+	return (unsigned)__builtin_popcountll(
+		shown & ~bit_of(workers_stripe(sharing)));
+}
+
+static struct mia_shared *
+join_newest(struct mia_stripe *stripe)
+{
+	mia_mutex_lock(&stripe->lock);
+	/* What end points into; next is the first member. */
+	struct mia_shared *shared = stripe->first == NULL
+		? NULL
+		: (struct mia_shared *)(void *)stripe->end;
 
 	/* Relaxed: work on the list has a sharer, so this is not the first. */
 	if (shared != NULL)
 		atomic_fetch_add_explicit(
 			&shared->sharers, 1, memory_order_relaxed);
-	mia_mutex_unlock(&sharing->lock);
+	mia_mutex_unlock(&stripe->lock);
 	return shared;
 }
 
-struct mia_claim
-mia_sharing_claim(struct mia_shared *shared)
+struct mia_shared *
+mia_sharing_join(struct mia_sharing *sharing, unsigned turn)
 {
-	/* Relaxed, all: a range that nobody else gets, and nothing more. */
-	size_t at =
-		atomic_load_explicit(&shared->claimed, memory_order_relaxed);
+	/* Relaxed: the lock decides. */
+	size_t shown =
+		atomic_load_explicit(&sharing->shown, memory_order_relaxed);
 
-	/* Not a fetch-add: the sum could wrap around beyond the total. */
-	while (at < shared->total) {
-		const size_t left = shared->total - at;
-		const size_t n = left < shared->chunk ? left : shared->chunk;
+	for (unsigned i = 0; shown != 0 && i < sharing->nstripes; i++) {
+		const unsigned number = (turn + i) % sharing->nstripes;
+		struct mia_shared *shared = NULL;
 
-		if (atomic_compare_exchange_weak_explicit(&shared->claimed, &at,
-			    at + n, memory_order_relaxed, memory_order_relaxed))
-			return (struct mia_claim){.at = at, .n = n};
+		if ((shown & bit_of(number)) != 0)
+			shared = join_newest(&sharing->stripes[number]);
+		if (shared != NULL)
+			return shared;
+		shown &= ~bit_of(number);
 	}
 
-	return (struct mia_claim){.at = shared->total, .n = 0};
-}
-
-/* Off the list, unless another sharer was faster. */
-static void
-take_off(struct mia_sharing *sharing, struct mia_shared *shared)
-{
-	struct mia_shared **link = &sharing->first;
-
-	mia_mutex_lock(&sharing->lock);
-	while (*link != NULL && *link != shared)
-		link = &(*link)->next;
-	if (*link == shared) {
-		*link = shared->next;
-		/* Seq_cst: as in mia_sharing_open(). */
-		atomic_fetch_sub_explicit(
-			&sharing->count, 1, memory_order_seq_cst);
-	}
-	mia_mutex_unlock(&sharing->lock);
+	return NULL;
 }
 
 bool
-mia_sharing_leave(struct mia_sharing *sharing, struct mia_shared *shared)
+mia_sharing_has_other(
+	struct mia_sharing *sharing, const struct mia_shared *shared)
 {
-	/* Relaxed: the caller's own last claim is among what it sees. */
-	if (atomic_load_explicit(&shared->claimed, memory_order_relaxed) ==
-		shared->total)
-		take_off(sharing, shared);
+	/* Relaxed: a hint. */
+	return (atomic_load_explicit(&sharing->shown, memory_order_relaxed) &
+		       ~bit_of(shared->stripe)) != 0;
+}
 
+struct mia_claim
+mia_sharing_claim(
+	struct mia_sharing *sharing, struct mia_shared *shared, size_t max)
+{
+	struct mia_claim claim = {.at = 0, .n = 0, .left = 0};
+
+	/* Relaxed, all: a range that nobody else gets, and nothing more. */
+	claim.at = atomic_load_explicit(&shared->claimed, memory_order_relaxed);
+
+	/* Not a fetch-add: the sum could wrap around beyond the total. */
+	while (claim.at < shared->total) {
+		const size_t left = shared->total - claim.at;
+		const size_t n = left < max ? left : max;
+
+		if (!atomic_compare_exchange_weak_explicit(&shared->claimed,
+			    &claim.at, claim.at + n, memory_order_relaxed,
+			    memory_order_relaxed))
+			continue;
+
+		claim.n = n;
+		claim.left = n < left ? left - n : take_off(sharing, shared);
+		break;
+	}
+
+	return claim;
+}
+
+bool
+mia_sharing_leave(struct mia_shared *shared)
+{
 	/*
 	 * Release: the chunks of the caller, to the last sharer. Acquire: the
 	 * chunks of the others, which the last sharer passes on.

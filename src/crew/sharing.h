@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * sharing.h -- one big piece of work, done by several threads in chunks
+ * sharing.h -- work that one thread opens, and others may join, in chunks
  *
  * The module counts bytes, and knows nothing of operations. The thread that
- * opens the work is its first sharer. Sharers claim chunks until none is left,
- * and then leave. Exactly one of them is told that it was the last, and
- * completes the work. The Spin model is tests/model/sharing.pml.
+ * opens work is its first sharer. Sharers claim chunks until none is left, and
+ * then leave. Exactly one of them is told that it was the last, and completes
+ * the work. The Spin models are tests/model/sharing.pml and waiting.pml.
+ *
+ * Each thread opens its work in one of several stripes. A stripe has a lock and
+ * a list of its own, so threads that open work seldom disturb each other. A
+ * stripe shows its work to others only if there is enough of it. Workers have
+ * one stripe together, so that the other threads at work can be counted.
  *
  * Threads: any number, each as its function says.
  */
@@ -22,54 +27,105 @@
 
 /* Embedded in the work, which must live until the last sharer has left. */
 struct mia_shared {
-	struct mia_shared *next; /* L: sharing.lock */
-	atomic_size_t claimed;   /* bytes */
+	struct mia_shared *next;  /* L: stripe.lock */
+	struct mia_shared **prev; /* L: stripe.lock; NULL: not on the list */
+	atomic_size_t claimed;    /* bytes */
 	atomic_uint sharers;
 
 	/* I: open only */
+	unsigned stripe;
 	size_t total; /* bytes */
-	size_t chunk; /* bytes */
 };
 
-/* The work that sharers may join, the oldest first. */
+struct mia_stripe {
+	_Alignas(MIA_CACHE_LINE) mia_mutex lock;
+	struct mia_shared *first; /* L: lock; the oldest */
+	struct mia_shared **end;  /* L: lock */
+	size_t bytes;             /* L: lock; of the works on the list */
+};
+
+/* At most, without that of the workers: half of the bits of a size_t. */
+#define MIA_SHARING_STRIPES ((unsigned)sizeof(size_t) * 4)
+
 struct mia_sharing {
-	mia_mutex lock;
-	struct mia_shared *first; /* L: lock */
-	atomic_size_t count;      /* written under the lock */
-};
+	/* I: init only */
+	struct mia_stripe *stripes;
+	unsigned nstripes; /* a power of two, and the workers' */
 
-/* Returns 0 or -errno. */
-int mia_sharing_init(struct mia_sharing *sharing);
-void mia_sharing_fini(struct mia_sharing *sharing);
+	/*
+	 * A: a bit for each stripe that shows its work. Written under the lock
+	 * of the stripe.
+	 */
+	_Alignas(MIA_CACHE_LINE) atomic_size_t shown;
+};
 
 /*
- * Opens work of so many bytes, 1 to SIZE_MAX / 2, in chunks of so many bytes,
- * at least 1. A chunk may be larger than the work. The caller is a sharer.
+ * nthreads  as many stripes, rounded up, and not more than there can be
+ * Returns   0 or -errno
  */
-void mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
-	size_t total, size_t chunk);
+int mia_sharing_init(struct mia_sharing *sharing, size_t nthreads);
+void mia_sharing_fini(struct mia_sharing *sharing);
 
-/* Sequentially consistent with mia_sharing_open(): see idle.h. */
+enum mia_opener { MIA_OPENER_WORKER, MIA_OPENER_OTHER };
+
+/*
+ * Opens work of so many bytes, 1 to SIZE_MAX / 2. The caller is a sharer. Its
+ * stripe shows its work if it has show_min bytes now. Returns whether it does.
+ */
+bool mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
+	size_t total, size_t show_min, enum mia_opener opener);
+
+/*
+ * Takes the work off the list. Nobody joins any more, and the member next is
+ * the caller's. Sharers keep their part.
+ */
+void mia_sharing_close(struct mia_sharing *sharing, struct mia_shared *shared);
+
+/* Whether work is shown. Sequentially consistent with open: see idle.h. */
 bool mia_sharing_has_work(struct mia_sharing *sharing);
 
-/* Makes the caller a sharer of the oldest work. Returns it, or NULL. */
-struct mia_shared *mia_sharing_join_oldest(struct mia_sharing *sharing);
+/* All stripes show their work. No thread may be opening work. */
+void mia_sharing_show_all(struct mia_sharing *sharing);
+
+/* A hint: threads other than workers whose work is shown. */
+unsigned mia_sharing_others(struct mia_sharing *sharing);
+
+/*
+ * Makes the caller a sharer of the newest work of a stripe that shows its work.
+ * Returns it, or NULL. Different turns begin with different stripes.
+ *
+ * The newest, because the thread that opened the works begins with the oldest.
+ * So the two meet late, and if the same works are opened again, each of the two
+ * finds its part in the cache of its CPU.
+ */
+struct mia_shared *mia_sharing_join(struct mia_sharing *sharing, unsigned turn);
+
+/* A hint: whether a stripe other than that of the work shows work. */
+bool mia_sharing_has_other(
+	struct mia_sharing *sharing, const struct mia_shared *shared);
 
 /* Bytes at to at + n - 1 of the work. */
 struct mia_claim {
 	size_t at;
-	size_t n; /* 0: nothing is left to claim */
+	size_t n;    /* 0: nothing was left to claim */
+	size_t left; /* a hint: bytes that others may claim */
 };
 
-/* A sharer: takes a chunk that nobody else gets. */
-struct mia_claim mia_sharing_claim(struct mia_shared *shared);
+/*
+ * A sharer: takes up to max bytes, at least 1, that nobody else gets. A sharer
+ * that joined and gets nothing at first calls mia_sharing_close(), because the
+ * sharer that claimed the last byte may have lost its CPU before it did so.
+ */
+struct mia_claim mia_sharing_claim(
+	struct mia_sharing *sharing, struct mia_shared *shared, size_t max);
 
 /*
  * A sharer leaves, and must not touch the work any more unless it was the last.
  * Returns true for the last one: all chunks of all sharers are done then, and
- * happened before. A sharer that came to help may leave while chunks are left.
- * The sharer that opened the work stays until nothing is left to claim.
+ * happened before. A sharer that joined may leave while chunks are left. The
+ * sharer that opened the work stays until nothing is left to claim, or until
+ * another thread takes its part over.
  */
-bool mia_sharing_leave(struct mia_sharing *sharing, struct mia_shared *shared);
+bool mia_sharing_leave(struct mia_shared *shared);
 
 #endif /* LIBMINIASYNC_SHARING_H */

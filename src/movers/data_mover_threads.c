@@ -8,21 +8,22 @@
  *	   | small: done here       | big: share   | op_check sees the end
  *	   v                        v              v
  *
- * The poll that starts an operation parses it and makes its plan. A worker
- * carries out the plan. How items reach workers is in crew/, how the end of an
- * operation reaches the poll and the waker is in operation/completion.c.
+ * The poll that starts an operation makes its plan. A worker, or a thread that
+ * waits, carries the plan out: threads_work.c. How work reaches workers is in
+ * crew/, how the end of an operation reaches the poll and the waker is in
+ * operation/completion.c.
  */
 
 #include "libminiasync/data_mover_threads.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "crew/crew.h"
+#include "movers/threads_work.h"
 #include "operation/completion.h"
 #include "operation/memory.h"
 #include "operation/operation.h"
@@ -31,87 +32,16 @@
 #include "operation/word.h"
 #include "system/platform.h"
 
-/* The sizes below were measured: see doc/design.md. */
-
-/* A poll does operations of this size and smaller itself. */
-#define HERE_MAX_BYTES ((size_t)16384)
-
-/* Idle workers help with operations of this size and larger, in chunks. */
-#define SHARE_MIN_BYTES ((size_t)2097152)
-#define SHARE_CHUNK_MIN_BYTES ((size_t)131072)
-#define SHARE_CHUNK_MAX_BYTES ((size_t)2097152)
-
-/* So many chunks for each worker, so that all end at about the same time. */
-#define SHARE_CHUNKS_PER_WORKER 8
-
-/* An operation of this size and larger wakes a worker for each that waits. */
-#define WAKE_EACH_MIN_BYTES ((size_t)262144)
-
 /* Operations that the ring of the default mover holds. */
 #define DEFAULT_RING 128
 
-enum plan {
-	PLAN_REFUSE,  /* it is invalid */
-	PLAN_HERE,    /* by the poll, because it is small */
-	PLAN_MOVE_BY, /* by a worker, with the program's function */
-	PLAN_SET_BY,
-	PLAN_ALONE, /* by a worker */
-	PLAN_SHARE, /* by a worker, and the workers that are idle */
-};
-
-/* A memcpy_fn, memmove_fn or memset_fn, by the type of the operation. */
-typedef void (*any_fn)(void);
-
-_Static_assert(_Generic((memcpy_fn)NULL, memmove_fn : 1, default : 0),
-	"PLAN_MOVE_BY calls both by one type");
-
-struct threads_operation {
-	struct mia_completion completion;
-	struct data_mover_threads *dmt;
-
-	/* I: the poll that starts the operation */
-	struct mia_piece piece;
-	any_fn function; /* of the program, or NULL */
-	enum plan plan;
-
-	union {
-		struct mia_backlog_node node; /* until a worker has it */
-		struct mia_shared shared;     /* from then on */
-	};
-};
-
 /* Whole cache lines, so that two operations share none. */
 #define OPERATION_SIZE \
-	((sizeof(struct threads_operation) + MIA_CACHE_LINE - 1) / \
+	((sizeof(struct mia_threads_operation) + MIA_CACHE_LINE - 1) / \
 		MIA_CACHE_LINE * MIA_CACHE_LINE)
 
 _Static_assert(OPERATION_SIZE <= 2 * MIA_CACHE_LINE,
 	"a pending operation takes two cache lines");
-
-#define TYPES (VDM_OPERATION_FLUSH + 1)
-
-struct data_mover_threads {
-	struct vdm vdm; /* first: op_new gets a pointer to it */
-	struct mia_operation_pool pool;
-
-	/* I: init only */
-	enum future_notifier_type desired_notifier;
-	size_t stream_min; /* bytes; mia_memory_stream_min() */
-
-	/* A: the setters and every poll */
-	_Atomic(any_fn) functions[TYPES]; /* NULL: built-in */
-
-	struct mia_crew crew;
-};
-
-/* The plan */
-
-/* The polls of a runtime wait for all operations, so they do small ones. */
-static bool
-may_do_here(const struct future_notifier *n)
-{
-	return n == NULL || n->padding == FUTURE_NOTIFIER_INLINE_;
-}
 
 /* Relaxed: only whether there is one. */
 static bool
@@ -121,211 +51,12 @@ is_built_in(const struct data_mover_threads *dmt, enum vdm_operation_type type)
 		       &dmt->functions[type], memory_order_relaxed) == NULL;
 }
 
-/* The type may be unknown. */
-static any_fn
-function_of(const struct data_mover_threads *dmt, enum vdm_operation_type type)
-{
-	/*
-	 * Acquire: pairs with the release of the setters. What a thread did
-	 * before it set a function happens before the function is called.
-	 */
-	return (unsigned)type < TYPES
-		? atomic_load_explicit(
-			  &dmt->functions[type], memory_order_acquire)
-		: NULL;
-}
-
-static enum plan
-plan_of(const struct data_mover_threads *dmt, const struct mia_piece *piece,
-	const struct future_notifier *n)
-{
-	/* The upper bound is that of mia_sharing_open(). */
-	const bool is_big =
-		piece->n >= SHARE_MIN_BYTES && piece->n < SIZE_MAX / 2;
-
-	if (piece->kind == MIA_PIECE_INVALID)
-		return PLAN_REFUSE;
-	if (piece->n <= HERE_MAX_BYTES && may_do_here(n))
-		return PLAN_HERE;
-	if (is_big && dmt->crew.nworkers > 1 &&
-		mia_piece_distance(piece) == SIZE_MAX)
-		return PLAN_SHARE;
-	return PLAN_ALONE;
-}
-
-/* The same with a function of the program. */
-static enum plan
-plan_of_function(enum mia_piece_kind kind)
-{
-	switch (kind) {
-	case MIA_PIECE_MOVE:
-		return PLAN_MOVE_BY;
-	case MIA_PIECE_SET:
-		return PLAN_SET_BY;
-	case MIA_PIECE_FLUSH:
-	case MIA_PIECE_INVALID:
-		break;
-	}
-
-	return PLAN_REFUSE;
-}
-
-static void
-make_plan(struct threads_operation *op, const struct vdm_operation *operation,
-	const struct future_notifier *n)
-{
-	op->function = function_of(op->dmt, operation->type);
-	if (op->function != NULL) {
-		/* All flags that fit its argument are the function's own. */
-		mia_piece_parse(&op->piece, operation, UINT_MAX);
-		op->plan = plan_of_function(op->piece.kind);
-		return;
-	}
-
-	mia_piece_of(&op->piece, operation);
-	op->plan = plan_of(op->dmt, &op->piece, n);
-}
-
-/* The workers' side */
-
-static void
-write_back_if_durable(const struct mia_piece *piece)
-{
-	if (piece->flags & VDM_F_MEM_DURABLE)
-		mia_memory_flush(piece->dest, piece->n);
-}
-
-static enum vdm_operation_result
-move_by(memcpy_fn fn, const struct mia_piece *piece)
-{
-	if (piece->n > 0) {
-		fn(piece->dest, piece->src, piece->n, piece->flags);
-		write_back_if_durable(piece);
-	}
-	return VDM_SUCCESS;
-}
-
-static enum vdm_operation_result
-set_by(memset_fn fn, const struct mia_piece *piece)
-{
-	if (piece->n > 0) {
-		fn(piece->dest, piece->c, piece->n, piece->flags);
-		write_back_if_durable(piece);
-	}
-	return VDM_SUCCESS;
-}
-
-static void
-finish(struct threads_operation *op, enum vdm_operation_result result)
-{
-	if (result != VDM_SUCCESS)
-		mia_completion_fail(&op->completion, result);
-	mia_completion_finish(&op->completion);
-}
-
-/* Does a chunk of a shared operation. False: none is left. */
-static bool
-run_chunk(struct threads_operation *op)
-{
-	const struct mia_claim claim = mia_sharing_claim(&op->shared);
-
-	if (claim.n == 0)
-		return false;
-
-	const struct mia_piece part =
-		mia_piece_part(&op->piece, claim.at, claim.n);
-	const enum vdm_operation_result result = mia_piece_run(&part);
-
-	/* Published by leaving. */
-	if (result != VDM_SUCCESS)
-		mia_completion_fail(&op->completion, result);
-	return true;
-}
-
-static void
-leave(struct data_mover_threads *dmt, struct threads_operation *op)
-{
-	if (mia_sharing_leave(&dmt->crew.sharing, &op->shared))
-		mia_completion_finish(&op->completion);
-}
-
-/* Helps with a shared operation, until other operations wait for a worker. */
-static void
-worker_help(void *arg, struct mia_shared *shared)
-{
-	struct data_mover_threads *dmt = arg;
-	struct threads_operation *op =
-		(struct threads_operation *)(void *)((char *)shared -
-			offsetof(struct threads_operation, shared));
-
-	while (mia_backlog_is_empty(&dmt->crew.backlog) && run_chunk(op))
-		continue;
-	leave(dmt, op);
-}
-
-static size_t
-chunk_of(const struct data_mover_threads *dmt, size_t n)
-{
-	const size_t chunk = n / dmt->crew.nworkers / SHARE_CHUNKS_PER_WORKER;
-
-	if (chunk < SHARE_CHUNK_MIN_BYTES)
-		return SHARE_CHUNK_MIN_BYTES;
-	if (chunk > SHARE_CHUNK_MAX_BYTES)
-		return SHARE_CHUNK_MAX_BYTES;
-	return chunk - chunk % SHARE_CHUNK_MIN_BYTES;
-}
-
-static void
-share(struct data_mover_threads *dmt, struct threads_operation *op)
-{
-	const size_t n = op->piece.n;
-
-	/* A chunk would fit the cache that the whole does not. */
-	if (n >= dmt->stream_min && op->piece.kind != MIA_PIECE_FLUSH)
-		op->piece.flags |= VDM_F_NO_CACHE_HINT;
-
-	mia_crew_share(&dmt->crew, &op->shared, n, chunk_of(dmt, n));
-	while (run_chunk(op))
-		continue;
-	leave(dmt, op);
-}
-
-static void
-worker_run(void *arg, struct mia_backlog_node *node)
-{
-	struct data_mover_threads *dmt = arg;
-	struct threads_operation *op =
-		(struct threads_operation *)(void *)((char *)node -
-			offsetof(struct threads_operation, node));
-
-	switch (op->plan) {
-	case PLAN_SHARE:
-		share(dmt, op);
-		return;
-	case PLAN_ALONE:
-	case PLAN_HERE:
-		finish(op, mia_piece_run(&op->piece));
-		return;
-	case PLAN_MOVE_BY:
-		finish(op, move_by((memcpy_fn)op->function, &op->piece));
-		return;
-	case PLAN_SET_BY:
-		finish(op, set_by((memset_fn)op->function, &op->piece));
-		return;
-	case PLAN_REFUSE:
-		finish(op, VDM_ERROR_JOB_CORRUPTED);
-		return;
-	}
-}
-
-/* The poll's side */
-
 static void *
 threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 {
 	struct data_mover_threads *dmt =
 		(struct data_mover_threads *)(void *)vdm;
-	struct threads_operation *op = mia_operation_pool_get(&dmt->pool);
+	struct mia_threads_operation *op = mia_operation_pool_get(&dmt->pool);
 
 	(void)type; /* an unknown one is refused when it is started */
 	if (MIA_UNLIKELY(op == NULL))
@@ -338,7 +69,7 @@ threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 
 /* The waker that the completion calls. */
 static struct future_waker
-waker_of(struct threads_operation *op, const struct future_notifier *n)
+waker_of(struct mia_threads_operation *op, const struct future_notifier *n)
 {
 	switch (op->dmt->desired_notifier) {
 	case FUTURE_NOTIFIER_WAKER:
@@ -356,7 +87,7 @@ waker_of(struct threads_operation *op, const struct future_notifier *n)
 
 /* Sets in the notifier how the end will be announced. */
 static void
-answer_notifier(struct threads_operation *op, struct future_notifier *n)
+answer_notifier(struct mia_threads_operation *op, struct future_notifier *n)
 {
 	n->notifier_used = op->dmt->desired_notifier;
 	if (n->notifier_used == FUTURE_NOTIFIER_POLLER)
@@ -365,77 +96,94 @@ answer_notifier(struct threads_operation *op, struct future_notifier *n)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 }
 
-static enum mia_crew_wake
-wake_for(const struct threads_operation *op)
-{
-	if (op->piece.n < WAKE_EACH_MIN_BYTES)
-		return MIA_CREW_WAKE_ONE;
-	return op->plan == PLAN_SHARE ? MIA_CREW_WAKE_EACH_SHARED
-				      : MIA_CREW_WAKE_EACH;
-}
-
+/* Others may end the operation from now on. */
 static void
-hand_over(struct threads_operation *op, struct future_notifier *n)
+begin(struct mia_threads_operation *op, struct future_notifier *n)
 {
 	mia_completion_begin(&op->completion, waker_of(op, n));
-	mia_crew_submit(&op->dmt->crew, &op->node, wake_for(op));
-	if (n != NULL)
-		answer_notifier(op, n);
+	if (op->plan == MIA_PLAN_KEEP || op->plan == MIA_PLAN_KEEP_ORDER)
+		mia_threads_keep(op);
+	else
+		mia_threads_hand_over(op);
+}
+
+/* The answer to a poll that did not complete the operation. */
+static void
+answer(struct mia_threads_operation *op, struct future_notifier *n)
+{
+	answer_notifier(op, n);
+	op->is_asked = true;
+	if (op->is_kept)
+		n->padding = FUTURE_NOTIFIER_WORK_;
 }
 
 /* Not inlined: small copies would save its registers. */
 MIA_NOINLINE static void
-start_any(struct threads_operation *op, const struct vdm_operation *operation,
-	struct future_notifier *n)
+start_any(struct mia_threads_operation *op,
+	const struct vdm_operation *operation, struct future_notifier *n)
 {
-	make_plan(op, operation, n);
+	mia_threads_make_plan(op, operation, n);
 	switch (op->plan) {
-	case PLAN_REFUSE:
-	case PLAN_HERE:
+	case MIA_PLAN_REFUSE:
+	case MIA_PLAN_HERE:
 		if (n != NULL)
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
 		mia_completion_finish_here(
-			&op->completion, mia_piece_run(&op->piece));
+			&op->completion, mia_threads_run_here(op));
 		return;
-	case PLAN_MOVE_BY:
-	case PLAN_SET_BY:
-	case PLAN_ALONE:
-	case PLAN_SHARE:
-		hand_over(op, n);
+	case MIA_PLAN_MOVE_BY:
+	case MIA_PLAN_SET_BY:
+	case MIA_PLAN_ALONE:
+	case MIA_PLAN_SHARE:
+	case MIA_PLAN_KEEP:
+	case MIA_PLAN_KEEP_ORDER:
+		begin(op, n);
+		if (n != NULL)
+			answer(op, n);
 		return;
 	}
 }
 
 /* A poll of a started operation brings another notifier. */
 MIA_NOINLINE static void
-renotify(struct threads_operation *op, struct future_notifier *n)
+renotify(struct mia_threads_operation *op, struct future_notifier *n)
 {
 	if (n == NULL)
 		return;
 	if (op->dmt->desired_notifier == FUTURE_NOTIFIER_WAKER &&
-		n->waker.wake != NULL)
+		n->waker.wake != NULL &&
+		!mia_completion_has_waker(&op->completion, n->waker))
 		mia_completion_replace_waker(&op->completion, n->waker);
-	answer_notifier(op, n);
+	if (op->is_kept) {
+		if (!mia_threads_is_offer(n))
+			mia_threads_stop_work(op);
+		else if (mia_threads_take_offer(n))
+			mia_threads_work(op);
+	}
+	/* Otherwise the next entry of a chain may need the offer. */
+	if (!mia_completion_is_ended(&op->completion))
+		answer(op, n);
 }
 
 static int
 threads_operation_start(void *data, const struct vdm_operation *operation,
 	struct future_notifier *n)
 {
-	struct threads_operation *op = data;
+	struct mia_threads_operation *op = data;
 
 	if (MIA_UNLIKELY(!mia_completion_is_new(&op->completion))) {
 		renotify(op, n);
 		return 0;
 	}
 
-	/* A small copy, by far the most frequent operation, needs no plan. */
+	/* Most copies that this poll does itself need no plan. */
 	const struct vdm_operation_data_memmove *copy =
 		mia_piece_plain_copy(operation);
 
-	if (MIA_UNLIKELY(copy == NULL || copy->n > HERE_MAX_BYTES ||
-		    !may_do_here(n) ||
-		    !is_built_in(op->dmt, operation->type))) {
+	if (MIA_UNLIKELY(copy == NULL ||
+		    !is_built_in(op->dmt, operation->type) ||
+		    mia_threads_is_sample(copy->dest, copy->n) ||
+		    !mia_threads_is_here(op->dmt, copy->n, n))) {
 		start_any(op, operation, n);
 		return 0;
 	}
@@ -447,20 +195,35 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 	return 0;
 }
 
+/*
+ * Only polls that bring a notifier ask for work. Old headers bring it to the
+ * first poll alone. So a worker gets what is left of a kept operation.
+ */
+MIA_NOINLINE static void
+check_kept(struct mia_threads_operation *op)
+{
+	if (!op->is_asked)
+		mia_threads_stop_work(op);
+	op->is_asked = false;
+}
+
 static enum future_state
 threads_operation_check(void *data, const struct vdm_operation *operation)
 {
-	struct threads_operation *op = data;
+	struct mia_threads_operation *op = data;
+	const enum future_state state = mia_completion_poll(&op->completion);
 
 	(void)operation;
-	return mia_completion_poll(&op->completion);
+	if (state != FUTURE_STATE_COMPLETE && op->is_kept)
+		check_kept(op);
+	return state;
 }
 
 static void
 threads_operation_delete(void *data, const struct vdm_operation *operation,
 	struct vdm_operation_output *output)
 {
-	struct threads_operation *op = data;
+	struct mia_threads_operation *op = data;
 
 	mia_operation_output(
 		operation, mia_completion_retire(&op->completion), output);
@@ -513,10 +276,11 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 	dmt->desired_notifier = desired_notifier;
 
 	dmt->stream_min = mia_memory_stream_min();
+	mia_threads_init_speed(dmt);
 	mia_operation_pool_init(&dmt->pool, OPERATION_SIZE, NULL);
 
 	const struct mia_work_fns fns = {
-		.run = worker_run, .help = worker_help, .arg = dmt};
+		.run = mia_threads_run, .help = mia_threads_help, .arg = dmt};
 	const int error =
 		mia_crew_init(&dmt->crew, nthreads, ringbuf_size, fns);
 
@@ -546,7 +310,7 @@ data_mover_threads_get_vdm(struct data_mover_threads *dmt)
 /* Release: pairs with the acquire in function_of(). */
 static void
 set_function(struct data_mover_threads *dmt, enum vdm_operation_type type,
-	any_fn function)
+	mia_any_fn function)
 {
 	atomic_store_explicit(
 		&dmt->functions[type], function, memory_order_release);
@@ -556,21 +320,21 @@ MIA_PUBLIC void
 data_mover_threads_set_memcpy_fn(
 	struct data_mover_threads *dmt, memcpy_fn dmt_memcpy)
 {
-	set_function(dmt, VDM_OPERATION_MEMCPY, (any_fn)dmt_memcpy);
+	set_function(dmt, VDM_OPERATION_MEMCPY, (mia_any_fn)dmt_memcpy);
 }
 
 MIA_PUBLIC void
 data_mover_threads_set_memmove_fn(
 	struct data_mover_threads *dmt, memmove_fn dmt_memmove)
 {
-	set_function(dmt, VDM_OPERATION_MEMMOVE, (any_fn)dmt_memmove);
+	set_function(dmt, VDM_OPERATION_MEMMOVE, (mia_any_fn)dmt_memmove);
 }
 
 MIA_PUBLIC void
 data_mover_threads_set_memset_fn(
 	struct data_mover_threads *dmt, memset_fn dmt_memset)
 {
-	set_function(dmt, VDM_OPERATION_MEMSET, (any_fn)dmt_memset);
+	set_function(dmt, VDM_OPERATION_MEMSET, (mia_any_fn)dmt_memset);
 }
 
 MIA_PUBLIC int

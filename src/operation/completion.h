@@ -67,6 +67,33 @@ mia_completion_finish_here(
 }
 
 /*
+ * Poller, after begin, when no finisher has the operation or will have it: it
+ * has ended. Calls no waker. Relaxed: one thread.
+ */
+static inline void
+mia_completion_end_here(struct mia_completion *c)
+{
+	atomic_store_explicit(
+		&c->state, MIA_COMPLETION_DONE, memory_order_relaxed);
+}
+
+/* Poller, after end_here by itself. Relaxed: one thread. */
+static inline bool
+mia_completion_is_ended(const struct mia_completion *c)
+{
+	return atomic_load_explicit(&c->state, memory_order_relaxed) ==
+		MIA_COMPLETION_DONE;
+}
+
+/* Poller, after begin: only the poller writes the waker. */
+static inline bool
+mia_completion_has_waker(
+	const struct mia_completion *c, struct future_waker waker)
+{
+	return c->waker.wake == waker.wake && c->waker.data == waker.data;
+}
+
+/*
  * Poller, before it publishes the operation to a finisher. The result is
  * VDM_SUCCESS from now on. wake may be NULL: nobody is called.
  */

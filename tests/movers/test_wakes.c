@@ -81,7 +81,7 @@ start(const size_t sizes[], size_t searchers[], size_t n)
 static void
 smaller_operations_ask_for_one_searcher(void **state)
 {
-	const size_t sizes[] = {64 * KIB, 256 * KIB - 1, 64 * KIB, 20 * KIB};
+	const size_t sizes[] = {64 * KIB, 192 * KIB, 64 * KIB, 20 * KIB};
 	size_t searchers[4];
 
 	(void)state;
@@ -109,7 +109,7 @@ big_operations_ask_for_a_searcher_for_each_that_waits(void **state)
 static void
 shared_operations_ask_for_a_helper_too(void **state)
 {
-	const size_t sizes[] = {2048 * KIB - 1, 2048 * KIB, SHARED};
+	const size_t sizes[] = {1024 * KIB, 2048 * KIB, SHARED};
 	size_t searchers[3];
 
 	(void)state;

@@ -117,6 +117,10 @@ valgrind_after(const volatile void *object, memory_order order)
 #define atomic_fetch_or_explicit(object, value, order) \
 	VALGRIND_ATOMIC(object, order, \
 		__atomic_fetch_or(vg_object, value, order), order)
+#undef atomic_fetch_and_explicit
+#define atomic_fetch_and_explicit(object, value, order) \
+	VALGRIND_ATOMIC(object, order, \
+		__atomic_fetch_and(vg_object, value, order), order)
 #undef atomic_fetch_add
 #define atomic_fetch_add(object, value) \
 	atomic_fetch_add_explicit(object, value, memory_order_seq_cst)

@@ -119,6 +119,9 @@ static void
 wait_for(struct runtime *runtime, struct future *futs[], size_t n)
 {
 	if (runtime != NULL) {
+		/* Workers do some of them. The waiting thread does the rest. */
+		for (size_t i = 0; i < n; i += 2)
+			future_poll(futs[i], NULL);
 		runtime_wait_multiple(runtime, futs, n);
 		return;
 	}

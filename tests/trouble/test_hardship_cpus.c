@@ -158,6 +158,8 @@ real_time_waiter_leaves_the_worker_its_cpu(void **state)
 				vdm_memcpy(data_mover_threads_get_vdm(dmt), dst,
 					src, SIZE_COPIED, 0);
 
+			/* The worker gets it, and not the waiting thread. */
+			future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
 			runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
 		}
 

@@ -163,6 +163,8 @@ blocked_workers_keep_no_other_from_work(void **state)
 		for (int i = 0; i < OTHERS; i++) {
 			g[i] = vdm_memset(vdm, set[i], i, SIZE, 0);
 			futs[i] = FUTURE_AS_RUNNABLE(&g[i]);
+			/* A worker gets it, and not the waiting thread. */
+			future_poll(futs[i], NULL);
 		}
 		runtime_wait_multiple(runtime, futs, OTHERS);
 		for (int i = 0; i < OTHERS; i++)

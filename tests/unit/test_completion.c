@@ -114,6 +114,53 @@ finish_calls_the_last_waker_once(void **state)
 	assert_int_equal(counters[0].calls, 0);
 }
 
+/* The polling thread did the rest of the work: it needs no wake. */
+static void
+end_here_completes_and_calls_no_waker(void **state)
+{
+	struct mia_completion c;
+	struct counter counters[2] = {{&c, 0, 0}, {&c, 0, 0}};
+	const struct future_waker first = {&counters[0], count_wake};
+	const struct future_waker second = {&counters[1], count_wake};
+
+	(void)state;
+	for (int failed = 0; failed < 2; failed++) {
+		mia_completion_init(&c);
+		mia_completion_begin(&c, first);
+		assert_true(mia_completion_has_waker(&c, first));
+		assert_false(mia_completion_has_waker(&c, second));
+		mia_completion_replace_waker(&c, second);
+		assert_true(mia_completion_has_waker(&c, second));
+		assert_int_equal(mia_completion_poll(&c), FUTURE_STATE_RUNNING);
+		if (failed)
+			mia_completion_fail(&c, VDM_ERROR_JOB_CORRUPTED);
+		mia_completion_end_here(&c);
+		assert_int_equal(
+			mia_completion_poll(&c), FUTURE_STATE_COMPLETE);
+		assert_int_equal(mia_completion_retire(&c),
+			failed ? VDM_ERROR_JOB_CORRUPTED : VDM_SUCCESS);
+		assert_int_equal(counters[0].calls + counters[1].calls, 0);
+	}
+}
+
+static void
+waker_is_told_from_one_with_other_data_or_function(void **state)
+{
+	struct mia_completion c;
+	struct counter counters[2] = {{&c, 0, 0}, {&c, 0, 0}};
+	const struct future_waker waker = {&counters[0], count_wake};
+	const struct future_waker other_data = {&counters[1], count_wake};
+	const struct future_waker other_function = {&counters[0], NULL};
+
+	(void)state;
+	mia_completion_init(&c);
+	mia_completion_begin(&c, waker);
+	assert_true(mia_completion_has_waker(&c, waker));
+	assert_false(mia_completion_has_waker(&c, other_data));
+	assert_false(mia_completion_has_waker(&c, other_function));
+	mia_completion_end_here(&c);
+}
+
 static void
 retired_completion_begins_again_without_its_past(void **state)
 {
@@ -388,6 +435,9 @@ main(void)
 		cmocka_unit_test(
 			poll_that_finds_the_waker_locked_returns_running),
 		cmocka_unit_test(finish_calls_the_last_waker_once),
+		cmocka_unit_test(end_here_completes_and_calls_no_waker),
+		cmocka_unit_test(
+			waker_is_told_from_one_with_other_data_or_function),
 		cmocka_unit_test(
 			retired_completion_begins_again_without_its_past),
 		cmocka_unit_test(

@@ -1,107 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/*
- * test_crew.c -- tests crew/crew: workers that run items, help, sleep and end
- *
- * run() counts its calls, and does what the item asks for.
- */
+/* test_crew.c -- tests crew/crew: workers that run items, sleep and end */
 
-#include "test.h"
+#include "crew_items.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 
-#include "crew/crew.h"
 #include "system.h"
 #include "system/platform.h"
-
-enum { BYTES = 1000, MAX_WORKERS = 5 };
-
-struct item {
-	union {
-		struct mia_backlog_node node; /* until a worker has it */
-		struct mia_shared shared;     /* then, if it is shared */
-	};
-	void (*also)(struct item *item); /* may be NULL */
-	struct item *next;
-	unsigned runs; /* not atomic: fini comes after all runs */
-	unsigned char bytes[BYTES];
-};
-
-static struct mia_crew crew;
-
-/* Counted by all items of a test. */
-static atomic_size_t runs, helps, ends;
-
-static void
-run_item(void *arg, struct mia_backlog_node *node)
-{
-	struct item *item = (struct item *)(void *)node;
-
-	assert_ptr_equal(arg, &crew);
-	item->runs++;
-	if (item->also != NULL)
-		item->also(item);
-	atomic_fetch_add(&runs, 1);
-}
-
-static bool
-do_chunk(struct item *item)
-{
-	const struct mia_claim claim = mia_sharing_claim(&item->shared);
-
-	for (size_t i = 0; i < claim.n; i++)
-		item->bytes[claim.at + i]++;
-	return claim.n > 0;
-}
-
-static void
-leave(struct item *item)
-{
-	if (mia_sharing_leave(&crew.sharing, &item->shared))
-		atomic_fetch_add(&ends, 1);
-}
-
-static void
-help_with_item(void *arg, struct mia_shared *shared)
-{
-	struct item *item = (struct item *)(void *)shared;
-
-	assert_ptr_equal(arg, &crew);
-	atomic_fetch_add(&helps, 1);
-	while (mia_backlog_is_empty(&crew.backlog) && do_chunk(item))
-		continue;
-	leave(item);
-}
-
-static int
-init(size_t nworkers, size_t ring)
-{
-	const struct mia_work_fns fns = {
-		.run = run_item, .help = help_with_item, .arg = &crew};
-
-	atomic_store(&runs, 0);
-	atomic_store(&helps, 0);
-	atomic_store(&ends, 0);
-	return mia_crew_init(&crew, nworkers, ring, fns);
-}
-
-static void
-await(atomic_size_t *count, size_t n)
-{
-	while (atomic_load(count) < n)
-		sched_yield();
-}
-
-static void
-await_sleepers(size_t n)
-{
-	while (atomic_load(&crew.idle.counts) / (MIA_IDLE_MAX_WORKERS + 1) < n)
-		sched_yield();
-}
 
 /* Only so many threads can start, or all (-1); see the last tests. */
 static int threads_allowed = -1;
@@ -224,72 +131,6 @@ items_that_wait_for_each_other_run_on_all_workers(void **state)
 	}
 }
 
-/* Opens the work, and waits for help before the first chunk. */
-static void
-share_with_a_helper(struct item *item)
-{
-	mia_crew_share(&crew, &item->shared, BYTES, 7);
-	await(&helps, 1);
-	while (do_chunk(item))
-		continue;
-	leave(item);
-}
-
-static void
-sleeping_worker_is_woken_to_help(void **state)
-{
-	static struct item item;
-
-	(void)state;
-	for (int round = 0; round < TEST_ROUNDS(200); round++) {
-		memset(&item, 0, sizeof(item));
-		item.also = share_with_a_helper;
-		assert_int_equal(init(2, 1), 0);
-		await_sleepers(2);
-		mia_crew_submit(&crew, &item.node, MIA_CREW_WAKE_ONE);
-		/* Before fini, which wakes all. */
-		await(&ends, 1);
-		mia_crew_fini(&crew);
-		assert_int_equal(runs, 1);
-		assert_int_equal(ends, 1);
-		for (size_t i = 0; i < BYTES; i++)
-			assert_int_equal(item.bytes[i], 1);
-	}
-}
-
-static void
-share(struct item *item)
-{
-	mia_crew_share(&crew, &item->shared, BYTES, 7);
-	while (do_chunk(item))
-		continue;
-	leave(item);
-}
-
-static void
-works_shared_by_many_workers_are_done_once(void **state)
-{
-	enum { ITEMS = 40 };
-	static struct item items[ITEMS];
-
-	(void)state;
-	for (int round = 0; round < TEST_ROUNDS(200); round++) {
-		memset(items, 0, sizeof(items));
-		assert_int_equal(init(MAX_WORKERS, 4), 0);
-		for (size_t i = 0; i < ITEMS; i++) {
-			items[i].also = i % 4 < 3 ? share : NULL;
-			mia_crew_submit(&crew, &items[i].node,
-				MIA_CREW_WAKE_EACH_SHARED);
-		}
-		mia_crew_fini(&crew);
-		assert_int_equal(runs, ITEMS);
-		assert_int_equal(ends, ITEMS / 4 * 3);
-		for (size_t i = 0; i < ITEMS; i++)
-			for (size_t j = 0; j < BYTES; j++)
-				assert_int_equal(items[i].bytes[j], i % 4 < 3);
-	}
-}
-
 static void
 workers_without_work_use_no_cpu_time(void **state)
 {
@@ -352,8 +193,6 @@ main(void)
 			items_submitted_by_run_are_done_before_fini_returns),
 		cmocka_unit_test(
 			items_that_wait_for_each_other_run_on_all_workers),
-		cmocka_unit_test(sleeping_worker_is_woken_to_help),
-		cmocka_unit_test(works_shared_by_many_workers_are_done_once),
 		cmocka_unit_test(workers_without_work_use_no_cpu_time),
 		cmocka_unit_test(init_that_gets_too_few_threads_leaves_none),
 		cmocka_unit_test(

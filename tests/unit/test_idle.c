@@ -170,6 +170,33 @@ notify_wakes_several_only_while_cpus_are_spare(void **state)
 	}
 }
 
+/* One sleeper at most: if nobody searches, and a CPU is free. */
+static void
+notify_spare_wakes_one_only_for_a_free_cpu(void **state)
+{
+	enum { MAX = 4 };
+
+	(void)state;
+	for (size_t i = 0; i < MAX * MAX * MAX * 6 * MAX; i++) {
+		const size_t working = i % MAX;
+		const size_t searching = i / MAX % MAX;
+		const size_t sleeping = i / MAX / MAX % MAX;
+		const size_t ncpus = 1 + i / MAX / MAX / MAX % 6;
+		const size_t others = i / MAX / MAX / MAX / 6;
+		const bool is_free = working + others < ncpus;
+		const size_t n = searching == 0 && sleeping > 0 && is_free;
+
+		begin(working, searching, sleeping, ncpus);
+		mia_idle_notify_spare(&idle, others);
+		assert_counts(searching + n, sleeping - n, n);
+
+		/* The woken worker searches now. */
+		mia_idle_notify_spare(&idle, others);
+		assert_counts(searching + n, sleeping - n, n);
+		end();
+	}
+}
+
 static void
 notify_all_wakes_every_sleeper(void **state)
 {
@@ -397,6 +424,53 @@ no_work_is_left_beside_sleepers(void **state)
 			run_stress(nproducers, ncpus, &seed);
 }
 
+/*
+ * Many threads want help at once for one free CPU, while all sleep: exactly one
+ * sleeper is woken.
+ */
+enum { WANTERS = 4 };
+
+static atomic_size_t wanted, wanters_done;
+
+static void *
+want_help(void *arg)
+{
+	(void)arg;
+	for (size_t round = 1; round <= TEST_ROUNDS(5000); round++) {
+		while (atomic_load(&wanted) < round)
+			sched_yield();
+		mia_idle_notify_spare(&idle, 1);
+		atomic_fetch_add(&wanters_done, 1);
+	}
+	return NULL;
+}
+
+static void
+one_sleeper_is_woken_by_many_that_want_help(void **state)
+{
+	pthread_t wanters[WANTERS];
+
+	(void)state;
+	begin(0, 0, 3, 2);
+	atomic_store(&wanted, 0);
+	atomic_store(&wanters_done, 0);
+	for (size_t i = 0; i < WANTERS; i++)
+		pthread_create(&wanters[i], NULL, want_help, NULL);
+	for (size_t round = 1; round <= TEST_ROUNDS(5000); round++) {
+		atomic_store(&wanted, round);
+		while (atomic_load(&wanters_done) < round * WANTERS)
+			sched_yield();
+		assert_counts(1, 2, 1);
+
+		/* It finds nothing, and sleeps again. */
+		mia_idle_sleep(&idle);
+		mia_idle_prepare(&idle);
+	}
+	for (size_t i = 0; i < WANTERS; i++)
+		pthread_join(wanters[i], NULL);
+	end();
+}
+
 int
 main(void)
 {
@@ -407,6 +481,7 @@ main(void)
 		cmocka_unit_test(notify_without_a_searcher_wakes_one),
 		cmocka_unit_test(
 			notify_wakes_several_only_while_cpus_are_spare),
+		cmocka_unit_test(notify_spare_wakes_one_only_for_a_free_cpu),
 		cmocka_unit_test(notify_all_wakes_every_sleeper),
 		cmocka_unit_test(
 			found_is_true_for_the_last_searcher_beside_sleepers),
@@ -415,6 +490,7 @@ main(void)
 		cmocka_unit_test(cancel_after_a_wake_takes_the_token),
 		cmocka_unit_test(
 			cancel_beside_a_sleeper_leaves_the_token_to_it),
+		cmocka_unit_test(one_sleeper_is_woken_by_many_that_want_help),
 		cmocka_unit_test(no_work_is_left_beside_sleepers),
 	};
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_sharing.c -- tests crew/sharing: each byte is claimed once, and exactly
- * one sharer is the last
+ * test_sharing.c -- tests crew/sharing: each byte is claimed once, exactly one
+ * sharer is the last, and nobody joins work that is closed
  */
 
 #include "test.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "crew/sharing.h"
-#include "system.h"
+
+/* Stripes for other threads; one more is the workers'. */
+enum { STRIPES = 4 };
 
 static struct mia_sharing sharing;
 
@@ -21,7 +21,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	return mia_sharing_init(&sharing);
+	return mia_sharing_init(&sharing, STRIPES);
 }
 
 static int
@@ -32,20 +32,63 @@ teardown(void **state)
 	return 0;
 }
 
+/* Opens work that is shown at once, as a thread that is no worker. */
+static void
+open_shown(struct mia_shared *work, size_t total)
+{
+	assert_true(
+		mia_sharing_open(&sharing, work, total, 0, MIA_OPENER_OTHER));
+}
+
+static struct mia_claim
+claim(struct mia_shared *work, size_t max)
+{
+	return mia_sharing_claim(&sharing, work, max);
+}
+
 /* Claims all that is left, without doing it. */
 static void
 claim_all(struct mia_shared *work)
 {
-	while (mia_sharing_claim(work).n > 0)
+	while (claim(work, 3).n > 0)
 		continue;
+}
+
+/* Work that a worker may join, if it is not NULL, and no other. */
+static void
+assert_joins(struct mia_shared *work)
+{
+	for (unsigned turn = 0; turn < 2 * (STRIPES + 1); turn++) {
+		assert_ptr_equal(mia_sharing_join(&sharing, turn), work);
+		if (work != NULL)
+			assert_false(mia_sharing_leave(work));
+	}
+	assert_int_equal(mia_sharing_has_work(&sharing), work != NULL);
 }
 
 static void
 nothing_is_joined_before_work_is_open(void **state)
 {
 	(void)state;
-	assert_false(mia_sharing_has_work(&sharing));
-	assert_null(mia_sharing_join_oldest(&sharing));
+	assert_joins(NULL);
+	assert_int_equal(mia_sharing_others(&sharing), 0);
+}
+
+static void
+stripes_are_a_power_of_two_and_one(void **state)
+{
+	static const unsigned stripes[][2] = {{0, 1}, {1, 1}, {2, 2}, {3, 4},
+		{4, 4}, {5, 8}, {17, 32}, {32, 32}, {33, 32}, {1000, 32}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(stripes) / sizeof(*stripes); i++) {
+		struct mia_sharing other;
+
+		assert_int_equal(mia_sharing_init(&other, stripes[i][0]), 0);
+		assert_int_equal(other.nstripes, stripes[i][1] + 1);
+		assert_true(other.nstripes <= MIA_SHARING_STRIPES + 1);
+		mia_sharing_fini(&other);
+	}
 }
 
 /* The claims of one sharer follow each other, until there are none. */
@@ -55,20 +98,26 @@ check_claims(size_t total, size_t chunk)
 	struct mia_shared work;
 	size_t at = 0;
 
-	mia_sharing_open(&sharing, &work, total, chunk);
-	assert_true(mia_sharing_has_work(&sharing));
+	open_shown(&work, total);
 	while (at < total) {
 		const size_t left = total - at;
-		const struct mia_claim claim = mia_sharing_claim(&work);
+		const size_t n = left < chunk ? left : chunk;
 
-		assert_int_equal(claim.at, at);
-		assert_int_equal(claim.n, left < chunk ? left : chunk);
-		at += claim.n;
+		assert_true(mia_sharing_has_work(&sharing));
+
+		const struct mia_claim got = claim(&work, chunk);
+
+		assert_int_equal(got.at, at);
+		assert_int_equal(got.n, n);
+		assert_int_equal(got.left, left - n);
+		at += got.n;
 	}
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(mia_sharing_claim(&work).n, 0);
-	assert_true(mia_sharing_leave(&sharing, &work));
+
+	/* The last claim has taken the work off the list. */
 	assert_false(mia_sharing_has_work(&sharing));
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(claim(&work, chunk).n, 0);
+	assert_true(mia_sharing_leave(&work));
 }
 
 static void
@@ -114,32 +163,75 @@ only_the_last_to_leave_is_told(void **state)
 	for (int helpers = 0; helpers < MOST; helpers++) {
 		struct mia_shared work;
 
-		mia_sharing_open(&sharing, &work, 10, 3);
+		open_shown(&work, 10);
 		for (int i = 0; i < helpers; i++)
-			assert_ptr_equal(
-				mia_sharing_join_oldest(&sharing), &work);
+			assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
 		claim_all(&work);
 		for (int i = 0; i < helpers; i++)
-			assert_false(mia_sharing_leave(&sharing, &work));
-		assert_true(mia_sharing_leave(&sharing, &work));
+			assert_false(mia_sharing_leave(&work));
+		assert_true(mia_sharing_leave(&work));
 	}
 }
 
 static void
-exhausted_work_is_joined_until_a_sharer_leaves(void **state)
+nobody_joins_after_the_last_claim(void **state)
 {
 	struct mia_shared work;
 
 	(void)state;
-	mia_sharing_open(&sharing, &work, 10, 3);
-	claim_all(&work);
-	assert_ptr_equal(mia_sharing_join_oldest(&sharing), &work);
-	assert_int_equal(mia_sharing_claim(&work).n, 0);
-	assert_false(mia_sharing_leave(&sharing, &work));
-	assert_null(mia_sharing_join_oldest(&sharing));
-	assert_false(mia_sharing_has_work(&sharing));
-	assert_true(mia_sharing_leave(&sharing, &work));
-	assert_null(mia_sharing_join_oldest(&sharing));
+	open_shown(&work, 10);
+	assert_int_equal(claim(&work, 9).left, 1);
+	assert_joins(&work);
+	assert_int_equal(claim(&work, 9).n, 1);
+	assert_joins(NULL);
+	assert_true(mia_sharing_leave(&work));
+}
+
+/* The other sharer claimed the last byte, and lost its CPU there. */
+static void
+joiner_that_finds_nothing_closes(void **state)
+{
+	struct mia_shared work;
+
+	(void)state;
+	open_shown(&work, 10);
+	atomic_store(&work.claimed, 10);
+	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+	assert_int_equal(claim(&work, 3).n, 0);
+	assert_int_equal(claim(&work, 3).left, 0);
+	mia_sharing_close(&sharing, &work);
+	assert_joins(NULL);
+	assert_false(mia_sharing_leave(&work));
+
+	/* The other goes on, and finds the work closed. */
+	mia_sharing_close(&sharing, &work);
+	assert_true(mia_sharing_leave(&work));
+}
+
+static void
+closed_work_keeps_its_sharers_and_its_bytes(void **state)
+{
+	struct mia_shared work, next;
+
+	(void)state;
+	open_shown(&work, 10);
+	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+	open_shown(&next, 5);
+	assert_int_equal(claim(&work, 4).n, 4);
+	mia_sharing_close(&sharing, &work);
+	assert_joins(&next);
+
+	/* The opener hands its part over by a queue. */
+	memset(&work.next, 0xee, sizeof(work.next));
+	assert_int_equal(claim(&work, 4).at, 4);
+	assert_false(mia_sharing_leave(&work));
+	assert_int_equal(claim(&work, 4).at, 8);
+	assert_int_equal(claim(&work, 4).n, 0);
+	assert_true(mia_sharing_leave(&work));
+	assert_joins(&next);
+	claim_all(&next);
+	assert_joins(NULL);
+	assert_true(mia_sharing_leave(&next));
 }
 
 static void
@@ -148,23 +240,21 @@ helper_that_leaves_early_leaves_the_rest_to_others(void **state)
 	struct mia_shared work;
 
 	(void)state;
-	mia_sharing_open(&sharing, &work, 10, 4);
-	assert_ptr_equal(mia_sharing_join_oldest(&sharing), &work);
-	assert_int_equal(mia_sharing_claim(&work).n, 4);
-	assert_false(mia_sharing_leave(&sharing, &work));
+	open_shown(&work, 10);
+	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+	assert_int_equal(claim(&work, 4).n, 4);
+	assert_false(mia_sharing_leave(&work));
 
-	assert_true(mia_sharing_has_work(&sharing));
-	assert_ptr_equal(mia_sharing_join_oldest(&sharing), &work);
-	assert_false(mia_sharing_leave(&sharing, &work));
-	assert_int_equal(mia_sharing_claim(&work).at, 4);
-	assert_int_equal(mia_sharing_claim(&work).at, 8);
-	assert_int_equal(mia_sharing_claim(&work).n, 0);
-	assert_true(mia_sharing_leave(&sharing, &work));
-	assert_false(mia_sharing_has_work(&sharing));
+	assert_joins(&work);
+	assert_int_equal(claim(&work, 4).at, 4);
+	assert_int_equal(claim(&work, 4).at, 8);
+	assert_int_equal(claim(&work, 4).n, 0);
+	assert_joins(NULL);
+	assert_true(mia_sharing_leave(&work));
 }
 
 static void
-oldest_of_several_works_is_joined(void **state)
+newest_of_several_works_is_joined(void **state)
 {
 	static const int orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
 		{1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
@@ -175,151 +265,20 @@ oldest_of_several_works_is_joined(void **state)
 		bool is_open[3] = {true, true, true};
 
 		for (int i = 0; i < 3; i++)
-			mia_sharing_open(&sharing, &works[i], 1, 1);
+			open_shown(&works[i], 1);
 		for (int i = 0; i < 3; i++) {
 			struct mia_shared *ended = &works[orders[order][i]];
-			int oldest = 0;
+			int newest = 2;
 
 			claim_all(ended);
-			assert_true(mia_sharing_leave(&sharing, ended));
+			assert_true(mia_sharing_leave(ended));
 			is_open[orders[order][i]] = false;
 
-			while (oldest < 3 && !is_open[oldest])
-				oldest++;
-			assert_int_equal(
-				mia_sharing_has_work(&sharing), oldest < 3);
-			if (oldest == 3)
-				continue;
-			assert_ptr_equal(mia_sharing_join_oldest(&sharing),
-				&works[oldest]);
-			assert_false(
-				mia_sharing_leave(&sharing, &works[oldest]));
+			while (newest >= 0 && !is_open[newest])
+				newest--;
+			assert_joins(newest >= 0 ? &works[newest] : NULL);
 		}
-		assert_null(mia_sharing_join_oldest(&sharing));
 	}
-}
-
-/*
- * Works open and close while threads join them. The bytes are not atomic, so
- * that ThreadSanitizer reports it if the last sharer reads them too early. Then
- * the work's memory is overwritten, as its owner may do.
- */
-enum { OPENERS = 3, HELPERS = 4, MOST_BYTES = 600 };
-
-struct work {
-	struct mia_shared shared; /* first: a shared is its work */
-	size_t total;
-	unsigned char bytes[MOST_BYTES];
-	atomic_size_t ended; /* how often a sharer was the last */
-};
-
-struct opener {
-	struct work work;
-	uint64_t seed;
-	pthread_t thread;
-};
-
-static atomic_bool stop;
-static atomic_size_t errors, helped;
-
-static bool
-do_chunk(struct work *work)
-{
-	const struct mia_claim claim = mia_sharing_claim(&work->shared);
-
-	if (claim.n > work->total || claim.at > work->total - claim.n) {
-		atomic_fetch_add(&errors, 1);
-		return false;
-	}
-	for (size_t i = 0; i < claim.n; i++)
-		work->bytes[claim.at + i]++;
-	return claim.n > 0;
-}
-
-static void
-leave(struct work *work)
-{
-	if (!mia_sharing_leave(&sharing, &work->shared))
-		return;
-
-	for (size_t i = 0; i < MOST_BYTES; i++)
-		if (work->bytes[i] != (i < work->total))
-			atomic_fetch_add(&errors, 1);
-	memset(work->bytes, 0, sizeof(work->bytes));
-	memset(&work->shared, 0xff, sizeof(work->shared));
-	atomic_fetch_add(&work->ended, 1);
-}
-
-static void *
-open_works(void *arg)
-{
-	struct opener *o = arg;
-	struct work *work = &o->work;
-
-	for (size_t round = 0; round < TEST_ROUNDS(60000); round++) {
-		work->total = 1 + test_random(&o->seed) % MOST_BYTES;
-		mia_sharing_open(&sharing, &work->shared, work->total,
-			1 + test_random(&o->seed) % 100);
-		while (do_chunk(work))
-			if (test_random(&o->seed) % 16 == 0)
-				sched_yield();
-		leave(work);
-		while (atomic_load(&work->ended) <= round)
-			sched_yield();
-		if (atomic_load(&work->ended) != round + 1)
-			atomic_fetch_add(&errors, 1);
-	}
-	return NULL;
-}
-
-static void *
-help_with_works(void *arg)
-{
-	uint64_t seed = *(uint64_t *)arg;
-
-	while (!atomic_load(&stop)) {
-		struct work *work = (void *)mia_sharing_join_oldest(&sharing);
-
-		if (work == NULL) {
-			sched_yield();
-			continue;
-		}
-		atomic_fetch_add(&helped, 1);
-		/* Mostly until the end; now and then it leaves early. */
-		while (test_random(&seed) % 8 > 0 && do_chunk(work))
-			continue;
-		leave(work);
-	}
-	return NULL;
-}
-
-static void
-each_work_of_many_threads_ends_once_and_complete(void **state)
-{
-	static struct opener openers[OPENERS];
-	uint64_t seed = test_seed("sharing");
-	uint64_t seeds[HELPERS];
-	pthread_t helpers[HELPERS];
-
-	(void)state;
-	for (size_t i = 0; i < HELPERS; i++) {
-		seeds[i] = test_random(&seed);
-		pthread_create(&helpers[i], NULL, help_with_works, &seeds[i]);
-	}
-	for (size_t i = 0; i < OPENERS; i++) {
-		openers[i].seed = test_random(&seed);
-		pthread_create(
-			&openers[i].thread, NULL, open_works, &openers[i]);
-	}
-	for (size_t i = 0; i < OPENERS; i++)
-		pthread_join(openers[i].thread, NULL);
-	atomic_store(&stop, true);
-	for (size_t i = 0; i < HELPERS; i++)
-		pthread_join(helpers[i], NULL);
-	printf("joined %zu times\n", atomic_load(&helped));
-	assert_int_equal(errors, 0);
-	assert_false(mia_sharing_has_work(&sharing));
-	assert_null(mia_sharing_join_oldest(&sharing));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -329,16 +288,17 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_joined_before_work_is_open),
+		TEST(stripes_are_a_power_of_two_and_one),
 		TEST(one_sharer_claims_every_byte_once),
 		TEST(totals_near_half_of_the_range_are_claimed_once),
 		TEST(huge_chunks_are_claimed_once),
 		TEST(only_the_last_to_leave_is_told),
-		TEST(exhausted_work_is_joined_until_a_sharer_leaves),
+		TEST(nobody_joins_after_the_last_claim),
+		TEST(joiner_that_finds_nothing_closes),
+		TEST(closed_work_keeps_its_sharers_and_its_bytes),
 		TEST(helper_that_leaves_early_leaves_the_rest_to_others),
-		TEST(oldest_of_several_works_is_joined),
-		TEST(each_work_of_many_threads_ends_once_and_complete),
+		TEST(newest_of_several_works_is_joined),
 	};
 
-	test_deadline(250);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * threads_work.c -- see threads_work.h
+ *
+ * The Spin model is tests/model/waiting.pml.
+ *
+ * Who may touch a kept operation: its polling thread, which is a sharer from
+ * keep on, and workers that have joined. It is complete when the last sharer
+ * leaves. If that is the polling thread, its own poll completes the future, and
+ * no waker is called. If it is a worker, the worker calls the waker.
+ *
+ * So a waiting thread never works on operations of others, whose wakers may
+ * take locks that it holds, and never calls a function of the program.
+ */
+
+#include "movers/threads_work.h"
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "operation/memory.h"
+
+/*
+ * Sizes that depend on the machine are times here, and become bytes by the
+ * speed that the mover has seen. See doc/design.md for the measurements.
+ */
+
+/* What a thread does at once, before it looks for other things. */
+#define PIECE_US 12
+#define PIECE_MIN_BYTES ((size_t)65536)
+#define PIECE_MAX_BYTES ((size_t)1048576)
+
+/*
+ * A waiting thread wants help if so much is left for others. To wake a worker
+ * costs it about 3 us, and the help comes 20 us later. But a worker that has
+ * helped is still awake when the next operation comes.
+ */
+#define HELP_MIN_US 20
+
+/* An operation of this size and larger wakes a worker for each that waits. */
+#define WAKE_EACH_MIN_US 10
+
+/* Idle workers help with a handed over operation from this size on. */
+#define SHARE_MIN_US 90
+
+/* Before the first chunk: memory is not in the cache. */
+#define FIRST_SPEED 22000
+
+_Static_assert(_Generic((memcpy_fn)NULL, memmove_fn : 1, default : 0),
+	"MIA_PLAN_MOVE_BY calls both by one type");
+
+/* Speed */
+
+void
+mia_threads_init_speed(struct data_mover_threads *dmt)
+{
+	atomic_init(&dmt->speed, FIRST_SPEED);
+}
+
+/* Relaxed, here and below: an estimate. */
+static size_t
+bytes_in(const struct data_mover_threads *dmt, unsigned us)
+{
+	return (size_t)atomic_load_explicit(&dmt->speed, memory_order_relaxed) *
+		us;
+}
+
+static size_t
+piece_bytes(const struct data_mover_threads *dmt)
+{
+	const size_t n = bytes_in(dmt, PIECE_US);
+
+	if (n < PIECE_MIN_BYTES)
+		return PIECE_MIN_BYTES;
+	if (n > PIECE_MAX_BYTES)
+		return PIECE_MAX_BYTES;
+	return n - n % 4096;
+}
+
+/*
+ * A chunk of n bytes took so long. The speed follows slowly, because some
+ * chunks lose their CPU, and some come from the cache.
+ */
+static void
+learn(struct data_mover_threads *dmt, size_t n, uint64_t ns)
+{
+	const uint64_t old =
+		atomic_load_explicit(&dmt->speed, memory_order_relaxed);
+	uint64_t seen = (uint64_t)n * 1000 / (ns + 1);
+
+	if (seen > 2 * old)
+		seen = 2 * old;
+	if (seen < old / 2)
+		seen = old / 2;
+
+	const uint64_t speed = (3 * old + seen) / 4;
+	const uint64_t change = speed > old ? speed - old : old - speed;
+
+	/*
+	 * Neither stuck at 0, nor so much that bytes_in() wraps around. Small
+	 * changes are left out, because all polls read this cache line.
+	 */
+	if (speed >= 64 && speed <= (1U << 24) && change > old / 16)
+		atomic_store_explicit(
+			&dmt->speed, (unsigned)speed, memory_order_relaxed);
+}
+
+/* What goes to the backlog must not overwrite what other sharers read. */
+_Static_assert(offsetof(struct mia_shared, next) == 0 &&
+		sizeof(struct mia_backlog_node) <= sizeof(struct mia_shared *),
+	"the node overlays only next");
+
+/* The plan */
+
+/* The type may be unknown. */
+static mia_any_fn
+function_of(const struct data_mover_threads *dmt, enum vdm_operation_type type)
+{
+	/*
+	 * Acquire: pairs with the release of the setters. What a thread did
+	 * before it set a function happens before the function is called.
+	 */
+	return (unsigned)type < MIA_THREADS_TYPES
+		? atomic_load_explicit(
+			  &dmt->functions[type], memory_order_acquire)
+		: NULL;
+}
+
+bool
+mia_threads_takes_larger(const struct data_mover_threads *dmt, size_t size,
+	struct future_notifier *n)
+{
+	return mia_threads_is_offer(n) && size <= piece_bytes(dmt) &&
+		mia_threads_take_offer(n);
+}
+
+static enum mia_threads_plan
+plan_of(const struct data_mover_threads *dmt, const struct mia_piece *piece,
+	struct future_notifier *n)
+{
+	if (piece->kind == MIA_PIECE_INVALID)
+		return MIA_PLAN_REFUSE;
+	if (mia_threads_is_here(dmt, piece->n, n))
+		return MIA_PLAN_HERE;
+	/* The bound of mia_sharing_open(). */
+	if (piece->n >= SIZE_MAX / 2)
+		return MIA_PLAN_ALONE;
+
+	const bool overlaps = mia_piece_distance(piece) != SIZE_MAX;
+
+	if (mia_threads_is_offer(n))
+		return overlaps ? MIA_PLAN_KEEP_ORDER : MIA_PLAN_KEEP;
+	if (!overlaps && piece->n >= bytes_in(dmt, SHARE_MIN_US) &&
+		dmt->crew.nworkers > 1)
+		return MIA_PLAN_SHARE;
+	return MIA_PLAN_ALONE;
+}
+
+/* The same with a function of the program. */
+static enum mia_threads_plan
+plan_of_function(enum mia_piece_kind kind)
+{
+	switch (kind) {
+	case MIA_PIECE_MOVE:
+		return MIA_PLAN_MOVE_BY;
+	case MIA_PIECE_SET:
+		return MIA_PLAN_SET_BY;
+	case MIA_PIECE_FLUSH:
+	case MIA_PIECE_INVALID:
+		break;
+	}
+
+	return MIA_PLAN_REFUSE;
+}
+
+void
+mia_threads_make_plan(struct mia_threads_operation *op,
+	const struct vdm_operation *operation, struct future_notifier *n)
+{
+	op->is_kept = false;
+	op->function = function_of(op->dmt, operation->type);
+	if (op->function != NULL) {
+		/* All flags that fit its argument are the function's own. */
+		mia_piece_parse(&op->piece, operation, UINT_MAX);
+		op->plan = plan_of_function(op->piece.kind);
+		return;
+	}
+
+	mia_piece_of(&op->piece, operation);
+	op->plan = plan_of(op->dmt, &op->piece, n);
+}
+
+/* Pieces */
+
+static void
+write_back_if_durable(const struct mia_piece *piece)
+{
+	if (piece->flags & VDM_F_MEM_DURABLE)
+		mia_memory_flush(piece->dest, piece->n);
+}
+
+static enum vdm_operation_result
+move_by(memcpy_fn fn, const struct mia_piece *piece)
+{
+	if (piece->n > 0) {
+		fn(piece->dest, piece->src, piece->n, piece->flags);
+		write_back_if_durable(piece);
+	}
+	return VDM_SUCCESS;
+}
+
+static enum vdm_operation_result
+set_by(memset_fn fn, const struct mia_piece *piece)
+{
+	if (piece->n > 0) {
+		fn(piece->dest, piece->c, piece->n, piece->flags);
+		write_back_if_durable(piece);
+	}
+	return VDM_SUCCESS;
+}
+
+/* Does a piece, and learns from some. */
+static enum vdm_operation_result
+run_piece(struct data_mover_threads *dmt, const struct mia_piece *piece)
+{
+	if (!mia_threads_is_sample(piece->dest, piece->n))
+		return mia_piece_run(piece);
+
+	const uint64_t start_ns = mia_clock_ns();
+	const enum vdm_operation_result result = mia_piece_run(piece);
+
+	if (result == VDM_SUCCESS)
+		learn(dmt, piece->n, mia_clock_ns() - start_ns);
+	return result;
+}
+
+enum vdm_operation_result
+mia_threads_run_here(struct mia_threads_operation *op)
+{
+	return run_piece(op->dmt, &op->piece);
+}
+
+static void
+run_part(struct mia_threads_operation *op, size_t at, size_t n)
+{
+	const struct mia_piece part = mia_piece_part(&op->piece, at, n);
+	const enum vdm_operation_result result = run_piece(op->dmt, &part);
+
+	/* Published by leaving. */
+	if (result != VDM_SUCCESS)
+		mia_completion_fail(&op->completion, result);
+}
+
+/* The next n bytes of an overlapping move, from the end that allows it. */
+static void
+run_in_order(struct mia_threads_operation *op, size_t n)
+{
+	const struct mia_piece *piece = &op->piece;
+	const bool upwards = (uintptr_t)piece->dest < (uintptr_t)piece->src;
+
+	run_part(op, upwards ? op->done : piece->n - op->done - n, n);
+	op->done += n;
+}
+
+/* Large copies do not fit the cache, but their pieces would. */
+static void
+stream_if_large(struct mia_threads_operation *op)
+{
+	if (op->piece.n >= op->dmt->stream_min &&
+		op->piece.kind != MIA_PIECE_FLUSH)
+		op->piece.flags |= VDM_F_NO_CACHE_HINT;
+}
+
+/* Takes what a thread does at once. */
+static struct mia_claim
+claim_chunk(struct mia_threads_operation *op)
+{
+	return mia_sharing_claim(&op->dmt->crew.sharing, &op->shared,
+		op->plan == MIA_PLAN_KEEP_ORDER ? op->piece.n
+						: piece_bytes(op->dmt));
+}
+
+/* The workers' side */
+
+static void
+finish(struct mia_threads_operation *op, enum vdm_operation_result result)
+{
+	if (result != VDM_SUCCESS)
+		mia_completion_fail(&op->completion, result);
+	mia_completion_finish(&op->completion);
+}
+
+/* Does a chunk of a shared operation. False: none is left. */
+static bool
+run_chunk(struct mia_threads_operation *op)
+{
+	const struct mia_claim claim = claim_chunk(op);
+
+	if (claim.n == 0)
+		return false;
+
+	run_part(op, claim.at, claim.n);
+	return true;
+}
+
+static void
+leave(struct mia_threads_operation *op)
+{
+	if (mia_sharing_leave(&op->shared))
+		mia_completion_finish(&op->completion);
+}
+
+/*
+ * Helps with a shared operation. Leaves it when other operations wait for a
+ * worker, and after each chunk if other threads have work for helpers too.
+ */
+void
+mia_threads_help(void *arg, struct mia_shared *shared)
+{
+	struct data_mover_threads *dmt = arg;
+	struct mia_threads_operation *op =
+		(struct mia_threads_operation *)(void *)((char *)shared -
+			offsetof(struct mia_threads_operation, shared));
+
+	if (!run_chunk(op))
+		mia_sharing_close(&dmt->crew.sharing, shared);
+	else
+		while (mia_backlog_is_empty(&dmt->crew.backlog) &&
+			!mia_sharing_has_other(&dmt->crew.sharing, shared) &&
+			run_chunk(op))
+			continue;
+	leave(op);
+}
+
+/* A worker takes the part of the sharer that opened the operation. */
+static void
+run_rest(struct mia_threads_operation *op)
+{
+	if (op->is_claimed)
+		run_in_order(op, op->piece.n - op->done);
+	while (run_chunk(op))
+		continue;
+	leave(op);
+}
+
+static void
+run_shared(struct mia_threads_operation *op)
+{
+	stream_if_large(op);
+	mia_crew_share(
+		&op->dmt->crew, &op->shared, op->piece.n, 0, MIA_OPENER_WORKER);
+	while (run_chunk(op))
+		continue;
+	leave(op);
+}
+
+void
+mia_threads_run(void *arg, struct mia_backlog_node *node)
+{
+	struct mia_threads_operation *op =
+		(struct mia_threads_operation *)(void *)((char *)node -
+			offsetof(struct mia_threads_operation, node));
+
+	(void)arg;
+	switch (op->plan) {
+	case MIA_PLAN_SHARE:
+		run_shared(op);
+		return;
+	case MIA_PLAN_KEEP:
+	case MIA_PLAN_KEEP_ORDER:
+		run_rest(op);
+		return;
+	case MIA_PLAN_ALONE:
+	case MIA_PLAN_HERE:
+		finish(op, mia_piece_run(&op->piece));
+		return;
+	case MIA_PLAN_MOVE_BY:
+		finish(op, move_by((memcpy_fn)op->function, &op->piece));
+		return;
+	case MIA_PLAN_SET_BY:
+		finish(op, set_by((memset_fn)op->function, &op->piece));
+		return;
+	case MIA_PLAN_REFUSE:
+		finish(op, VDM_ERROR_JOB_CORRUPTED);
+		return;
+	}
+}
+
+static enum mia_crew_wake
+wake_for(const struct mia_threads_operation *op)
+{
+	if (op->piece.n < bytes_in(op->dmt, WAKE_EACH_MIN_US))
+		return MIA_CREW_WAKE_ONE;
+	return op->plan == MIA_PLAN_SHARE ? MIA_CREW_WAKE_EACH_SHARED
+					  : MIA_CREW_WAKE_EACH;
+}
+
+void
+mia_threads_hand_over(struct mia_threads_operation *op)
+{
+	mia_crew_submit(&op->dmt->crew, &op->node, wake_for(op));
+}
+
+/* The waiting thread's side */
+
+void
+mia_threads_keep(struct mia_threads_operation *op)
+{
+	op->is_kept = true;
+	op->is_claimed = false;
+	op->done = 0;
+
+	size_t show_min = bytes_in(op->dmt, HELP_MIN_US);
+
+	/*
+	 * Two threads cannot do one overlapping move together, but each of
+	 * them one of two. A long one goes on in a worker if this thread is
+	 * busy with polls.
+	 */
+	if (op->plan == MIA_PLAN_KEEP)
+		stream_if_large(op);
+	else if (op->piece.n < bytes_in(op->dmt, SHARE_MIN_US))
+		show_min += op->piece.n;
+	mia_crew_share(&op->dmt->crew, &op->shared, op->piece.n, show_min,
+		MIA_OPENER_OTHER);
+}
+
+/* Nothing is left to claim, and what this thread claimed is done. */
+static void
+leave_here(struct mia_threads_operation *op)
+{
+	op->is_kept = false;
+	if (mia_sharing_leave(&op->shared))
+		mia_completion_end_here(&op->completion);
+}
+
+/* A piece of an overlapping move that this thread has claimed. */
+static void
+work_in_order(struct mia_threads_operation *op)
+{
+	const size_t left = op->piece.n - op->done;
+	const size_t piece = piece_bytes(op->dmt);
+
+	run_in_order(op, left < piece ? left : piece);
+	if (op->done == op->piece.n)
+		leave_here(op);
+}
+
+void
+mia_threads_work(struct mia_threads_operation *op)
+{
+	struct mia_crew *crew = &op->dmt->crew;
+
+	if (op->is_claimed) {
+		work_in_order(op);
+		return;
+	}
+
+	const struct mia_claim claim = claim_chunk(op);
+
+	if (claim.left >= bytes_in(op->dmt, HELP_MIN_US))
+		mia_crew_want_help(crew);
+	if (claim.n == 0) {
+		leave_here(op);
+		return;
+	}
+
+	if (op->plan == MIA_PLAN_KEEP_ORDER) {
+		op->is_claimed = true;
+		work_in_order(op);
+		return;
+	}
+
+	run_part(op, claim.at, claim.n);
+	if (claim.at + claim.n == op->piece.n)
+		leave_here(op);
+}
+
+void
+mia_threads_stop_work(struct mia_threads_operation *op)
+{
+	op->is_kept = false;
+	mia_sharing_close(&op->dmt->crew.sharing, &op->shared);
+	mia_threads_hand_over(op);
+}

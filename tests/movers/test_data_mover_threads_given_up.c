@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_data_mover_threads_given_up.c -- tests movers/data_mover_threads: kept
+ * operations that a worker gets after all, or nobody
+ */
+
+#include "kept.h"
+
+#include "movers/threads_work.h"
+
+enum { PIECES = 5 };
+
+#define N (PIECES * PIECE_BYTES + 1000)
+
+static unsigned char dst[2 * N], expected[2 * N], before[2 * N];
+
+/* Polls that do not offer, each by another kind of owner. */
+enum owner {
+	NO_NOTIFIER,
+	PROGRAM,     /* a notifier with another waker */
+	OLD_HEADERS, /* op_check without op_start */
+	BUSY_WAIT,   /* a runtime that makes no offer now */
+};
+
+#define OWNERS (BUSY_WAIT + 1)
+
+static struct counter program_wakes;
+
+static enum future_state
+poll_without_offer(struct vdm_operation_future *f, enum owner owner)
+{
+	struct future_notifier n = {.waker = {&program_wakes, wake_counter}};
+	struct vdm *vdm = f->data.vdm;
+
+	switch (owner) {
+	case NO_NOTIFIER:
+		return future_poll(FUTURE_AS_RUNNABLE(f), NULL);
+	case PROGRAM:
+		return future_poll(FUTURE_AS_RUNNABLE(f), &n);
+	case OLD_HEADERS:
+		return vdm->op_check(f->data.data, &f->data.operation);
+	case BUSY_WAIT:
+		return poll_like_runtime(f, NO_OFFER);
+	}
+	abort();
+}
+
+enum form { PLAIN, UPWARDS, DOWNWARDS, SET };
+
+#define FORMS (SET + 1)
+
+/* The operation, and what libc makes of dst. */
+static struct vdm_operation_future
+operation_of(struct vdm *vdm, enum form form)
+{
+	const size_t far = form == PLAIN ? N : 12345;
+	const size_t to = form == DOWNWARDS ? far : 0;
+	const size_t from = form == DOWNWARDS ? 0 : far;
+
+	memcpy(dst, before, sizeof(dst));
+	memcpy(expected, before, sizeof(dst));
+	if (form == SET) {
+		memset(expected, 0x5a, N);
+		return vdm_memset(vdm, dst, 0x5a, N, 0);
+	}
+	memmove(&expected[to], &expected[from], N);
+	return vdm_memmove(vdm, &dst[to], &dst[from], N, 0);
+}
+
+static void
+assert_done(struct vdm_operation_future *f)
+{
+	assert_int_equal(FUTURE_OUTPUT(f)->result, VDM_SUCCESS);
+	assert_true(memcmp(dst, expected, sizeof(dst)) == 0);
+}
+
+/* After so many pieces; then the waker that is in place is called once. */
+static void
+check_given_up(enum form form, enum owner owner, size_t pieces)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	struct vdm_operation_future f =
+		operation_of(data_mover_threads_get_vdm(dmt), form);
+	struct counter *called =
+		owner == PROGRAM ? &program_wakes : &runtime_wakes;
+
+	count_pieces();
+	counter_init(&program_wakes);
+	counter_init(&runtime_wakes);
+	assert_int_equal(poll_like_runtime(&f, OFFER), FUTURE_STATE_RUNNING);
+	for (size_t i = 0; i < pieces; i++) {
+		assert_int_equal(
+			poll_like_runtime(&f, WORK), FUTURE_STATE_RUNNING);
+		assert_true(is_work_left());
+	}
+	assert_int_equal(poll_without_offer(&f, owner), FUTURE_STATE_RUNNING);
+	assert_int_equal(here_pieces, pieces);
+
+	/* Off the list: its link leads through the backlog now. */
+	assert_false(mia_sharing_has_work(&dmt->crew.sharing));
+
+	/* It is with the workers now, for good. */
+	if (owner != PROGRAM) {
+		assert_int_equal(
+			poll_like_runtime(&f, WORK), FUTURE_STATE_RUNNING);
+		assert_false(is_work_left());
+		assert_int_equal(notifier.notifier_used, FUTURE_NOTIFIER_WAKER);
+		assert_int_equal(here_pieces, pieces);
+	}
+	release(dmt);
+	assert_true(await(&called->sem));
+	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
+		FUTURE_STATE_COMPLETE);
+	assert_done(&f);
+	assert_int_equal(called->calls, 1);
+	assert_int_equal(runtime_wakes.calls + program_wakes.calls, 1);
+	assert_int_equal(here_pieces, pieces);
+	data_mover_threads_delete(dmt);
+	counter_fini(&program_wakes);
+	counter_fini(&runtime_wakes);
+}
+
+static void
+operation_is_handed_over_at_each_stage(void **state)
+{
+	(void)state;
+	for (int form = 0; form < FORMS; form++)
+		for (int owner = 0; owner < OWNERS; owner++)
+			for (size_t pieces = 0; pieces <= PIECES;
+				pieces += TEST_SLOWDOWN > 10 ? PIECES : 1)
+				check_given_up((enum form)form,
+					(enum owner)owner, pieces);
+}
+
+/* A part of the program that polls with a copy cannot hear the answer. */
+static void
+copy_of_the_notifier_hands_over(void **state)
+{
+	struct data_mover_threads *dmt = mover_new(2, 8);
+
+	(void)state;
+	for (int later = 0; later < 2; later++) {
+		struct vdm_operation_future f =
+			operation_of(data_mover_threads_get_vdm(dmt), UPWARDS);
+		struct future_notifier copy;
+
+		if (later) {
+			poll_like_runtime(&f, OFFER);
+			assert_true(is_work_left());
+		}
+		notifier.waker.data = &runtime_wakes;
+		notifier.waker.wake = wake_counter;
+		notifier.padding = FUTURE_NOTIFIER_INLINE_;
+		notifier.poller.ptr_to_monitor =
+			future_notifier_work_impl(&notifier);
+		copy = notifier;
+
+		/* A worker may be so fast. */
+		if (future_poll(FUTURE_AS_RUNNABLE(&f), &copy) ==
+			FUTURE_STATE_RUNNING) {
+			assert_int_equal(copy.padding, FUTURE_NOTIFIER_INLINE_);
+			assert_int_equal(
+				copy.notifier_used, FUTURE_NOTIFIER_WAKER);
+		}
+		assert_true(await(&runtime_wakes.sem));
+		FUTURE_BUSY_POLL(&f);
+		assert_done(&f);
+		assert_int_equal(runtime_wakes.calls, 1 + later);
+	}
+	data_mover_threads_delete(dmt);
+}
+
+/* The workers get what they have not seen, and another notifier is no waker. */
+static void
+last_of_several_wakers_is_called(void **state)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	struct vdm_operation_future f =
+		operation_of(data_mover_threads_get_vdm(dmt), SET);
+	struct future_notifier silent = {.waker = {NULL, NULL}};
+
+	(void)state;
+	counter_init(&program_wakes);
+	poll_like_runtime(&f, OFFER);
+	assert_int_equal(poll_without_offer(&f, PROGRAM), FUTURE_STATE_RUNNING);
+
+	/* Without a waker the last one stays. */
+	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &silent),
+		FUTURE_STATE_RUNNING);
+	assert_int_equal(silent.notifier_used, FUTURE_NOTIFIER_NONE);
+	release(dmt);
+	assert_true(await(&program_wakes.sem));
+	FUTURE_BUSY_POLL(&f);
+	assert_done(&f);
+	assert_int_equal(program_wakes.calls, 1);
+	assert_int_equal(runtime_wakes.calls, 0);
+	data_mover_threads_delete(dmt);
+	counter_fini(&program_wakes);
+}
+
+static void
+failure_here_or_by_a_worker_is_the_result(void **state)
+{
+	(void)state;
+	/* Two pieces here; then one at least, of any size, by a worker. */
+	for (size_t i = 0; i < 4; i++) {
+		const size_t failing = i < 3 ? i : SIZE_MAX;
+		struct data_mover_threads *dmt =
+			held_mover(FUTURE_NOTIFIER_WAKER);
+		struct vdm_operation_future f =
+			operation_of(data_mover_threads_get_vdm(dmt), SET);
+
+		poll_like_runtime(&f, OFFER);
+		poll_like_runtime(&f, WORK); /* this and the next count */
+		count_pieces();
+		failing_piece = failing;
+		poll_like_runtime(&f, WORK);
+		poll_like_runtime(&f, WORK);
+		poll_without_offer(&f, NO_NOTIFIER);
+		/* The pieces of the holders are not counted. */
+		release(dmt);
+		FUTURE_BUSY_POLL(&f);
+		assert_int_equal(here_pieces, 2);
+		assert_int_equal(FUTURE_OUTPUT(&f)->result,
+			i < 3 ? VDM_ERROR_JOB_CORRUPTED : VDM_SUCCESS);
+		data_mover_threads_delete(dmt);
+	}
+}
+
+/*
+ * The sharer that claimed the last byte has lost its CPU before it took the
+ * operation off the list. A helper that comes then does that.
+ */
+static void
+helper_that_finds_nothing_closes(void **state)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	struct vdm_operation_future f =
+		operation_of(data_mover_threads_get_vdm(dmt), SET);
+	struct mia_threads_operation *op = f.data.data;
+
+	(void)state;
+	poll_like_runtime(&f, OFFER);
+	assert_ptr_equal(
+		mia_sharing_join(&dmt->crew.sharing, op->shared.stripe),
+		&op->shared);
+	atomic_store(&op->shared.claimed, N);
+	mia_threads_help(dmt, &op->shared);
+	assert_false(mia_sharing_has_work(&dmt->crew.sharing));
+
+	/* The test claimed it all, and has done nothing: once more. */
+	atomic_store(&op->shared.claimed, 0);
+	work_until_end(&f);
+	assert_done(&f);
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
+/* The mover is deleted, with workers that are held and without. */
+static void
+kept_operations_may_be_dropped(void **state)
+{
+	static unsigned char bytes[3][N + 7];
+	static const size_t sizes[] = {HERE_BYTES + 1, 300 * KIB, N};
+
+	(void)state;
+	for (size_t i = 0; i < 3 * 2 * 3; i++) {
+		struct data_mover_threads *dmt = mover_new(1 + i % 2, 8);
+		struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+		struct vdm_operation_future f[3];
+
+		for (size_t j = 0; j < 3; j++) {
+			const size_t n = sizes[i / 2 % 3];
+
+			f[j] = j == 1
+				? vdm_memmove(vdm, bytes[j], bytes[j] + 7, n, 0)
+				: vdm_memset(vdm, bytes[j], 1, n, 0);
+			poll_like_runtime(&f[j], OFFER);
+			for (size_t polls = i / 6; polls > 0; polls--)
+				if (f[j].base.context.state ==
+					FUTURE_STATE_RUNNING)
+					poll_like_runtime(&f[j], WORK);
+		}
+		/* Others go on. */
+		struct vdm_operation_future other =
+			vdm_memset(vdm, expected, 1, N, 0);
+
+		FUTURE_BUSY_POLL(&other);
+		data_mover_threads_delete(dmt);
+	}
+}
+
+/* What a mover that announces nothing keeps is done by the same polls. */
+static void
+mover_without_wakes_keeps_work_too(void **state)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_NONE);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+
+	(void)state;
+	for (size_t given_up = 0; given_up < 2; given_up++) {
+		struct vdm_operation_future f = operation_of(vdm, SET);
+
+		count_pieces();
+		assert_int_equal(
+			poll_like_runtime(&f, OFFER), FUTURE_STATE_RUNNING);
+		assert_true(is_work_left());
+		assert_int_equal(notifier.notifier_used, FUTURE_NOTIFIER_NONE);
+		assert_int_equal(
+			poll_like_runtime(&f, WORK), FUTURE_STATE_RUNNING);
+		assert_int_equal(here_pieces, 1);
+		if (given_up) {
+			poll_without_offer(&f, BUSY_WAIT);
+			assert_int_equal(
+				notifier.notifier_used, FUTURE_NOTIFIER_NONE);
+			release(dmt);
+			FUTURE_BUSY_POLL(&f);
+			assert_int_equal(here_pieces, 1);
+		} else {
+			work_until_end(&f);
+		}
+		assert_done(&f);
+		assert_int_equal(runtime_wakes.calls, 0);
+	}
+	data_mover_threads_delete(dmt);
+}
+
+static void
+mover_with_words_keeps_work_too(void **state)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_POLLER);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+
+	(void)state;
+	for (size_t given_up = 0; given_up < 2; given_up++) {
+		struct vdm_operation_future f = operation_of(vdm, UPWARDS);
+
+		count_pieces();
+		poll_like_runtime(&f, OFFER);
+		assert_true(is_work_left());
+		assert_int_equal(
+			notifier.notifier_used, FUTURE_NOTIFIER_POLLER);
+
+		_Atomic uint64_t *word =
+			(_Atomic uint64_t *)notifier.poller.ptr_to_monitor;
+		const uint64_t value = atomic_load(word);
+
+		assert_ptr_not_equal(
+			word, future_notifier_offer_impl(&notifier));
+		poll_like_runtime(&f, WORK);
+		assert_true(is_work_left());
+		assert_ptr_equal(notifier.poller.ptr_to_monitor, word);
+		assert_int_equal(here_pieces, 1);
+		assert_int_equal(atomic_load(word), value);
+		if (given_up) {
+			poll_without_offer(&f, BUSY_WAIT);
+			assert_ptr_equal(notifier.poller.ptr_to_monitor, word);
+			release(dmt);
+			while (atomic_load(word) == value)
+				sched_yield();
+			FUTURE_BUSY_POLL(&f);
+		} else {
+			work_until_end(&f);
+			assert_int_equal(atomic_load(word), value);
+		}
+		assert_done(&f);
+		assert_int_equal(runtime_wakes.calls, 0);
+	}
+	data_mover_threads_delete(dmt);
+}
+
+/*
+ * Threads with runtimes of their own, more than CPUs, and polls without an
+ * offer now and then. All share one mover.
+ */
+enum { WAITERS = 4, FLIGHTS = 5 };
+
+static struct data_mover_threads *shared_mover;
+
+struct waiter {
+	pthread_t thread;
+	uint64_t seed;
+	size_t errors;
+	unsigned char *bytes;
+};
+
+#define MOST_BYTES (1536 * KIB)
+
+static void *
+wait_for_random_operations(void *arg)
+{
+	struct waiter *w = arg;
+	struct runtime *runtime = runtime_new();
+	struct vdm *vdm = data_mover_threads_get_vdm(shared_mover);
+
+	for (int round = 0; round < TEST_ROUNDS(150); round++) {
+		struct vdm_operation_future f[FLIGHTS];
+		struct future *futs[FLIGHTS];
+		size_t sizes[FLIGHTS];
+
+		for (size_t i = 0; i < FLIGHTS; i++) {
+			sizes[i] = 1 +
+				test_random(&w->seed) %
+					(MOST_BYTES >>
+						test_random(&w->seed) % 8);
+			f[i] = vdm_memset(vdm, w->bytes + i * MOST_BYTES,
+				round + (int)i, sizes[i], 0);
+			futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+			if (test_random(&w->seed) % 8 == 0)
+				future_poll(futs[i], NULL);
+		}
+		runtime_wait_multiple(runtime, futs, FLIGHTS);
+		for (size_t i = 0; i < FLIGHTS; i++)
+			for (size_t at = 0; at < sizes[i]; at++)
+				if (w->bytes[i * MOST_BYTES + at] !=
+					(unsigned char)(round + (int)i))
+					w->errors++;
+	}
+	runtime_delete(runtime);
+	return NULL;
+}
+
+static void
+threads_that_wait_beside_each_other_lose_nothing(void **state)
+{
+	struct waiter waiters[WAITERS];
+	uint64_t seed = test_seed("waiters");
+
+	(void)state;
+	shared_mover = mover_new(3, 8);
+	for (size_t i = 0; i < WAITERS; i++) {
+		waiters[i].seed = test_random(&seed);
+		waiters[i].errors = 0;
+		waiters[i].bytes = malloc(FLIGHTS * MOST_BYTES);
+		assert_non_null(waiters[i].bytes);
+		pthread_create(&waiters[i].thread, NULL,
+			wait_for_random_operations, &waiters[i]);
+	}
+	for (size_t i = 0; i < WAITERS; i++) {
+		pthread_join(waiters[i].thread, NULL);
+		assert_int_equal(waiters[i].errors, 0);
+		free(waiters[i].bytes);
+	}
+	data_mover_threads_delete(shared_mover);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(operation_is_handed_over_at_each_stage),
+		KEPT_TEST(copy_of_the_notifier_hands_over),
+		KEPT_TEST(last_of_several_wakers_is_called),
+		KEPT_TEST(failure_here_or_by_a_worker_is_the_result),
+		KEPT_TEST(helper_that_finds_nothing_closes),
+		KEPT_TEST(kept_operations_may_be_dropped),
+		KEPT_TEST(mover_without_wakes_keeps_work_too),
+		KEPT_TEST(mover_with_words_keeps_work_too),
+		KEPT_TEST(threads_that_wait_beside_each_other_lose_nothing),
+	};
+
+	sem_init(&gate, 0, 0);
+	fill(before, sizeof(before), 3);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
