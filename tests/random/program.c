@@ -142,8 +142,10 @@ random_size(struct program *p, size_t max)
 		n = 300;
 		break;
 	case 3:
-	case 4:
 		n = 20000;
+		break;
+	case 4: /* a waiting thread does it, in one piece or some */
+		n = 700000;
 		break;
 	case 5:
 	case 6:
@@ -163,6 +165,8 @@ copy_then_fill(struct live *live, struct vdm *vdm, void *to, const void *from,
 		vdm_memcpy(vdm, to, from, n, flags), NULL, NULL);
 	FUTURE_CHAIN_ENTRY_INIT(&pair->data.fill,
 		vdm_memset(vdm, to, c, n / 2, flags), NULL, NULL);
+	age_future(&pair->data.copy.fut, (unsigned)c >> 8);
+	age_future(&pair->data.fill.fut, (unsigned)c >> 16);
 	FUTURE_CHAIN_INIT(pair);
 }
 
@@ -272,6 +276,8 @@ create(struct program *p)
 		}
 		break;
 	}
+	if (!live->is_pair)
+		age_future(one, (unsigned)c >> 8);
 }
 
 /*
@@ -331,7 +337,11 @@ wait_for_several(struct program *p)
 			lives[n] = &p->live[i];
 			futs[n++] = future_of(&p->live[i]);
 		}
+	const time_t start = time(NULL);
+
 	runtime_wait_multiple(p->stage->runtime, futs, n);
+	if (time(NULL) - start >= STAGE_STALL_S)
+		p->wrong = "a wait that stalled";
 	p->tally->waits++;
 	for (size_t i = 0; i < n; i++) {
 		if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
@@ -399,7 +409,7 @@ step(struct program *p)
 		create(p);
 		return;
 	case 6:
-		if ((r >> 16) % 4 == 0)
+		if ((r >> 16) % 2 == 0)
 			wait_for_several(p);
 		return;
 	case 7:

@@ -9,7 +9,11 @@
 #include "fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
+#include "old_headers.h"
 #include "operation/memory.h"
+#include "wait/runtime.h"
+
+#define NET_NS (STAGE_STALL_S * UINT64_C(1500000000))
 
 static struct mover *
 mover_new(enum kind kind, uint64_t number)
@@ -19,6 +23,16 @@ mover_new(enum kind kind, uint64_t number)
 		DATA_MOVER_DML_AUTO,
 		DATA_MOVER_DML_AUTO,
 		DATA_MOVER_DML_AUTO,
+	};
+	static const enum future_notifier_type notifiers[8] = {
+		FUTURE_NOTIFIER_POLLER,
+		FUTURE_NOTIFIER_WAKER,
+		FUTURE_NOTIFIER_WAKER,
+		FUTURE_NOTIFIER_WAKER,
+		FUTURE_NOTIFIER_POLLER,
+		FUTURE_NOTIFIER_WAKER,
+		FUTURE_NOTIFIER_NONE,
+		FUTURE_NOTIFIER_WAKER,
 	};
 	struct mover *mover = calloc(1, sizeof(*mover));
 
@@ -39,9 +53,7 @@ mover_new(enum kind kind, uint64_t number)
 		break;
 	case THREADS:
 		mover->object = data_mover_threads_new(1 + number % 4,
-			1 + number / 4 % 40,
-			number / 160 % 4 == 0 ? FUTURE_NOTIFIER_POLLER
-					      : FUTURE_NOTIFIER_WAKER);
+			1 + number / 4 % 40, notifiers[number / 160 % 8]);
 		mover->vdm = data_mover_threads_get_vdm(mover->object);
 		break;
 	case DML:
@@ -106,6 +118,7 @@ stage_new(size_t region_size)
 	stage->runtime = runtime_new();
 	if (stage->runtime == NULL)
 		abort();
+	mia_runtime_set_net(stage->runtime, NET_NS, NET_NS);
 	stage->region_size = region_size;
 	for (int kind = 0; kind < KINDS; kind++)
 		stage->movers[kind] = mover_new((enum kind)kind, 165);
@@ -133,4 +146,21 @@ mover_replace(struct stage *stage, enum kind kind, uint64_t number)
 	stage->movers[kind] = fresh;
 	pthread_mutex_unlock(&stage->lock);
 	mover_leave(stage, old);
+}
+
+void
+age_future(struct vdm_operation_future *future, unsigned number)
+{
+	if (future->base.context.state == FUTURE_STATE_COMPLETE)
+		return;
+	switch (number % 8) {
+	case 0:
+		future->base.task = old_operation_poll;
+		break;
+	case 1:
+		future->base.task = older_operation_poll;
+		break;
+	default:
+		break;
+	}
 }

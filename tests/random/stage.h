@@ -12,6 +12,9 @@
 #include "libminiasync.h"
 #include "program.h"
 
+/* The safety net of the stage's runtime comes later than that. */
+#define STAGE_STALL_S 60
+
 enum kind { SYNC, THREADS, DML };
 
 #define KINDS (DML + 1)
@@ -40,5 +43,11 @@ void mover_leave(struct stage *stage, struct mover *mover);
 
 /* The stage gets a new mover, whose settings are drawn from the number. */
 void mover_replace(struct stage *stage, enum kind kind, uint64_t number);
+
+/*
+ * Some futures, by the number, get the poll of a program that was compiled with
+ * earlier headers.
+ */
+void age_future(struct vdm_operation_future *future, unsigned number);
 
 #endif /* STAGE_H */
