@@ -4,27 +4,39 @@
  * sharing.pml -- work that several threads share (src/crew/sharing.c)
  *
  * Two openers have one piece of memory for work each, and open it again and
- * again. Two helpers join the oldest work, claim chunks and leave. A helper
+ * again, in one stripe or in one each (-DSTRIPES=2). Two helpers join the
+ * oldest work of a stripe that shows its work, claim chunks and leave. A helper
  * may leave early, while chunks are left.
  *
- * Pieces:   open, join_oldest, claim, take_off, leave: the functions of these
- *           names, without mia_sharing_. opener and helper: what a caller
- *           does, as share() and worker_help() of data_mover_threads.c. Steps
- *           under the lock that nobody can see are one.
+ * Pieces:   open, join, claim, take_off, leave: the functions of these names,
+ *           without mia_sharing_; close is take_off. opener: what a caller
+ *           does, as run_shared() of threads_work.c. It may close its work
+ *           first, as mia_threads_stop_work() does, and go on as run_rest().
+ *           helper: mia_threads_help(). Steps under the lock that nobody can
+ *           see are one.
+ * Shown:    a stripe begins to show its work at any open or not, which stands
+ *           for show_min.
  * Checked:  - Each chunk is claimed once. Exactly one sharer is told that it
  *             was the last, when all chunks are done.
  *           - Nobody touches the memory of work that has ended. It has a new
  *             life when it is opened again, which old sharers do not touch.
- *           - Work is on the list while chunks are left. Work on the list has
- *             a sharer. The count is the length of the list.
+ *           - Work on the list has a sharer. The links of the list are right,
+ *             and so are its bytes. A stripe that shows work has some.
+ *           - Nobody writes next after close: the caller has it.
  *           - Nobody waits for ever, and there is no endless run (-DENDS).
  * Assumed:  sequential consistency. The memory orders are argued in the code
  *           and tested with ThreadSanitizer.
  *
+ * -DTAKEN_OFF_LATE is right too: the last chunk is done before the work is
+ * taken off. More helpers would join in vain, and that is all.
+ *
  * Each of these must be found wrong:
  *	-DLEAVES_FIRST	a sharer leaves, and then takes the work off
- *	-DNOT_TAKEN_OFF	exhausted work is not taken off the list
- *	-DTAKEN_OFF_EARLY	every leaver takes the work off the list
+ *	-DNOT_TAKEN_OFF	the last claim does not take the work off
+ *	-DENDS -DJOINER_DOES_NOT_CLOSE	a helper that finds nothing leaves at once (endless)
+ *	-DENDS -DSHOWN_FOR_EVER	a stripe without work shows it (endless)
+ *	-DUSES_NEXT_ON_LIST	the opener uses next without close
+ *	-DUNLINKED_TWICE	work is taken off that is off already
  *	-DJOINS_UNLOCKED	a helper joins without the lock
  *	-DSHARERS_FROM_0	the opener is not counted as a sharer
  *	-DCOUNTED_TWICE	taking off counts work that is off the list already
@@ -37,46 +49,70 @@
 #define OPENERS 2
 #define HELPERS 2
 #define CHUNKS 2
+#ifndef STRIPES
+#define STRIPES 1
+#endif
 
 /* Of each work. A search for endless runs sees all states twice. */
+#ifndef LIVES
 #ifdef ENDS
 #define LIVES 1
 #else
 #define LIVES 2
 #endif
+#endif
 
 #define NONE 255
+#define HEAD 254 /* prev: the stripe's first */
+#define MINE 253 /* next: after close */
 
-/* struct mia_sharing */
-bool lock = false;
-byte first = NONE;
-byte count = 0;
+/* struct mia_stripe, and struct mia_sharing's shown */
+bool lock[STRIPES];
+byte first[STRIPES] = NONE;
+byte end[STRIPES] = HEAD; /* the work whose next is the end, or HEAD */
+byte bytes[STRIPES];      /* chunks */
+bool shown[STRIPES];
 
 /* struct mia_shared, by the number of its opener */
 byte next[OPENERS] = NONE;
+byte prev[OPENERS] = NONE;
 byte claimed[OPENERS];
 byte sharers[OPENERS];
 
 /* What is only watched. */
-byte life[OPENERS];  /* odd: open; even: the memory is the owner's */
+byte life[OPENERS];   /* odd: open; even: the memory is the owner's */
 byte chunks[OPENERS]; /* done */
 byte ended = 0;       /* openers */
 
+#define STRIPE(work) ((work) % STRIPES)
+#if STRIPES == 1
+#define IS_SHOWN (shown[0])
+#else
+#define IS_SHOWN (shown[0] || shown[1])
+#endif
+
 inline touch() { assert(life[work] == mine) }
 
-/* Under the lock: the list may be walked, and the count is its length. */
-#define SECOND (first == NONE -> NONE : next[first])
+/* Under the lock: the list may be walked, and the sum is right. */
+#define FIRST first[stripe]
+#define SECOND (FIRST == NONE -> NONE : next[FIRST])
+#define IS_OPEN(work) (life[work] % 2 == 1 && sharers[work] > 0)
 inline check_list()
 {
-	assert(first == NONE || (life[first] % 2 == 1 && sharers[first] > 0));
-	assert(SECOND == NONE || (life[SECOND] % 2 == 1 && sharers[SECOND] > 0));
-	assert(count == (first != NONE) + (SECOND != NONE))
+	assert(FIRST == NONE || (IS_OPEN(FIRST) && prev[FIRST] == HEAD));
+	assert(SECOND == NONE || SECOND < OPENERS);
+	assert(SECOND == NONE || (IS_OPEN(SECOND) && prev[SECOND] == FIRST));
+	assert(SECOND == NONE || next[SECOND] == NONE);
+	assert(end[stripe] == (SECOND != NONE -> SECOND :
+		(FIRST != NONE -> FIRST : HEAD)));
+	assert(bytes[stripe] == CHUNKS * ((FIRST != NONE) + (SECOND != NONE)));
+	assert(!shown[stripe] || FIRST != NONE)
 }
 
 inline open()
 {
 	atomic {
-		!lock ->
+		!lock[stripe] ->
 		life[work]++;
 		mine = life[work];
 		chunks[work] = 0;
@@ -87,21 +123,74 @@ inline open()
 		sharers[work] = 1;
 #endif
 		next[work] = NONE;
+		prev[work] = end[stripe];
 		if
-		:: first == NONE -> first = work
-		:: else -> next[first] = work
+		:: end[stripe] == HEAD -> first[stripe] = work
+		:: else -> next[end[stripe]] = work
 		fi;
-		count++;
+		end[stripe] = work;
+		bytes[stripe] = bytes[stripe] + CHUNKS;
+		if
+		:: shown[stripe] = true
+		:: true
+		fi;
 		check_list()
 	}
 }
 
-/* Sets work, to NONE if there is none. */
-inline join_oldest()
+inline take_off()
+{
+	atomic {
+		!lock[stripe] ->
+		touch();
+		if
+#ifdef UNLINKED_TWICE
+		:: true ->
+#else
+		:: prev[work] != NONE ->
+#endif
+			assert(prev[work] != NONE && next[work] != MINE);
+			if
+			:: prev[work] == HEAD -> first[stripe] = next[work]
+			:: else -> next[prev[work]] = next[work]
+			fi;
+			if
+			:: next[work] != NONE -> prev[next[work]] = prev[work]
+			:: else -> end[stripe] = prev[work]
+			fi;
+			prev[work] = NONE;
+			bytes[stripe] = bytes[stripe] - CHUNKS;
+#ifndef SHOWN_FOR_EVER
+			if
+			:: first[stripe] == NONE -> shown[stripe] = false
+			:: else
+			fi
+#endif
+		:: else
+#ifdef COUNTED_TWICE
+			-> bytes[stripe] = bytes[stripe] - CHUNKS
+#endif
+		fi;
+#ifndef SHOWN_FOR_EVER
+		check_list()
+#endif
+	}
+}
+
+inline take_off_if_exhausted()
+{
+	if
+	:: exhausted -> exhausted = false; take_off()
+	:: else
+	fi
+}
+
+/* join_first(). Sets work, to NONE if there is none. */
+inline join()
 {
 #ifdef JOINS_UNLOCKED
 	atomic {
-		work = first;
+		work = first[stripe];
 		if
 		:: work != NONE -> mine = life[work]
 		:: else
@@ -113,8 +202,8 @@ inline join_oldest()
 	fi
 #else
 	atomic {
-		!lock -> lock = true;
-		work = first;
+		!lock[stripe] -> lock[stripe] = true;
+		work = first[stripe];
 		if
 		:: work != NONE -> mine = life[work]
 		:: else
@@ -127,12 +216,12 @@ inline join_oldest()
 			sharers[work]++
 		:: else
 		fi;
-		lock = false
+		lock[stripe] = false
 	}
 #endif
 }
 
-/* Sets got. */
+/* The claim alone. Sets got, and exhausted if it was the last chunk. */
 inline claim()
 {
 #ifdef CLAIMS_IN_TWO_STEPS
@@ -141,54 +230,21 @@ inline claim()
 		touch();
 		got = (at < CHUNKS);
 		claimed[work] = (got -> at + 1 : at);
-		at = 0
+		at = 0;
+		exhausted = exhausted || (got && claimed[work] == CHUNKS)
 	}
 #else
 	atomic {
 		touch();
 		got = (claimed[work] < CHUNKS);
-		claimed[work] = claimed[work] + got
+		claimed[work] = claimed[work] + got;
+		exhausted = exhausted || (got && claimed[work] == CHUNKS)
 	}
 #endif
-}
-
-inline take_off()
-{
-	atomic {
-		!lock ->
-		if
-		:: first == work ->
-			assert(claimed[work] == CHUNKS);
-			first = next[work];
-			count--
-		:: first != work && first != NONE && next[first] == work ->
-			assert(claimed[work] == CHUNKS);
-			next[first] = next[work];
-			count--
-		:: else
-#ifdef COUNTED_TWICE
-			-> count--
-#endif
-		fi;
-		check_list()
-	}
 }
 
 inline leave()
 {
-	atomic { touch(); exhausted = (claimed[work] == CHUNKS) };
-#ifdef TAKEN_OFF_EARLY
-	exhausted = true;
-#endif
-#ifdef NOT_TAKEN_OFF
-	exhausted = false;
-#endif
-#ifndef LEAVES_FIRST
-	if
-	:: exhausted -> take_off()
-	:: else
-	fi;
-#endif
 #ifdef LEAVES_IN_TWO_STEPS
 	atomic { touch(); sharers[work]-- };
 	atomic { touch(); last = (sharers[work] == 0) };
@@ -204,10 +260,7 @@ inline leave()
 	};
 #endif
 #ifdef LEAVES_FIRST
-	if
-	:: exhausted -> take_off()
-	:: else
-	fi;
+	take_off_if_exhausted();
 #endif
 	/* The last sharer completes the work. Its owner has the memory then. */
 	atomic {
@@ -219,31 +272,48 @@ inline leave()
 		:: else
 		fi;
 		mine = 0;
-		exhausted = false;
 		last = false;
 		got = false
 	}
 }
 
-/* Sets got. */
+/* A claim with its take_off, and the chunk. Sets got. */
 inline do_chunk()
 {
 	claim();
+#if defined(NOT_TAKEN_OFF)
+	exhausted = false;
+#elif !defined(LEAVES_FIRST) && !defined(TAKEN_OFF_LATE)
+	take_off_if_exhausted();
+#endif
 	if
 	:: got -> atomic { touch(); chunks[work]++ }
 	:: else
 	fi
+#ifdef TAKEN_OFF_LATE
+	;
+	take_off_if_exhausted()
+#endif
 }
 
 active [OPENERS] proctype opener()
 {
 	byte work = _pid;
+	byte stripe = STRIPE(_pid);
 	byte mine, at;
-	bool got, exhausted, last;
+	bool got, exhausted, last, closed;
 
 	do
 	:: life[work] < 2 * LIVES ->
 		open();
+		if
+		:: true
+		:: closed = true;
+#ifndef USES_NEXT_ON_LIST
+			take_off();
+#endif
+			atomic { touch(); next[work] = MINE }
+		fi;
 		do
 		:: do_chunk();
 			if
@@ -254,7 +324,9 @@ active [OPENERS] proctype opener()
 #endif
 			fi
 		od;
+		assert(!closed || next[work] == MINE);
 		leave();
+		closed = false;
 		/* The poll that returns COMPLETE. */
 		life[work] % 2 == 0
 	:: else -> break
@@ -262,30 +334,49 @@ active [OPENERS] proctype opener()
 	ended++;
 
 	ended == OPENERS;
-	assert(first == NONE && count == 0)
+	assert(first[stripe] == NONE && bytes[stripe] == 0)
 }
 
 active [HELPERS] proctype helper()
 {
 	byte work = NONE;
+	byte stripe = 0;
 	byte mine, at;
-	byte early = 1; /* times that it leaves early */
 	bool got, exhausted, last;
 
 	do
-	:: count > 0 ->
-		join_oldest();
-		do
-		:: work == NONE -> break
-		:: work != NONE && early > 0 -> early--; leave(); break
+	:: IS_SHOWN ->
+#if STRIPES > 1
+		if
+		:: shown[0] -> stripe = 0
+		:: shown[1] -> stripe = 1
+		:: else
+		fi;
+#endif
+		join();
+		if
+		:: work == NONE
 		:: work != NONE ->
 			do_chunk();
 			if
-			:: got
-			:: else -> leave(); break
-			fi
-		od;
-		work = NONE
+			:: !got ->
+#ifndef JOINER_DOES_NOT_CLOSE
+				take_off()
+#endif
+			:: got ->
+				do
+				:: do_chunk();
+					if
+					:: got
+					:: !got -> break
+					fi
+				:: break
+				od
+			fi;
+			leave()
+		fi;
+		work = NONE;
+		stripe = 0
 	:: ended == OPENERS -> break
 	od
 }

@@ -8,8 +8,8 @@
  * shares it. Two workers run the items. Then the program stops the workers, at
  * once or when all items are done.
  *
- * Pieces:   notify, notify_all, found, search, prepare, cancel, sleep: the
- *           functions of these names in idle.c. has_work, take_work,
+ * Pieces:   notify, notify_spare, notify_all, found, search, prepare, cancel,
+ *           sleep: the functions of these names in idle.c. has_work, take_work,
  *           sleep_until_notified: those of crew.c. worker: worker_run(), with
  *           one look as search(), because more looks that find nothing change
  *           nothing. run_item: run().
@@ -17,7 +17,7 @@
  *           of the backlog is in backlog.pml. Shared work is a flag and a
  *           chunk. The rest of sharing is in sharing.pml. The semaphore is a
  *           number.
- * CPUs:     notify() finds a spare CPU or not, as it likes.
+ * CPUs:     notify() and notify_spare() find a spare CPU or not, as they like.
  * Slow:     the item in position 0 may be one that ends only when the others
  *           have ended, like a user's function that waits for them. That shows
  *           that a second worker comes when there is work for two. Or the big
@@ -134,6 +134,15 @@ inline notify(searchers)
 	atomic { seen = 0; woken = 0; success = false }
 }
 
+/* One searcher, or none if there is no spare CPU. */
+inline notify_spare()
+{
+	if
+	:: notify(1)
+	:: true
+	fi
+}
+
 inline notify_all()
 {
 	seen = counts;
@@ -228,23 +237,27 @@ inline take_work()
 		:: else
 		fi
 	};
-	/* join_oldest() */
+	/* mia_sharing_join() */
 	if
 	:: item == NOTHING && shared -> item = HELP
 	:: else
 	fi
 }
 
-/* Sets work: whether there was a chunk. */
+/* Sets work: whether there was a chunk. The last claim takes it off. */
 inline do_chunk()
 {
 	atomic {
 		work = (chunks > 0);
 		chunks = chunks - work
-	}
+	};
+	if
+	:: work && chunks == 0 -> shared = false
+	:: else
+	fi
 }
 
-/* As share() of data_mover_threads.c. */
+/* As run_shared() of threads_work.c. */
 inline share()
 {
 	atomic { chunks = CHUNKS; shared = true };
@@ -259,23 +272,27 @@ inline share()
 		:: else
 		fi
 	od;
-	shared = false; /* it was taken off */
 	done++
 }
 
-/* As worker_help(). */
+/* As mia_threads_help(). */
 inline help()
 {
 	helped = true;
-	do
-	:: queue[head] != NOTHING -> break
-	:: else ->
-		do_chunk();
-		if
-		:: !work -> shared = false; break
-		:: else
-		fi
-	od;
+	do_chunk();
+	if
+	:: !work -> shared = false /* it closes */
+	:: work ->
+		do
+		:: queue[head] != NOTHING -> break
+		:: else ->
+			do_chunk();
+			if
+			:: !work -> break
+			:: else
+			fi
+		od
+	fi;
 	work = false
 }
 
@@ -315,10 +332,13 @@ again:
 #ifndef NOT_PASSED_ON
 	if
 	:: SEARCHERS(seen) == 1 && SLEEPERS(seen) > 0 ->
-		has_work();
 		if
-		:: work -> notify(1)
-		:: else
+		:: queue[head] != NOTHING -> notify(1)
+		:: else ->
+			if
+			:: shared -> notify_spare()
+			:: else
+			fi
 		fi
 	:: else
 	fi;

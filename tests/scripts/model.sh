@@ -83,6 +83,11 @@ cases() {
 		ends;backlog;
 		verified;sharing;
 		ends;sharing;
+		verified;sharing;-DLIVES=1 -DSTRIPES=2
+		verified;sharing;-DLIVES=1 -DTAKEN_OFF_LATE
+		ends;sharing;-DTAKEN_OFF_LATE
+		verified;waiting;
+		ends;waiting;
 		verified;completion;
 		ends;completion;
 		verified;parker;
@@ -90,7 +95,7 @@ cases() {
 		verified;parker;-DPORTABLE
 		ends;parker;-DPORTABLE
 	END
-	for model in sleep backlog sharing completion parker; do
+	for model in sleep backlog sharing waiting completion parker; do
 		sed -n "s/^ \*	\(-D[^	]*\)	.*/found wrong;$model;\1/p" \
 			"$top/model/$model.pml"
 	done
@@ -109,7 +114,7 @@ wait
 
 wrong=$(find "$work" -name wrong | wc -l)
 done=$(find "$work" -name log | wc -l)
-if [ "$done" -ne "$(cases | wc -l)" ] || [ "$done" -lt 40 ]; then
+if [ "$done" -ne "$(cases | wc -l)" ] || [ "$done" -lt 60 ]; then
 	echo "WRONG: only $done models and variants were looked at"
 	exit 1
 fi
