@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_data_mover_threads_speed.c -- tests that the threads mover learns how
+ * fast a machine is, so that a piece takes about the same time on each
+ */
+
+#include "test.h"
+
+#include <libminiasync.h>
+
+#include "kept.h"
+
+uint64_t __wrap_mia_clock_ns(void);
+
+uint64_t
+__wrap_mia_clock_ns(void)
+{
+	return fake_ns;
+}
+
+#define SIZE (64 * KIB * KIB)
+
+/* No piece is really run. */
+static char *nowhere = (char *)(uintptr_t)(1 << 20);
+
+/* The longest piece of an operation, and the speed that was learnt. */
+static void
+learn_from(struct data_mover_threads *dmt, size_t n, uint64_t *longest_ns)
+{
+	struct vdm_operation_future f =
+		vdm_memset(data_mover_threads_get_vdm(dmt), nowhere, 1, n, 0);
+	enum future_state state;
+
+	*longest_ns = 0;
+	do {
+		const uint64_t start_ns = fake_ns;
+
+		state = poll_like_runtime(&f, WORK);
+		if (fake_ns - start_ns > *longest_ns)
+			*longest_ns = fake_ns - start_ns;
+	} while (state != FUTURE_STATE_COMPLETE);
+}
+
+/* A third and three times of what the mover assumes, and much more. */
+static void
+piece_takes_the_same_time_at_any_speed(void **state)
+{
+	static const unsigned speeds[] = {22000, 7300, 66000, 5500, 22000};
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	uint64_t longest_ns;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(speeds) / sizeof(*speeds); i++) {
+		fake_speed = speeds[i];
+		for (int j = 0; j < 4; j++)
+			learn_from(dmt, SIZE, &longest_ns);
+		learn_from(dmt, SIZE, &longest_ns);
+		printf("%u bytes in a us: learnt %u, pieces of %llu ns\n",
+			fake_speed, atomic_load(&dmt->speed),
+			(unsigned long long)longest_ns);
+		assert_in_range(longest_ns, 8000, 18000);
+	}
+
+	/* Pieces have bounds. */
+	fake_speed = 100;
+	for (int j = 0; j < 4; j++)
+		learn_from(dmt, SIZE, &longest_ns);
+	assert_int_equal(longest_ns, 64 * KIB * 10);
+	fake_speed = 1000000;
+	for (int j = 0; j < 8; j++)
+		learn_from(dmt, SIZE, &longest_ns);
+	assert_int_equal(longest_ns, KIB * KIB / 1000);
+
+	fake_speed = 0;
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
+/* A piece that lost its CPU for long teaches little. */
+static void
+one_slow_piece_halves_the_speed_at_most(void **state)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	uint64_t longest_ns;
+
+	(void)state;
+	fake_speed = 1;
+	for (int i = 0; i < 100; i++) {
+		const unsigned before = atomic_load(&dmt->speed);
+
+		/* One piece only, which may be a sample. */
+		learn_from(dmt, 20 * KIB, &longest_ns);
+		nowhere += 64 * KIB;
+		assert_true(atomic_load(&dmt->speed) >= before / 8 * 7 - 8);
+	}
+	fake_speed = 0;
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		KEPT_TEST(piece_takes_the_same_time_at_any_speed),
+		KEPT_TEST(one_slow_piece_halves_the_speed_at_most),
+	};
+
+	sem_init(&gate, 0, 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
