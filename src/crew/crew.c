@@ -259,15 +259,16 @@ void
 mia_crew_share(struct mia_crew *crew, struct mia_shared *shared, size_t total,
 	size_t show_min, enum mia_opener opener)
 {
-	if (!mia_sharing_open(&crew->sharing, shared, total, show_min, opener))
-		return;
+	const enum mia_showing showing = mia_sharing_open(
+		&crew->sharing, shared, total, show_min, opener);
 
 	switch (opener) {
 	case MIA_OPENER_WORKER:
 		mia_idle_notify(&crew->idle, 1);
 		break;
 	case MIA_OPENER_OTHER:
-		mia_crew_want_help(crew);
+		if (showing == MIA_WORTH_A_WAKE)
+			mia_crew_want_help(crew);
 		break;
 	}
 }

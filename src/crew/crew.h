@@ -70,7 +70,8 @@ void mia_crew_submit(struct mia_crew *crew, struct mia_backlog_node *node,
 
 /*
  * Opens shared work, see mia_sharing_open(), and wakes a worker to help. For a
- * thread that is no worker only if there is a CPU for the worker.
+ * thread that is no worker only if that is worth a wake, and there is a CPU for
+ * the worker.
  */
 void mia_crew_share(struct mia_crew *crew, struct mia_shared *shared,
 	size_t total, size_t show_min, enum mia_opener opener);

@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "system/backoff.h"
+
 int
 mia_sharing_init(struct mia_sharing *sharing, size_t nthreads)
 {
@@ -43,6 +45,8 @@ mia_sharing_init(struct mia_sharing *sharing, size_t nthreads)
 		stripe->first = NULL;
 		stripe->end = &stripe->first;
 		stripe->bytes = 0;
+		stripe->hidden_ns = 0;
+		stripe->is_again = false;
 	}
 
 	return 0;
@@ -81,7 +85,44 @@ stripe_of(const struct mia_sharing *sharing, enum mia_opener opener)
 		: (unsigned)(hash >> 32) & (workers_stripe(sharing) - 1);
 }
 
-bool
+/* Relaxed: only holders of the lock of the stripe write its bit. */
+static bool
+is_shown(struct mia_sharing *sharing, unsigned number)
+{
+	return (atomic_load_explicit(&sharing->shown, memory_order_relaxed) &
+		       bit_of(number)) != 0;
+}
+
+/*
+ * A worker that has helped is awake for a moment. A thread that opens work once
+ * more should keep one awake, even if each work alone is not worth a wake.
+ */
+static void
+show(struct mia_sharing *sharing, struct mia_stripe *stripe, unsigned number)
+{
+	if (is_shown(sharing, number))
+		return;
+
+	stripe->is_again =
+		mia_clock_ns() - stripe->hidden_ns < MIA_SLEEP_COST_NS;
+	/* Seq_cst: published before the caller looks for sleepers. */
+	atomic_fetch_or_explicit(
+		&sharing->shown, bit_of(number), memory_order_seq_cst);
+}
+
+static void
+hide(struct mia_sharing *sharing, struct mia_stripe *stripe, unsigned number)
+{
+	if (!is_shown(sharing, number))
+		return;
+
+	stripe->hidden_ns = mia_clock_ns();
+	/* Seq_cst: as in show(). */
+	atomic_fetch_and_explicit(
+		&sharing->shown, ~bit_of(number), memory_order_seq_cst);
+}
+
+enum mia_showing
 mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
 	size_t total, size_t show_min, enum mia_opener opener)
 {
@@ -102,24 +143,22 @@ mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
 	/* Flushes of one range may wrap it around: no more than a hint. */
 	stripe->bytes += total;
 
-	const bool is_shown = stripe->bytes >= show_min;
+	enum mia_showing showing = MIA_HIDDEN;
 
-	/*
-	 * Relaxed: only holders of the lock write this bit. Seq_cst: published
-	 * before the caller looks for sleepers.
-	 */
-	if (is_shown &&
-		(atomic_load_explicit(&sharing->shown, memory_order_relaxed) &
-			bit_of(number)) == 0)
-		atomic_fetch_or_explicit(
-			&sharing->shown, bit_of(number), memory_order_seq_cst);
+	if (stripe->bytes >= show_min) {
+		show(sharing, stripe, number);
+		showing = stripe->is_again ||
+				stripe->bytes / MIA_SHARING_WAKE_FACTOR >=
+					show_min
+			? MIA_WORTH_A_WAKE
+			: MIA_SHOWN;
+	}
 	mia_mutex_unlock(&stripe->lock);
-	return is_shown;
+	return showing;
 }
 
-/* Off the list, unless it is off already. Returns the bytes on the list. */
-static size_t
-take_off(struct mia_sharing *sharing, struct mia_shared *shared)
+size_t
+mia_sharing_close(struct mia_sharing *sharing, struct mia_shared *shared)
 {
 	struct mia_stripe *stripe = &sharing->stripes[shared->stripe];
 
@@ -133,25 +172,14 @@ take_off(struct mia_sharing *sharing, struct mia_shared *shared)
 		shared->prev = NULL;
 		stripe->bytes -= shared->total;
 
-		/* Relaxed and seq_cst: as in mia_sharing_open(). */
-		if (stripe->first == NULL &&
-			(atomic_load_explicit(
-				 &sharing->shown, memory_order_relaxed) &
-				bit_of(shared->stripe)) != 0)
-			atomic_fetch_and_explicit(&sharing->shown,
-				~bit_of(shared->stripe), memory_order_seq_cst);
+		if (stripe->first == NULL)
+			hide(sharing, stripe, shared->stripe);
 	}
 
 	const size_t left = stripe->bytes;
 
 	mia_mutex_unlock(&stripe->lock);
 	return left;
-}
-
-void
-mia_sharing_close(struct mia_sharing *sharing, struct mia_shared *shared)
-{
-	(void)take_off(sharing, shared);
 }
 
 void
@@ -162,9 +190,7 @@ mia_sharing_show_all(struct mia_sharing *sharing)
 
 		mia_mutex_lock(&stripe->lock);
 		if (stripe->first != NULL)
-			/* Seq_cst: as in mia_sharing_open(). */
-			atomic_fetch_or_explicit(&sharing->shown, bit_of(i),
-				memory_order_seq_cst);
+			show(sharing, stripe, i);
 		mia_mutex_unlock(&stripe->lock);
 	}
 }
@@ -253,7 +279,8 @@ mia_sharing_claim(
 			continue;
 
 		claim.n = n;
-		claim.left = n < left ? left - n : take_off(sharing, shared);
+		claim.left = n < left ? left - n
+				      : mia_sharing_close(sharing, shared);
 		break;
 	}
 

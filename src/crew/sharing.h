@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "system/platform.h"
 
@@ -42,6 +43,8 @@ struct mia_stripe {
 	struct mia_shared *first; /* L: lock; the oldest */
 	struct mia_shared **end;  /* L: lock */
 	size_t bytes;             /* L: lock; of the works on the list */
+	uint64_t hidden_ns;       /* L: lock; when the last shown work went */
+	bool is_again;            /* L: lock; it was shown a moment ago too */
 };
 
 /* At most, without that of the workers: half of the bits of a size_t. */
@@ -68,18 +71,30 @@ void mia_sharing_fini(struct mia_sharing *sharing);
 
 enum mia_opener { MIA_OPENER_WORKER, MIA_OPENER_OTHER };
 
-/*
- * Opens work of so many bytes, 1 to SIZE_MAX / 2. The caller is a sharer. Its
- * stripe shows its work if it has show_min bytes now. Returns whether it does.
- */
-bool mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
-	size_t total, size_t show_min, enum mia_opener opener);
+/* Work of so many times show_min is worth a wake. */
+#define MIA_SHARING_WAKE_FACTOR 8
+
+enum mia_showing {
+	MIA_HIDDEN,
+	MIA_SHOWN,        /* to workers that search */
+	MIA_WORTH_A_WAKE, /* the same, and there is much, or again some */
+};
 
 /*
- * Takes the work off the list. Nobody joins any more, and the member next is
- * the caller's. Sharers keep their part.
+ * Opens work of so many bytes, 1 to SIZE_MAX / 2. The caller is a sharer. Its
+ * stripe shows its work if it has show_min bytes now.
  */
-void mia_sharing_close(struct mia_sharing *sharing, struct mia_shared *shared);
+enum mia_showing mia_sharing_open(struct mia_sharing *sharing,
+	struct mia_shared *shared, size_t total, size_t show_min,
+	enum mia_opener opener);
+
+/*
+ * Takes the work off the list, if it is on it. Nobody joins any more, and the
+ * member next is the caller's. Sharers keep their part. Returns the bytes of
+ * the other works on the list.
+ */
+size_t mia_sharing_close(
+	struct mia_sharing *sharing, struct mia_shared *shared);
 
 /* Whether work is shown. Sequentially consistent with open: see idle.h. */
 bool mia_sharing_has_work(struct mia_sharing *sharing);

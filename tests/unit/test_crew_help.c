@@ -111,8 +111,17 @@ other_thread_wakes_a_helper_only_for_a_free_cpu(void **state)
 		leave(&item);
 		assert_int_equal(ends, 1);
 
+		/* Shown, and not worth a wake. */
 		mia_crew_share(
 			&crew, &item.shared, BYTES, BYTES, MIA_OPENER_OTHER);
+		assert_int_equal(sleepers(), 2);
+		while (do_chunk(&item))
+			continue;
+		leave(&item);
+		assert_int_equal(ends, 2);
+
+		mia_crew_share(&crew, &item.shared, BYTES,
+			BYTES / MIA_SHARING_WAKE_FACTOR, MIA_OPENER_OTHER);
 		if (ncpus > 1) {
 			await(&helps, 1);
 		} else {
@@ -126,10 +135,10 @@ other_thread_wakes_a_helper_only_for_a_free_cpu(void **state)
 		while (do_chunk(&item))
 			continue;
 		leave(&item);
-		await(&ends, 2);
+		await(&ends, 3);
 		mia_crew_fini(&crew);
 		for (size_t i = 0; i < BYTES; i++)
-			assert_int_equal(item.bytes[i], 2);
+			assert_int_equal(item.bytes[i], 3);
 	}
 }
 

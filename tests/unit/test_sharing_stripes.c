@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "crew/sharing.h"
+#include "system/backoff.h"
 #include "system.h"
 
 /* Stripes for other threads; the workers' is the last. */
@@ -150,6 +151,46 @@ small_work_is_hidden_until_there_is_enough(void **state)
 	assert_false(open_here(&works[3], SHOW_MIN - 1));
 	assert_null(join(0));
 	end(&works[3]);
+}
+
+static enum mia_showing
+open_of(struct mia_shared *work, size_t total)
+{
+	return mia_sharing_open(
+		&sharing, work, total, SHOW_MIN, MIA_OPENER_OTHER);
+}
+
+/* Much work is worth a wake, and some that comes again soon. */
+static void
+little_work_is_worth_a_wake_only_if_it_comes_again(void **state)
+{
+	struct mia_shared work;
+
+	(void)state;
+	assert_int_equal(open_of(&work, SHOW_MIN - 1), MIA_HIDDEN);
+	end(&work);
+	assert_int_equal(open_of(&work, SHOW_MIN), MIA_SHOWN);
+	end(&work);
+	test_sleep_ns(2 * MIA_SLEEP_COST_NS);
+	assert_int_equal(open_of(&work, SHOW_MIN), MIA_SHOWN);
+	end(&work);
+	test_sleep_ns(2 * MIA_SLEEP_COST_NS);
+	assert_int_equal(open_of(&work, MIA_SHARING_WAKE_FACTOR * SHOW_MIN),
+		MIA_WORTH_A_WAKE);
+	end(&work);
+
+	/* At once, unless this thread loses its CPU here each time. */
+	int again = 0;
+
+	for (int i = 0; i < 100; i++) {
+		if (open_of(&work, SHOW_MIN) == MIA_WORTH_A_WAKE)
+			again++;
+		end(&work);
+		if (open_of(&work, SHOW_MIN - 1) != MIA_HIDDEN)
+			fail();
+		end(&work);
+	}
+	assert_true(again > 50);
 }
 
 static void
@@ -462,6 +503,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(small_work_is_hidden_until_there_is_enough),
+		TEST(little_work_is_worth_a_wake_only_if_it_comes_again),
 		TEST(hidden_work_ends_and_closes_in_any_order),
 		TEST(claim_tells_what_is_left_for_others),
 		TEST(workers_have_a_stripe_together),
