@@ -272,6 +272,7 @@ SECTIONS = {
     "pending operations": "pending",
     "runtime_wait_multiple, cost per future": "cost of a wait",
     "wake-up of a sleeper": "wake-up",
+    "work done in polls, per poll": "work in polls",
     "CPU used, of one core": "CPU used",
     "delay of a timer beside a copy of 1024 MiB": "timer beside 1 GiB",
     "waited for, moves and flushes, over 1.10 x the floor": "waited for",
