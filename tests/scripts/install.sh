@@ -237,8 +237,23 @@ fi
 
 # Without cmocka the build goes on, and says so.
 step env PKG_CONFIG_LIBDIR=/nowhere PKG_CONFIG_PATH= \
-	cmake -S "$source" -B "$work/nocmocka"
+	cmake -S "$source" -B "$work/nocmocka" -DMINIASYNC_BUILD_TESTS=ON
 grep -q 'tests are left out' "$work/log" || { echo "no word of cmocka"; exit 1; }
-grep -q 'CMAKE_BUILD_TYPE:STRING=RelWithDebInfo' "$work/nocmocka/CMakeCache.txt" ||
-	{ echo "a plain build is not optimised"; exit 1; }
 echo "without cmocka: configured"
+
+# The first command of README, on a copy. It must not build the tests, which
+# take longer than a new user waits.
+mkdir "$work/clone"
+cp -R "$source/CMakeLists.txt" "$source/README.md" "$source/LICENSE" \
+	"$source/cmake" "$source/src" "$source/include" "$source/examples" \
+	"$source/doc" "$source/tests" "$work/clone"
+command=$(sed -n 's/^    \(cmake -B build .*\)/\1/p' "$source/README.md" | head -1)
+[ -n "$command" ] || { echo "README has no first command"; exit 1; }
+step sh -ec "cd '$work/clone'; $command"
+grep -q 'verified' "$work/log" || { echo "nothing was verified"; exit 1; }
+grep -q 'CMAKE_BUILD_TYPE:STRING=RelWithDebInfo' \
+	"$work/clone/build/CMakeCache.txt" ||
+	{ echo "a plain build is not optimised"; exit 1; }
+objects=$(find "$work/clone/build" -name '*.o' | wc -l)
+[ "$objects" -lt 100 ] || { echo "it compiles $objects files"; exit 1; }
+echo "README's first command: $objects files compiled"
