@@ -22,8 +22,6 @@ static const enum future_notifier_type kinds[] = {
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-static struct runtime *runtime;
-
 /* One operation, its memory, and the same memory as it has to be afterwards. */
 struct job {
 	unsigned char *memory;
@@ -397,22 +395,6 @@ futures_that_were_polled_by_hand_finish(void **state)
 		}
 }
 
-static int
-set_up(void **state)
-{
-	(void)state;
-	runtime = works_runtime();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	runtime_delete(runtime);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -426,5 +408,5 @@ main(void)
 		cmocka_unit_test(futures_that_were_polled_by_hand_finish),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, works_set_up, works_tear_down);
 }

@@ -44,8 +44,6 @@ struct path {
 	struct nest_future nest;
 };
 
-static struct runtime *runtime;
-
 static struct vdm_operation_future
 step(struct path *path, int i)
 {
@@ -220,22 +218,6 @@ chains_over_several_movers_keep_their_order(void **state)
 	data_mover_sync_delete(dms);
 }
 
-static int
-set_up(void **state)
-{
-	(void)state;
-	runtime = works_runtime();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	runtime_delete(runtime);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -245,5 +227,5 @@ main(void)
 		cmocka_unit_test(chains_over_several_movers_keep_their_order),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, works_set_up, works_tear_down);
 }

@@ -27,8 +27,6 @@
 #define WORKERS 64
 #define MIB (1024 * KIB)
 
-static struct runtime *runtime;
-
 /* Workers awake */
 
 static struct data_mover_threads *observed;
@@ -318,22 +316,6 @@ fifo_waiter_on_one_cpu_finishes(void **state)
 	wait_on_one_cpu(FIFO);
 }
 
-static int
-set_up(void **state)
-{
-	(void)state;
-	runtime = works_runtime();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	runtime_delete(runtime);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -343,5 +325,5 @@ main(void)
 		cmocka_unit_test(fifo_waiter_on_one_cpu_finishes),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, works_set_up, works_tear_down);
 }

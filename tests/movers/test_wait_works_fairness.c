@@ -19,8 +19,6 @@
 
 #define MIB (1024 * KIB)
 
-static struct runtime *runtime;
-
 static uint64_t
 now_ns(void)
 {
@@ -469,22 +467,6 @@ synchronous_copy_goes_beside_workers(void **state)
 	room_fini(&many);
 }
 
-static int
-set_up(void **state)
-{
-	(void)state;
-	runtime = works_runtime();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	runtime_delete(runtime);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -496,5 +478,5 @@ main(void)
 		cmocka_unit_test(synchronous_copy_goes_beside_workers),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, works_set_up, works_tear_down);
 }

@@ -30,7 +30,6 @@ static const size_t sizes[] = {1, 20 * KIB, 64 * KIB, 300 * KIB, MAX_SIZE};
 
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-static struct runtime *runtime;
 static unsigned char *src, *dst[2 * SUBS * MANY];
 
 static struct vdm_operation_future
@@ -398,23 +397,19 @@ task_waits_inside_of_its_poll(void **state)
 static int
 set_up(void **state)
 {
-	(void)state;
-	runtime = works_runtime();
 	src = works_filled(MAX_SIZE + 2 * SUBS * MANY, 1);
 	for (int i = 0; i < 2 * SUBS * MANY; i++)
 		dst[i] = works_memory(MAX_SIZE);
-	return 0;
+	return works_set_up(state);
 }
 
 static int
 tear_down(void **state)
 {
-	(void)state;
 	for (int i = 0; i < 2 * SUBS * MANY; i++)
 		free(dst[i]);
 	free(src);
-	runtime_delete(runtime);
-	return 0;
+	return works_tear_down(state);
 }
 
 int

@@ -9,8 +9,6 @@
 
 #include <pthread.h>
 
-static struct runtime *runtime;
-
 /*
  * A worker may be about to join when the last piece is done. Afterwards it must
  * touch neither the operation nor the memory nor the mover.
@@ -198,22 +196,6 @@ many_threads_wait_on_one_mover(void **state)
 	}
 }
 
-static int
-set_up(void **state)
-{
-	(void)state;
-	runtime = works_runtime();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	runtime_delete(runtime);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -222,5 +204,5 @@ main(void)
 		cmocka_unit_test(many_threads_wait_on_one_mover),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, works_set_up, works_tear_down);
 }

@@ -46,13 +46,32 @@ works_runtime(void)
 	return runtime;
 }
 
+/* The runtime of all tests of a program, and the group's fixtures for it. */
+static struct runtime *runtime;
+
+static inline int
+works_set_up(void **state)
+{
+	(void)state;
+	runtime = works_runtime();
+	return 0;
+}
+
+static inline int
+works_tear_down(void **state)
+{
+	(void)state;
+	runtime_delete(runtime);
+	return 0;
+}
+
 /* Waits, and fails if only the safety net has ended the wait. Returns ns. */
 static inline uint64_t
-works_wait(struct runtime *runtime, struct future *futs[], size_t n)
+works_wait(struct runtime *by, struct future *futs[], size_t n)
 {
 	const uint64_t start = test_clock_ns(CLOCK_MONOTONIC);
 
-	runtime_wait_multiple(runtime, futs, n);
+	runtime_wait_multiple(by, futs, n);
 
 	const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - start;
 

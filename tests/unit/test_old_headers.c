@@ -30,29 +30,24 @@ static const size_t sizes[] = {0, 1, 16 * KIB, 16 * KIB + 1, 64 * KIB,
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 #define MAX_SIZE (5 * 1024 * KIB)
 
-static struct runtime *runtime;
 static unsigned char *src, *dst[MANY];
 
 static int
 set_up(void **state)
 {
-	(void)state;
-	runtime = works_runtime();
 	src = works_filled(MAX_SIZE + MANY, 1);
 	for (int i = 0; i < MANY; i++)
 		dst[i] = works_memory(MAX_SIZE);
-	return 0;
+	return works_set_up(state);
 }
 
 static int
 tear_down(void **state)
 {
-	(void)state;
 	for (int i = 0; i < MANY; i++)
 		free(dst[i]);
 	free(src);
-	runtime_delete(runtime);
-	return 0;
+	return works_tear_down(state);
 }
 
 static struct vdm_operation_future
