@@ -77,7 +77,10 @@ mia_completion_end_here(struct mia_completion *c)
 		&c->state, MIA_COMPLETION_DONE, memory_order_relaxed);
 }
 
-/* Poller, after end_here by itself. Relaxed: one thread. */
+/*
+ * Poller: whether the next mia_completion_poll() will return COMPLETE for sure.
+ * Relaxed: that poll acquires.
+ */
 static inline bool
 mia_completion_is_ended(const struct mia_completion *c)
 {
