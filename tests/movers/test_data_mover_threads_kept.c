@@ -314,6 +314,50 @@ invalid_operations_are_refused_by_the_first_poll(void **state)
 	data_mover_threads_delete(dmt);
 }
 
+/* A long one goes on in a worker while the waiting thread polls for long. */
+static void
+only_a_long_overlapping_move_is_shown_alone(void **state)
+{
+	static const size_t moves[] = {300 * KIB, 1024 * KIB, 4096 * KIB};
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		unsigned char *bytes = calloc(1, moves[i] + 9);
+		struct vdm_operation_future f =
+			vdm_memmove(data_mover_threads_get_vdm(dmt), bytes,
+				bytes + 9, moves[i], 0);
+
+		assert_non_null(bytes);
+		assert_int_equal(
+			poll_like_runtime(&f, OFFER), FUTURE_STATE_RUNNING);
+		assert_int_equal(
+			mia_sharing_has_work(&dmt->crew.sharing), i == 2);
+		work_until_end(&f);
+		free(bytes);
+	}
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
+/* The next entry of a chain needs it, also after an entry with a word. */
+static void
+end_of_a_kept_operation_leaves_the_offer(void **state)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_POLLER);
+	struct vdm_operation_future f = vdm_memset(
+		data_mover_threads_get_vdm(dmt), dst, 1, 2 * PIECE_BYTES, 0);
+
+	(void)state;
+	assert_int_equal(poll_like_runtime(&f, OFFER), FUTURE_STATE_RUNNING);
+	assert_false(is_offer_taken()); /* a word is there */
+	assert_int_equal(poll_like_runtime(&f, WORK), FUTURE_STATE_RUNNING);
+	assert_int_equal(poll_like_runtime(&f, WORK), FUTURE_STATE_COMPLETE);
+	assert_true(is_offer_taken());
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
 int
 main(void)
 {
@@ -326,6 +370,8 @@ main(void)
 		KEPT_TEST(failure_of_a_piece_is_the_result),
 		KEPT_TEST(functions_of_the_program_are_called_by_workers_only),
 		KEPT_TEST(invalid_operations_are_refused_by_the_first_poll),
+		KEPT_TEST(only_a_long_overlapping_move_is_shown_alone),
+		KEPT_TEST(end_of_a_kept_operation_leaves_the_offer),
 	};
 
 	sem_init(&gate, 0, 0);

@@ -99,12 +99,60 @@ one_slow_piece_halves_the_speed_at_most(void **state)
 	data_mover_threads_delete(dmt);
 }
 
+/* A flush on a CPU without the instruction ends at once. */
+static void
+failures_teach_nothing(void **state)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	const unsigned before = atomic_load(&dmt->speed);
+	uint64_t longest_ns;
+
+	(void)state;
+	fake_speed = 1000000;
+	failing_piece = 0;
+	learn_from(dmt, SIZE, &longest_ns);
+	assert_int_equal(atomic_load(&dmt->speed), before);
+	failing_piece = SIZE_MAX;
+	learn_from(dmt, SIZE, &longest_ns);
+	assert_true(atomic_load(&dmt->speed) > before);
+	fake_speed = 0;
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
+/* Also copies that the first poll does without a plan. */
+static void
+copies_of_one_piece_teach_too(void **state)
+{
+	static char bytes[64 * 32 * KIB];
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	const unsigned before = atomic_load(&dmt->speed);
+
+	(void)state;
+	data_mover_threads_set_memcpy_fn(dmt, NULL);
+	fake_speed = 1000;
+	for (size_t i = 0; i < 63; i++) {
+		struct vdm_operation_future f = vdm_memcpy(
+			data_mover_threads_get_vdm(dmt), &bytes[i * 32 * KIB],
+			&bytes[63 * 32 * KIB], 32 * KIB, 0);
+
+		assert_int_equal(
+			poll_like_runtime(&f, WORK), FUTURE_STATE_COMPLETE);
+	}
+	assert_true(atomic_load(&dmt->speed) < before);
+	fake_speed = 0;
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KEPT_TEST(piece_takes_the_same_time_at_any_speed),
 		KEPT_TEST(one_slow_piece_halves_the_speed_at_most),
+		KEPT_TEST(failures_teach_nothing),
+		KEPT_TEST(copies_of_one_piece_teach_too),
 	};
 
 	sem_init(&gate, 0, 0);

@@ -105,6 +105,7 @@ other_thread_wakes_a_helper_only_for_a_free_cpu(void **state)
 		/* Too small to be shown: no wake. */
 		mia_crew_share(&crew, &item.shared, BYTES, BYTES + 1,
 			MIA_OPENER_OTHER);
+		mia_crew_want_help(&crew);
 		assert_int_equal(sleepers(), 2);
 		while (do_chunk(&item))
 			continue;

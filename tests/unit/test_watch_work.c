@@ -106,6 +106,23 @@ future_that_keeps_nothing_any_more_goes_to_its_list(void **state)
 	assert_works("e");
 }
 
+/* Workers may have ended the next one while this thread did the first. */
+static void
+each_kept_future_has_its_turn(void **state)
+{
+	(void)state;
+	WATCH("K", "K", "Kc");
+	assert_first_pass("abc", "www");
+	for (int i = 0; i < 8; i++)
+		assert_works("a");
+	for (int i = 0; i < 8; i++)
+		assert_works("b");
+	assert_works("c");
+	for (int i = 0; i < 8; i++)
+		assert_works("a");
+	assert_works("b");
+}
+
 /* Polls of one pass work for some 15 us, and then only offer to. */
 static void
 first_pass_works_for_a_short_time(void **state)
@@ -281,6 +298,7 @@ main(void)
 		TEST(future_that_keeps_nothing_any_more_goes_to_its_list),
 		TEST(first_pass_works_for_a_short_time),
 		TEST(polls_that_do_not_work_keep_the_offer),
+		TEST(each_kept_future_has_its_turn),
 		TEST(net_makes_no_new_offer),
 		TEST(woken_future_is_polled_and_stays_kept),
 		TEST(only_kept_future_is_woken_and_done),
