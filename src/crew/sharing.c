@@ -131,9 +131,8 @@ mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
 
 	shared->next = NULL;
 	shared->stripe = number;
-	shared->total = total;
-	/* Relaxed, both: published by the lock. */
-	atomic_store_explicit(&shared->claimed, 0, memory_order_relaxed);
+	mia_range_init(&shared->range, total);
+	/* Relaxed: published by the lock. */
 	atomic_store_explicit(&shared->sharers, 1, memory_order_relaxed);
 
 	mia_mutex_lock(&stripe->lock);
@@ -170,7 +169,7 @@ mia_sharing_close(struct mia_sharing *sharing, struct mia_shared *shared)
 		else
 			stripe->end = shared->prev;
 		shared->prev = NULL;
-		stripe->bytes -= shared->total;
+		stripe->bytes -= shared->range.total;
 
 		if (stripe->first == NULL)
 			hide(sharing, stripe, shared->stripe);
@@ -260,30 +259,17 @@ mia_sharing_has_other(
 }
 
 struct mia_claim
-mia_sharing_claim(
-	struct mia_sharing *sharing, struct mia_shared *shared, size_t max)
+mia_sharing_claim(struct mia_sharing *sharing, struct mia_shared *shared,
+	size_t max, enum mia_range_end end)
 {
-	struct mia_claim claim = {.at = 0, .n = 0, .left = 0};
+	const struct mia_part part = mia_range_take(&shared->range, max, end);
+	struct mia_claim claim = {.at = part.at,
+		.n = part.n,
+		.is_last = part.left == 0,
+		.for_help = part.left};
 
-	/* Relaxed, all: a range that nobody else gets, and nothing more. */
-	claim.at = atomic_load_explicit(&shared->claimed, memory_order_relaxed);
-
-	/* Not a fetch-add: the sum could wrap around beyond the total. */
-	while (claim.at < shared->total) {
-		const size_t left = shared->total - claim.at;
-		const size_t n = left < max ? left : max;
-
-		if (!atomic_compare_exchange_weak_explicit(&shared->claimed,
-			    &claim.at, claim.at + n, memory_order_relaxed,
-			    memory_order_relaxed))
-			continue;
-
-		claim.n = n;
-		claim.left = n < left ? left - n
-				      : mia_sharing_close(sharing, shared);
-		break;
-	}
-
+	if (part.n > 0 && claim.is_last)
+		claim.for_help = mia_sharing_close(sharing, shared);
 	return claim;
 }
 

@@ -24,18 +24,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crew/range.h"
 #include "system/platform.h"
 
 /* Embedded in the work, which must live until the last sharer has left. */
 struct mia_shared {
 	struct mia_shared *next;  /* L: stripe.lock */
 	struct mia_shared **prev; /* L: stripe.lock; NULL: not on the list */
-	atomic_size_t claimed;    /* bytes */
+	struct mia_range range;   /* what is not claimed */
 	atomic_uint sharers;
-
-	/* I: open only */
-	unsigned stripe;
-	size_t total; /* bytes */
+	unsigned stripe; /* I: open only */
 };
 
 struct mia_stripe {
@@ -119,20 +117,22 @@ struct mia_shared *mia_sharing_join(struct mia_sharing *sharing, unsigned turn);
 bool mia_sharing_has_other(
 	struct mia_sharing *sharing, const struct mia_shared *shared);
 
-/* Bytes at to at + n - 1 of the work. */
 struct mia_claim {
 	size_t at;
-	size_t n;    /* 0: nothing was left to claim */
-	size_t left; /* a hint: bytes that others may claim */
+	size_t n;        /* bytes; 0: nothing was left to claim */
+	bool is_last;    /* nothing is left of this work; true if n is 0 */
+	size_t for_help; /* a hint: bytes that others may claim */
 };
 
 /*
- * A sharer: takes up to max bytes, at least 1, that nobody else gets. A sharer
- * that joined and gets nothing at first calls mia_sharing_close(), because the
- * sharer that claimed the last byte may have lost its CPU before it did so.
+ * A sharer: takes up to max bytes of an end, at least 1 (see range.h). Who
+ * joined takes them from the back, and the thread that opened the work from the
+ * front. A sharer that joined and gets nothing at first calls
+ * mia_sharing_close(), because the sharer that claimed the last byte may have
+ * lost its CPU before it did so.
  */
-struct mia_claim mia_sharing_claim(
-	struct mia_sharing *sharing, struct mia_shared *shared, size_t max);
+struct mia_claim mia_sharing_claim(struct mia_sharing *sharing,
+	struct mia_shared *shared, size_t max, enum mia_range_end end);
 
 /*
  * A sharer leaves, and must not touch the work any more unless it was the last.

@@ -275,11 +275,12 @@ stream_if_large(struct mia_threads_operation *op)
 
 /* Takes what a thread does at once. */
 static struct mia_claim
-claim_chunk(struct mia_threads_operation *op)
+claim_chunk(struct mia_threads_operation *op, enum mia_range_end end)
 {
 	return mia_sharing_claim(&op->dmt->crew.sharing, &op->shared,
 		op->plan == MIA_PLAN_KEEP_ORDER ? op->piece.n
-						: piece_bytes(op->dmt));
+						: piece_bytes(op->dmt),
+		end);
 }
 
 /* The workers' side */
@@ -294,9 +295,9 @@ finish(struct mia_threads_operation *op, enum vdm_operation_result result)
 
 /* Does a chunk of a shared operation. False: none is left. */
 static bool
-run_chunk(struct mia_threads_operation *op)
+run_chunk(struct mia_threads_operation *op, enum mia_range_end end)
 {
-	const struct mia_claim claim = claim_chunk(op);
+	const struct mia_claim claim = claim_chunk(op, end);
 
 	if (claim.n == 0)
 		return false;
@@ -324,12 +325,12 @@ mia_threads_help(void *arg, struct mia_shared *shared)
 		(struct mia_threads_operation *)(void *)((char *)shared -
 			offsetof(struct mia_threads_operation, shared));
 
-	if (!run_chunk(op))
+	if (!run_chunk(op, MIA_RANGE_BACK))
 		mia_sharing_close(&dmt->crew.sharing, shared);
 	else
 		while (mia_backlog_is_empty(&dmt->crew.backlog) &&
 			!mia_sharing_has_other(&dmt->crew.sharing, shared) &&
-			run_chunk(op))
+			run_chunk(op, MIA_RANGE_BACK))
 			continue;
 	leave(op);
 }
@@ -340,7 +341,7 @@ run_rest(struct mia_threads_operation *op)
 {
 	if (op->is_claimed)
 		run_in_order(op, op->piece.n - op->done);
-	while (run_chunk(op))
+	while (run_chunk(op, MIA_RANGE_FRONT))
 		continue;
 	leave(op);
 }
@@ -351,7 +352,7 @@ run_shared(struct mia_threads_operation *op)
 	stream_if_large(op);
 	mia_crew_share(
 		&op->dmt->crew, &op->shared, op->piece.n, 0, MIA_OPENER_WORKER);
-	while (run_chunk(op))
+	while (run_chunk(op, MIA_RANGE_FRONT))
 		continue;
 	leave(op);
 }
@@ -458,9 +459,9 @@ mia_threads_work(struct mia_threads_operation *op)
 		return;
 	}
 
-	const struct mia_claim claim = claim_chunk(op);
+	const struct mia_claim claim = claim_chunk(op, MIA_RANGE_FRONT);
 
-	if (claim.left / MIA_SHARING_WAKE_FACTOR >=
+	if (claim.for_help / MIA_SHARING_WAKE_FACTOR >=
 		bytes_in(op->dmt, HELP_MIN_US))
 		mia_crew_want_help(crew);
 	if (claim.n == 0) {
@@ -475,7 +476,7 @@ mia_threads_work(struct mia_threads_operation *op)
 	}
 
 	run_part(op, claim.at, claim.n);
-	if (claim.at + claim.n == op->piece.n)
+	if (claim.is_last)
 		leave_here(op);
 }
 

@@ -5,7 +5,7 @@
  *
  * Two openers have one piece of memory for work each, and open it again and
  * again, in one stripe or in one each (-DSTRIPES=2). Two helpers join the
- * oldest work of a stripe that shows its work, claim chunks and leave. A helper
+ * newest work of a stripe that shows its work, claim chunks and leave. A helper
  * may leave early, while chunks are left.
  *
  * Pieces:   open, join, claim, take_off, leave: the functions of these names,
@@ -76,7 +76,7 @@ bool shown[STRIPES];
 /* struct mia_shared, by the number of its opener */
 byte next[OPENERS] = NONE;
 byte prev[OPENERS] = NONE;
-byte claimed[OPENERS];
+byte claimed[OPENERS]; /* chunks of both ends, which are one word */
 byte sharers[OPENERS];
 
 /* What is only watched. */
@@ -185,12 +185,12 @@ inline take_off_if_exhausted()
 	fi
 }
 
-/* join_first(). Sets work, to NONE if there is none. */
+/* join_newest(). Sets work, to NONE if there is none. */
 inline join()
 {
 #ifdef JOINS_UNLOCKED
 	atomic {
-		work = first[stripe];
+		work = (end[stripe] == HEAD -> NONE : end[stripe]);
 		if
 		:: work != NONE -> mine = life[work]
 		:: else
@@ -203,7 +203,7 @@ inline join()
 #else
 	atomic {
 		!lock[stripe] -> lock[stripe] = true;
-		work = first[stripe];
+		work = (end[stripe] == HEAD -> NONE : end[stripe]);
 		if
 		:: work != NONE -> mine = life[work]
 		:: else

@@ -69,6 +69,7 @@
  *	-DSEEN_AFTER_NOTIFY	handed over work is seen after the look for sleepers
  *	-DSLEEPER_SEEN_LATE	a sleeper is seen after its last look for work
  *	-DLOOKS_AT_SHOWN	a new sleeper looks at shown work only
+ *	-DENDS_APART	what is left is read, and then an end is moved
  *	-DENDS -DFINDER_STAYS	a helper that finds nothing does not close
  */
 
@@ -118,7 +119,7 @@ byte done;  /* pieces, of a claim in order */
 bool order; /* KEEP_ORDER */
 byte link = NOBODY;
 bool on_list = false; /* prev != NULL */
-byte claimed;
+byte front, back; /* claimed pieces: one word */
 byte sharers;
 
 /* struct mia_crew */
@@ -172,7 +173,8 @@ inline open()
 {
 	atomic {
 		touch();
-		claimed = 0;
+		front = 0;
+		back = 0;
 		sharers = 1;
 		link = LIST;
 		on_list = true;
@@ -213,18 +215,28 @@ inline join()
 	}
 }
 
-/* Sets at and n. */
-inline claim()
+/* From the front or the back. Sets at, n and is_last. */
+inline claim(is_front)
 {
+#ifdef ENDS_APART
 	atomic {
 		touch();
-		n = (claimed == PIECES -> 0 : (order -> PIECES : 1));
-		at = (n > 0 -> claimed : 0);
-		claimed = claimed + n
+		n = (front + back == PIECES -> 0 : (order -> PIECES : 1))
+	};
+#endif
+	atomic {
+		touch();
+#ifndef ENDS_APART
+		n = (front + back == PIECES -> 0 : (order -> PIECES : 1));
+#endif
+		at = (n == 0 -> 0 : (is_front -> front : PIECES - back - n));
+		front = front + (is_front -> n : 0);
+		back = back + (is_front -> 0 : n);
+		is_last = (front + back >= PIECES)
 	};
 	if
 #ifndef LEAVES_FIRST
-	:: n > 0 && at + n == PIECES -> take_off()
+	:: n > 0 && is_last -> take_off()
 #endif
 	:: else
 	fi
@@ -285,7 +297,7 @@ inline leave()
 		sharers--;
 		last = (sharers == 0);
 #ifdef ANY_LAST
-		last = (claimed == PIECES);
+		last = (front + back == PIECES);
 #endif
 	};
 #ifdef SEEN_LATE
@@ -307,12 +319,12 @@ inline leave()
 #ifdef READS_AFTER_LEAVE
 	touch();
 #endif
-	atomic { last = false; mine = 0 }
+	atomic { last = false; is_last = false; mine = 0 }
 }
 
 inline help()
 {
-	claim();
+	claim(false);
 	if
 	:: n == 0 ->
 #ifndef FINDER_STAYS
@@ -321,7 +333,7 @@ inline help()
 	:: n > 0 ->
 		do_claim();
 		do
-		:: claim();
+		:: claim(false);
 			if
 			:: n == 0 -> break
 			:: n > 0 -> do_claim()
@@ -349,7 +361,7 @@ inline run_rest()
 	:: else
 	fi;
 	do
-	:: claim();
+	:: claim(true);
 		if
 		:: n == 0 -> break
 		:: n > 0 -> do_claim()
@@ -417,7 +429,7 @@ active [WORKERS] proctype worker()
 {
 	byte item = NOTHING;
 	byte mine, at, n;
-	bool last, look;
+	bool last, is_last, look;
 #ifdef SEEN_LATE
 	bool late;
 #endif
@@ -521,7 +533,7 @@ inline work()
 	if
 	:: is_claimed -> work_in_order()
 	:: else ->
-		claim();
+		claim(true);
 		notify_spare();
 		if
 		:: n == 0 -> leave_here()
@@ -529,11 +541,11 @@ inline work()
 		:: n > 0 && !order ->
 			do_piece(at);
 			if
-			:: at + n == PIECES -> leave_here()
+			:: is_last -> leave_here()
 			:: else
 			fi
 		fi;
-		atomic { at = 0; n = 0 }
+		atomic { at = 0; n = 0; is_last = false }
 	fi
 }
 
@@ -628,7 +640,7 @@ inline later_poll(kind)
 active proctype waiter()
 {
 	byte mine, at, n, extra;
-	bool old, kept, complete, last;
+	bool old, kept, complete, last, is_last;
 #ifdef SEEN_EARLY
 	bool all_done;
 #endif

@@ -245,12 +245,50 @@ helper_that_finds_nothing_closes(void **state)
 	assert_ptr_equal(
 		mia_sharing_join(&dmt->crew.sharing, op->shared.stripe),
 		&op->shared);
-	atomic_store(&op->shared.claimed, N);
+	(void)mia_range_take(&op->shared.range, N, MIA_RANGE_FRONT);
 	mia_threads_help(dmt, &op->shared);
 	assert_false(mia_sharing_has_work(&dmt->crew.sharing));
 
 	/* The test claimed it all, and has done nothing: once more. */
-	atomic_store(&op->shared.claimed, 0);
+	mia_range_init(&op->shared.range, N);
+	work_until_end(&f);
+	assert_done(&f);
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
+/*
+ * The waiting thread goes up, and a helper down. Work of another thread lets
+ * the helper leave after one piece.
+ */
+static void
+waiting_thread_and_helper_begin_at_different_ends(void **state)
+{
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	struct vdm_operation_future f =
+		operation_of(data_mover_threads_get_vdm(dmt), SET);
+	struct mia_threads_operation *op = f.data.data;
+	struct mia_shared other;
+
+	(void)state;
+	poll_like_runtime(&f, OFFER);
+	poll_like_runtime(&f, WORK);
+	assert_ptr_equal(
+		mia_sharing_join(&dmt->crew.sharing, op->shared.stripe),
+		&op->shared);
+	mia_sharing_open(&dmt->crew.sharing, &other, 1, 0, MIA_OPENER_WORKER);
+	forget_speed(&f);
+	mia_threads_help(dmt, &op->shared);
+	assert_int_equal(
+		mia_range_take(&op->shared.range, 1, MIA_RANGE_FRONT).at,
+		PIECE_BYTES);
+	assert_int_equal(
+		mia_range_take(&op->shared.range, 1, MIA_RANGE_BACK).at,
+		N - PIECE_BYTES - 1);
+	mia_sharing_close(&dmt->crew.sharing, &other);
+
+	/* The test claimed two bytes, and has done nothing: all once more. */
+	mia_range_init(&op->shared.range, N);
 	work_until_end(&f);
 	assert_done(&f);
 	release(dmt);
@@ -460,6 +498,7 @@ main(void)
 		KEPT_TEST(last_of_several_wakers_is_called),
 		KEPT_TEST(failure_here_or_by_a_worker_is_the_result),
 		KEPT_TEST(helper_that_finds_nothing_closes),
+		KEPT_TEST(waiting_thread_and_helper_begin_at_different_ends),
 		KEPT_TEST(kept_operations_may_be_dropped),
 		KEPT_TEST(mover_without_wakes_keeps_work_too),
 		KEPT_TEST(mover_with_words_keeps_work_too),

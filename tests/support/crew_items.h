@@ -29,6 +29,7 @@ struct item {
 	unsigned runs;            /* not atomic: fini comes after all runs */
 	atomic_size_t first_help; /* its number, from 1 */
 	unsigned char bytes[BYTES];
+	atomic_size_t done; /* bytes */
 };
 
 static struct mia_crew crew;
@@ -49,13 +50,14 @@ run_item(void *arg, struct mia_backlog_node *node)
 }
 
 static inline bool
-do_chunk(struct item *item)
+do_chunk(struct item *item, enum mia_range_end end)
 {
 	const struct mia_claim claim =
-		mia_sharing_claim(&crew.sharing, &item->shared, 7);
+		mia_sharing_claim(&crew.sharing, &item->shared, 7, end);
 
 	for (size_t i = 0; i < claim.n; i++)
 		item->bytes[claim.at + i]++;
+	atomic_fetch_add(&item->done, claim.n);
 	return claim.n > 0;
 }
 
@@ -76,12 +78,12 @@ help_with_item(void *arg, struct mia_shared *shared)
 
 	atomic_compare_exchange_strong(
 		&item->first_help, &none, atomic_fetch_add(&helps, 1) + 1);
-	if (!do_chunk(item))
+	if (!do_chunk(item, MIA_RANGE_BACK))
 		mia_sharing_close(&crew.sharing, shared);
 	else
 		while (mia_backlog_is_empty(&crew.backlog) &&
 			!mia_sharing_has_other(&crew.sharing, shared) &&
-			do_chunk(item))
+			do_chunk(item, MIA_RANGE_BACK))
 			continue;
 	leave(item);
 }

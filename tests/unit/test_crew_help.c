@@ -16,7 +16,7 @@ share_with_a_helper(struct item *item)
 {
 	mia_crew_share(&crew, &item->shared, BYTES, 0, MIA_OPENER_WORKER);
 	await(&helps, 1);
-	while (do_chunk(item))
+	while (do_chunk(item, MIA_RANGE_FRONT))
 		continue;
 	leave(item);
 }
@@ -47,7 +47,7 @@ static void
 share(struct item *item)
 {
 	mia_crew_share(&crew, &item->shared, BYTES, 0, MIA_OPENER_WORKER);
-	while (do_chunk(item))
+	while (do_chunk(item, MIA_RANGE_FRONT))
 		continue;
 	leave(item);
 }
@@ -107,7 +107,7 @@ other_thread_wakes_a_helper_only_for_a_free_cpu(void **state)
 			MIA_OPENER_OTHER);
 		mia_crew_want_help(&crew);
 		assert_int_equal(sleepers(), 2);
-		while (do_chunk(&item))
+		while (do_chunk(&item, MIA_RANGE_FRONT))
 			continue;
 		leave(&item);
 		assert_int_equal(ends, 1);
@@ -116,7 +116,7 @@ other_thread_wakes_a_helper_only_for_a_free_cpu(void **state)
 		mia_crew_share(
 			&crew, &item.shared, BYTES, BYTES, MIA_OPENER_OTHER);
 		assert_int_equal(sleepers(), 2);
-		while (do_chunk(&item))
+		while (do_chunk(&item, MIA_RANGE_FRONT))
 			continue;
 		leave(&item);
 		assert_int_equal(ends, 2);
@@ -133,7 +133,7 @@ other_thread_wakes_a_helper_only_for_a_free_cpu(void **state)
 			mia_crew_want_help(&crew);
 			await(&helps, 1);
 		}
-		while (do_chunk(&item))
+		while (do_chunk(&item, MIA_RANGE_FRONT))
 			continue;
 		leave(&item);
 		await(&ends, 3);
@@ -210,7 +210,7 @@ backlog_gets_a_searcher_and_shared_work_only_for_a_free_cpu(void **state)
 			assert_int_equal(sleepers(), 1);
 			assert_int_equal(helps, 0);
 		}
-		while (do_chunk(&shared))
+		while (do_chunk(&shared, MIA_RANGE_FRONT))
 			continue;
 		leave(&shared);
 		atomic_store(&is_gate_open, true);
@@ -243,12 +243,12 @@ helper_goes_from_stripe_to_stripe(void **state)
 	atomic_store(&is_gate_open, true);
 	/* It does all, as this thread does nothing yet. */
 	for (int i = 0; i < 2; i++)
-		while (atomic_load(&items[i].shared.claimed) < BYTES)
+		while (atomic_load(&items[i].done) < BYTES)
 			sched_yield();
 	for (int i = 0; i < 2; i++)
 		assert_in_range(items[i].first_help, 1, 6);
 	for (int i = 0; i < 2; i++) {
-		while (do_chunk(&items[i]))
+		while (do_chunk(&items[i], MIA_RANGE_FRONT))
 			continue;
 		leave(&items[i]);
 	}

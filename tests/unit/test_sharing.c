@@ -43,7 +43,7 @@ open_shown(struct mia_shared *work, size_t total)
 static struct mia_claim
 claim(struct mia_shared *work, size_t max)
 {
-	return mia_sharing_claim(&sharing, work, max);
+	return mia_sharing_claim(&sharing, work, max, MIA_RANGE_FRONT);
 }
 
 /* Claims all that is left, without doing it. */
@@ -109,7 +109,7 @@ check_claims(size_t total, size_t chunk)
 
 		assert_int_equal(got.at, at);
 		assert_int_equal(got.n, n);
-		assert_int_equal(got.left, left - n);
+		assert_int_equal(got.for_help, left - n);
 		at += got.n;
 	}
 
@@ -133,17 +133,6 @@ one_sharer_claims_every_byte_once(void **state)
 			check_claims(totals[t], chunks[c]);
 }
 
-static void
-totals_near_half_of_the_range_are_claimed_once(void **state)
-{
-	const size_t half = SIZE_MAX / 2;
-
-	(void)state;
-	for (size_t less = 0; less < 4; less++)
-		for (size_t parts = 1; parts < 9; parts++)
-			check_claims(half - less, half / parts);
-}
-
 /* A chunk may be larger than the work, at any size of the work. */
 static void
 huge_chunks_are_claimed_once(void **state)
@@ -152,6 +141,31 @@ huge_chunks_are_claimed_once(void **state)
 	for (size_t total = 1; total < 4; total++)
 		for (size_t parts = 1; parts < 9; parts++)
 			check_claims(total, SIZE_MAX / parts + parts - 1);
+}
+
+static void
+sharers_of_both_ends_meet(void **state)
+{
+	struct mia_shared work;
+	struct mia_claim got;
+
+	(void)state;
+	open_shown(&work, 10);
+	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+	got = mia_sharing_claim(&sharing, &work, 4, MIA_RANGE_BACK);
+	assert_int_equal(got.at, 6);
+	assert_int_equal(got.n, 4);
+	assert_false(got.is_last);
+	assert_int_equal(claim(&work, 3).at, 0);
+	assert_true(mia_sharing_has_work(&sharing));
+	got = mia_sharing_claim(&sharing, &work, 4, MIA_RANGE_BACK);
+	assert_int_equal(got.at, 3);
+	assert_int_equal(got.n, 3);
+	assert_true(got.is_last);
+	assert_false(mia_sharing_has_work(&sharing));
+	assert_true(claim(&work, 3).is_last);
+	assert_false(mia_sharing_leave(&work));
+	assert_true(mia_sharing_leave(&work));
 }
 
 static void
@@ -180,7 +194,7 @@ nobody_joins_after_the_last_claim(void **state)
 
 	(void)state;
 	open_shown(&work, 10);
-	assert_int_equal(claim(&work, 9).left, 1);
+	assert_int_equal(claim(&work, 9).for_help, 1);
 	assert_joins(&work);
 	assert_int_equal(claim(&work, 9).n, 1);
 	assert_joins(NULL);
@@ -195,10 +209,10 @@ joiner_that_finds_nothing_closes(void **state)
 
 	(void)state;
 	open_shown(&work, 10);
-	atomic_store(&work.claimed, 10);
+	(void)mia_range_take(&work.range, 10, MIA_RANGE_BACK);
 	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
 	assert_int_equal(claim(&work, 3).n, 0);
-	assert_int_equal(claim(&work, 3).left, 0);
+	assert_int_equal(claim(&work, 3).for_help, 0);
 	mia_sharing_close(&sharing, &work);
 	assert_joins(NULL);
 	assert_false(mia_sharing_leave(&work));
@@ -290,8 +304,8 @@ main(void)
 		TEST(nothing_is_joined_before_work_is_open),
 		TEST(stripes_are_a_power_of_two_and_one),
 		TEST(one_sharer_claims_every_byte_once),
-		TEST(totals_near_half_of_the_range_are_claimed_once),
 		TEST(huge_chunks_are_claimed_once),
+		TEST(sharers_of_both_ends_meet),
 		TEST(only_the_last_to_leave_is_told),
 		TEST(nobody_joins_after_the_last_claim),
 		TEST(joiner_that_finds_nothing_closes),

@@ -54,7 +54,7 @@ open_as_worker(struct mia_shared *work, size_t total)
 static void
 end(struct mia_shared *work)
 {
-	while (mia_sharing_claim(&sharing, work, 1000).n > 0)
+	while (mia_sharing_claim(&sharing, work, 1000, MIA_RANGE_FRONT).n > 0)
 		continue;
 	assert_true(mia_sharing_leave(work));
 }
@@ -130,7 +130,9 @@ small_work_is_hidden_until_there_is_enough(void **state)
 	assert_null(join(0));
 
 	/* Its sharer works as usual. */
-	assert_int_equal(mia_sharing_claim(&sharing, &works[0], 9).n, 9);
+	assert_int_equal(
+		mia_sharing_claim(&sharing, &works[0], 9, MIA_RANGE_FRONT).n,
+		9);
 
 	assert_true(open_here(&works[2], 1));
 	assert_true(mia_sharing_has_work(&sharing));
@@ -226,17 +228,26 @@ claim_tells_what_is_left_for_others(void **state)
 	open_as_worker(&other, 70000);
 
 	const struct mia_claim first =
-		mia_sharing_claim(&sharing, &works[1], 1500);
+		mia_sharing_claim(&sharing, &works[1], 1500, MIA_RANGE_FRONT);
 	const struct mia_claim last =
-		mia_sharing_claim(&sharing, &works[1], 1500);
+		mia_sharing_claim(&sharing, &works[1], 1500, MIA_RANGE_FRONT);
 
-	assert_int_equal(first.left, 500);
+	assert_int_equal(first.for_help, 500);
 	assert_int_equal(last.n, 500);
-	assert_int_equal(last.left, 1000 + 3000);
-	assert_int_equal(mia_sharing_claim(&sharing, &works[1], 1500).left, 0);
+	assert_int_equal(last.for_help, 1000 + 3000);
+	assert_int_equal(
+		mia_sharing_claim(&sharing, &works[1], 1500, MIA_RANGE_FRONT)
+			.for_help,
+		0);
 	mia_sharing_close(&sharing, &works[0]);
-	assert_int_equal(mia_sharing_claim(&sharing, &works[2], 3000).left, 0);
-	assert_int_equal(mia_sharing_claim(&sharing, &other, 70000).left, 0);
+	assert_int_equal(
+		mia_sharing_claim(&sharing, &works[2], 3000, MIA_RANGE_FRONT)
+			.for_help,
+		0);
+	assert_int_equal(
+		mia_sharing_claim(&sharing, &other, 70000, MIA_RANGE_FRONT)
+			.for_help,
+		0);
 	for (int i = 0; i < 3; i++)
 		end(&works[i]);
 	end(&other);
@@ -346,10 +357,13 @@ static atomic_size_t errors, helped, taken_over;
 static _Atomic(struct work *) handed;
 
 static bool
-do_chunk(struct work *work, size_t max)
+do_chunk(struct work *work, uint64_t *seed)
 {
+	const size_t max = 1 + test_random(seed) % 100;
+	const enum mia_range_end end =
+		(enum mia_range_end)(test_random(seed) % 2);
 	const struct mia_claim claim =
-		mia_sharing_claim(&sharing, &work->shared, max);
+		mia_sharing_claim(&sharing, &work->shared, max, end);
 
 	if (claim.n > max || claim.n > work->total ||
 		claim.at > work->total - claim.n) {
@@ -378,7 +392,7 @@ leave(struct work *work)
 static void
 do_rest(struct work *work, uint64_t *seed)
 {
-	while (do_chunk(work, 1 + test_random(seed) % 100))
+	while (do_chunk(work, seed))
 		if (test_random(seed) % 16 == 0)
 			sched_yield();
 	leave(work);
@@ -395,7 +409,7 @@ end_as_opener(struct work *work, uint64_t *seed)
 		return;
 	}
 
-	(void)do_chunk(work, 1 + test_random(seed) % 100);
+	(void)do_chunk(work, seed);
 	mia_sharing_close(&sharing, &work->shared);
 	/* The list does not use it any more. */
 	work->shared.next = &work->shared;
@@ -428,14 +442,14 @@ open_works(void *arg)
 static void
 help(struct work *work, uint64_t *seed)
 {
-	if (!do_chunk(work, 1 + test_random(seed) % 100))
+	if (!do_chunk(work, seed))
 		mia_sharing_close(&sharing, &work->shared);
 	else
 		/* Mostly until the end; now and then it leaves early. */
 		while (test_random(seed) % 8 > 0 &&
 			!(mia_sharing_has_other(&sharing, &work->shared) &&
 				test_random(seed) % 4 == 0) &&
-			do_chunk(work, 1 + test_random(seed) % 100))
+			do_chunk(work, seed))
 			continue;
 	leave(work);
 }
