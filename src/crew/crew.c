@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "system/backoff.h"
+#include "system/cpus.h"
 
 struct mia_worker {
 	struct mia_crew *crew; /* I */
@@ -201,11 +202,13 @@ mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
 	if (error != 0)
 		return error;
 
-	error = mia_sharing_init(&crew->sharing, 2 * mia_usable_cpus());
+	const size_t ncpus = mia_usable_cpus();
+
+	error = mia_sharing_init(&crew->sharing, ncpus);
 	if (error != 0)
 		goto fini_backlog;
 
-	error = mia_idle_init(&crew->idle, nworkers, mia_usable_cpus());
+	error = mia_idle_init(&crew->idle, nworkers, ncpus);
 	if (error != 0)
 		goto fini_sharing;
 

@@ -14,15 +14,17 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "system/backoff.h"
+#include "system/cpus.h"
 
 int
-mia_sharing_init(struct mia_sharing *sharing, size_t nthreads)
+mia_sharing_init(struct mia_sharing *sharing, size_t ncpus)
 {
-	unsigned n = 1;
+	unsigned n = 2;
 
-	while (n < nthreads && n < MIA_SHARING_STRIPES)
+	while (n / 2 < ncpus && n < MIA_SHARING_STRIPES)
 		n *= 2;
 	n++;
 
@@ -31,24 +33,22 @@ mia_sharing_init(struct mia_sharing *sharing, size_t nthreads)
 	if (sharing->stripes == NULL)
 		return -ENOMEM;
 
+	memset(sharing->stripes, 0, n * sizeof(struct mia_stripe));
+	sharing->ncpus = ncpus;
 	atomic_init(&sharing->shown, 0);
-	for (sharing->nstripes = 0; sharing->nstripes < n;
-		sharing->nstripes++) {
-		struct mia_stripe *stripe =
-			&sharing->stripes[sharing->nstripes];
+	for (unsigned i = 0; i < n; i++) {
+		struct mia_stripe *stripe = &sharing->stripes[i];
 		const int error = mia_mutex_init(&stripe->lock);
 
+		sharing->nstripes = i;
 		if (error != 0) {
 			mia_sharing_fini(sharing);
 			return error;
 		}
-		stripe->first = NULL;
 		stripe->end = &stripe->first;
-		stripe->bytes = 0;
-		stripe->hidden_ns = 0;
-		stripe->is_again = false;
+		atomic_init(&stripe->cpu, -1);
 	}
-
+	sharing->nstripes = n;
 	return 0;
 }
 
@@ -136,6 +136,8 @@ mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
 	atomic_store_explicit(&shared->sharers, 1, memory_order_relaxed);
 
 	mia_mutex_lock(&stripe->lock);
+	/* Relaxed: a hint. */
+	atomic_store_explicit(&stripe->cpu, mia_cpu(), memory_order_relaxed);
 	shared->prev = stripe->end;
 	*stripe->end = shared;
 	stripe->end = &shared->next;
@@ -228,25 +230,37 @@ join_newest(struct mia_stripe *stripe)
 	return shared;
 }
 
+static void
+leave_cpu_of_opener(struct mia_sharing *sharing, struct mia_stripe *stripe)
+{
+	/* Relaxed: a hint. */
+	const int cpu =
+		atomic_load_explicit(&stripe->cpu, memory_order_relaxed);
+
+	if (cpu != -1 && cpu == mia_cpu() &&
+		mia_sharing_others(sharing) < sharing->ncpus)
+		mia_cpu_leave(cpu);
+}
+
 struct mia_shared *
 mia_sharing_join(struct mia_sharing *sharing, unsigned turn)
 {
 	/* Relaxed: the lock decides. */
-	size_t shown =
+	const size_t shown =
 		atomic_load_explicit(&sharing->shown, memory_order_relaxed);
+	struct mia_shared *shared = NULL;
 
-	for (unsigned i = 0; shown != 0 && i < sharing->nstripes; i++) {
+	for (unsigned i = 0;
+		shown != 0 && shared == NULL && i < sharing->nstripes; i++) {
 		const unsigned number = (turn + i) % sharing->nstripes;
-		struct mia_shared *shared = NULL;
+		struct mia_stripe *stripe = &sharing->stripes[number];
 
-		if ((shown & bit_of(number)) != 0)
-			shared = join_newest(&sharing->stripes[number]);
-		if (shared != NULL)
-			return shared;
-		shown &= ~bit_of(number);
+		if ((shown & bit_of(number)) != 0) {
+			leave_cpu_of_opener(sharing, stripe);
+			shared = join_newest(stripe);
+		}
 	}
-
-	return NULL;
+	return shared;
 }
 
 bool

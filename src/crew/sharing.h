@@ -43,6 +43,7 @@ struct mia_stripe {
 	size_t bytes;             /* L: lock; of the works on the list */
 	uint64_t hidden_ns;       /* L: lock; when the last shown work went */
 	bool is_again;            /* L: lock; it was shown a moment ago too */
+	atomic_int cpu;           /* A: where work was opened last, or -1 */
 };
 
 /* At most, without that of the workers: half of the bits of a size_t. */
@@ -52,6 +53,7 @@ struct mia_sharing {
 	/* I: init only */
 	struct mia_stripe *stripes;
 	unsigned nstripes; /* a power of two, and the workers' */
+	size_t ncpus;
 
 	/*
 	 * A: a bit for each stripe that shows its work. Written under the lock
@@ -61,10 +63,10 @@ struct mia_sharing {
 };
 
 /*
- * nthreads  as many stripes, rounded up, and not more than there can be
- * Returns   0 or -errno
+ * ncpus    two stripes for each, rounded up, and not more than there can be
+ * Returns  0 or -errno
  */
-int mia_sharing_init(struct mia_sharing *sharing, size_t nthreads);
+int mia_sharing_init(struct mia_sharing *sharing, size_t ncpus);
 void mia_sharing_fini(struct mia_sharing *sharing);
 
 enum mia_opener { MIA_OPENER_WORKER, MIA_OPENER_OTHER };
@@ -110,6 +112,11 @@ unsigned mia_sharing_others(struct mia_sharing *sharing);
  * The newest, because the thread that opened the works begins with the oldest.
  * So the two meet late, and if the same works are opened again, each of the two
  * finds its part in the cache of its CPU.
+ *
+ * If the caller runs on the CPU of the thread that opened work there last, it
+ * moves to another CPU before, unless more threads have work than there are
+ * CPUs. The system may have woken it there. It would only take turns with the
+ * thread that it is to help.
  */
 struct mia_shared *mia_sharing_join(struct mia_sharing *sharing, unsigned turn);
 

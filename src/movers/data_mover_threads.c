@@ -30,6 +30,7 @@
 #include "operation/operation_pool.h"
 #include "operation/piece.h"
 #include "operation/word.h"
+#include "system/cpus.h"
 #include "system/platform.h"
 
 /* Operations that the ring of the default mover holds. */

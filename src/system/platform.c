@@ -79,32 +79,6 @@ mia_sleep(uint64_t ns)
 }
 
 size_t
-mia_usable_cpus(void)
-{
-#if defined(__linux__)
-	/* Doubles the set until the kernel's mask fits. */
-	for (int n = CPU_SETSIZE; n <= 64 * CPU_SETSIZE; n *= 2) {
-		cpu_set_t *set = CPU_ALLOC((size_t)n);
-
-		if (set == NULL)
-			break;
-
-		const size_t size = CPU_ALLOC_SIZE((size_t)n);
-		const int usable = sched_getaffinity(0, size, set) == 0
-			? CPU_COUNT_S(size, set)
-			: 0;
-
-		CPU_FREE(set);
-		if (usable > 0)
-			return (size_t)usable;
-	}
-#endif
-	const long online = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return online > 0 ? (size_t)online : 1;
-}
-
-size_t
 mia_last_cache_bytes(void)
 {
 	long bytes = 0;

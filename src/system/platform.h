@@ -62,9 +62,6 @@ uint64_t mia_clock_ns(void);
 /* Sleeps for about ns nanoseconds. A signal may end the sleep. Keeps errno. */
 void mia_sleep(uint64_t ns);
 
-/* Returns how many CPUs this thread may use, at least 1. May change errno. */
-size_t mia_usable_cpus(void);
-
 /* Bytes of the last-level cache. 0: the system does not tell. */
 size_t mia_last_cache_bytes(void);
 

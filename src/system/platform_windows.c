@@ -33,24 +33,6 @@ mia_sleep(uint64_t ns)
 	Sleep((DWORD)((ns + NS_PER_MS - 1) / NS_PER_MS));
 }
 
-/*
- * The CPUs of the process, because Windows cannot read the mask of a thread
- * without changing it. On a system with several groups of CPUs the mask is 0.
- */
-size_t
-mia_usable_cpus(void)
-{
-	DWORD_PTR usable, all;
-
-	if (GetProcessAffinityMask(GetCurrentProcess(), &usable, &all) != 0 &&
-		usable != 0)
-		return (size_t)__builtin_popcountll(usable);
-
-	const DWORD online = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
-
-	return online > 0 ? online : 1;
-}
-
 size_t
 mia_last_cache_bytes(void)
 {

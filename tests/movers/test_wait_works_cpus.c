@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "movers/threads_work.h"
+#include "system/cpus.h"
 #include "threads_mover.h"
 
 #define WORKERS 64

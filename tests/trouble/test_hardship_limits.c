@@ -214,6 +214,7 @@ run_filtered(void)
 		LOAD(nr),
 		REFUSE_IF(SYS_sched_yield, ENOSYS),
 		REFUSE_IF(SYS_sched_getaffinity, EPERM),
+		REFUSE_IF(SYS_sched_setaffinity, EPERM),
 		REFUSE_IF(SYS_prctl, EPERM),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 0, 5),
 		LOAD(args[1]),

@@ -15,6 +15,7 @@
 
 #include "completion_run.h"
 #include "operation/completion.h"
+#include "system/cpus.h"
 #include "system/platform.h"
 #include "wakers.h"
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "system.h"
+#include "system/cpus.h"
 #include "system/platform.h"
 #include "wait/ready.h"
 

@@ -21,7 +21,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	return mia_sharing_init(&sharing, STRIPES);
+	return mia_sharing_init(&sharing, STRIPES / 2);
 }
 
 static int
@@ -77,8 +77,8 @@ nothing_is_joined_before_work_is_open(void **state)
 static void
 stripes_are_a_power_of_two_and_one(void **state)
 {
-	static const unsigned stripes[][2] = {{0, 1}, {1, 1}, {2, 2}, {3, 4},
-		{4, 4}, {5, 8}, {17, 32}, {32, 32}, {33, 32}, {1000, 32}};
+	static const unsigned stripes[][2] = {{0, 2}, {1, 2}, {2, 4}, {3, 8},
+		{4, 8}, {5, 16}, {9, 32}, {16, 32}, {17, 32}, {1000, 32}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(stripes) / sizeof(*stripes); i++) {

@@ -17,15 +17,35 @@
 #include "system.h"
 
 /* Stripes for other threads; the workers' is the last. */
-enum { STRIPES = 4, WORKERS = STRIPES, SHOW_MIN = 100 };
+enum { STRIPES = 4, WORKERS = STRIPES, SHOW_MIN = 100, NONE = -2 };
 
 static struct mia_sharing sharing;
+
+/* CPUs, as the functions of system/cpus tell and change them. */
+static _Thread_local int fake_cpu = -1;
+static int left_cpu;
+
+int __wrap_mia_cpu(void);
+void __wrap_mia_cpu_leave(int cpu);
+
+int
+__wrap_mia_cpu(void)
+{
+	return fake_cpu;
+}
+
+void
+__wrap_mia_cpu_leave(int cpu)
+{
+	left_cpu = cpu;
+}
 
 static int
 setup(void **state)
 {
 	(void)state;
-	return mia_sharing_init(&sharing, STRIPES);
+	fake_cpu = -1;
+	return mia_sharing_init(&sharing, STRIPES / 2);
 }
 
 static int
@@ -330,6 +350,69 @@ turns_begin_with_different_stripes(void **state)
 		assert_null(join(turn));
 }
 
+/* Of the thread that opened work last in the stripe that is joined. */
+static void
+joiner_leaves_the_cpu_of_the_opener(void **state)
+{
+	struct mia_shared works[2];
+	struct mia_shared worker;
+
+	(void)state;
+	left_cpu = NONE;
+	open_here(&works[0], SHOW_MIN);
+	(void)join(0);
+	assert_int_equal(left_cpu, NONE);
+
+	fake_cpu = 3;
+	open_here(&works[1], SHOW_MIN);
+	fake_cpu = 0;
+	open_as_worker(&worker, SHOW_MIN);
+	fake_cpu = 2;
+	(void)join(0);
+	(void)join(WORKERS);
+	assert_int_equal(left_cpu, NONE);
+	fake_cpu = 3;
+	assert_ptr_equal(join(WORKERS), &worker);
+	assert_int_equal(left_cpu, NONE);
+	assert_ptr_equal(join(0), &works[1]);
+	assert_int_equal(left_cpu, 3);
+	left_cpu = NONE;
+	fake_cpu = 0;
+	assert_ptr_equal(join(WORKERS), &worker);
+	assert_int_equal(left_cpu, 0);
+
+	/* Nothing is there to be joined. */
+	left_cpu = NONE;
+	for (int i = 0; i < 2; i++)
+		end(&works[i]);
+	end(&worker);
+	for (fake_cpu = 0; fake_cpu < 4; fake_cpu++)
+		for (unsigned turn = 0; turn <= STRIPES; turn++)
+			assert_null(join(turn));
+	assert_int_equal(left_cpu, NONE);
+}
+
+/* Then another CPU has such a thread as well. */
+static void
+joiner_stays_if_each_cpu_has_an_opener(void **state)
+{
+	static struct opened o[STRIPES / 2];
+
+	(void)state;
+	for (unsigned i = 0; i < STRIPES / 2; i++)
+		open_in(&o[i], i);
+	for (unsigned i = 0; i < STRIPES / 2; i++)
+		atomic_store(&sharing.stripes[i].cpu, 5);
+	left_cpu = NONE;
+	fake_cpu = 5;
+	(void)join(0);
+	assert_int_equal(left_cpu, NONE);
+	end(&o[1].work);
+	(void)join(0);
+	assert_int_equal(left_cpu, 5);
+	end(&o[0].work);
+}
+
 /*
  * Works open and close while threads join them. The bytes are not atomic, so
  * that ThreadSanitizer reports it if the last sharer reads them too early. Then
@@ -523,6 +606,8 @@ main(void)
 		TEST(workers_have_a_stripe_together),
 		TEST(each_thread_has_one_stripe),
 		TEST(turns_begin_with_different_stripes),
+		TEST(joiner_leaves_the_cpu_of_the_opener),
+		TEST(joiner_stays_if_each_cpu_has_an_opener),
 		TEST(each_work_of_many_threads_ends_once_and_complete),
 	};
 
