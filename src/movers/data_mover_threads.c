@@ -183,7 +183,7 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 
 	if (MIA_UNLIKELY(copy == NULL ||
 		    !is_built_in(op->dmt, operation->type) ||
-		    mia_threads_is_sample(copy->dest, copy->n) ||
+		    mia_threads_is_sample(copy->n) ||
 		    !mia_threads_is_here(op->dmt, copy->n, n))) {
 		start_any(op, operation, n);
 		return 0;
@@ -192,6 +192,7 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 	if (n != NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 	memmove(copy->dest, copy->src, copy->n);
+	mia_threads_count_untimed(copy->n);
 	mia_completion_finish_here(&op->completion, VDM_SUCCESS);
 	return 0;
 }

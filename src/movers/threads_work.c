@@ -26,18 +26,13 @@
  * speed that the mover has seen. See doc/design.md for the measurements.
  */
 
-/* What a thread does at once, before it looks for other things. */
+/*
+ * What a thread does at once, before it looks for other things. At most so much
+ * that what it reads and writes may stay in the cache of its CPU.
+ */
 #define PIECE_US 12
 #define PIECE_MIN_BYTES ((size_t)65536)
-#define PIECE_MAX_BYTES ((size_t)1048576)
-
-/*
- * A waiting thread shows its work to workers that are awake if so much is left.
- * It wakes one for eight times as much, or if it shows work again and again. A
- * woken worker comes after 20 us or more, and its first chunk takes 30 us,
- * because the data is in the cache of another CPU.
- */
-#define HELP_MIN_US 24
+#define PIECE_MAX_BYTES ((size_t)655360)
 
 /* An operation of this size and larger wakes a worker for each that waits. */
 #define WAKE_EACH_MIN_US 10
@@ -52,6 +47,8 @@ _Static_assert(_Generic((memcpy_fn)NULL, memmove_fn : 1, default : 0),
 	"MIA_PLAN_MOVE_BY calls both by one type");
 
 /* Speed */
+
+MIA_THREAD_LOCAL unsigned mia_threads_untimed;
 
 void
 mia_threads_init_speed(struct data_mover_threads *dmt)
@@ -77,6 +74,21 @@ piece_bytes(const struct data_mover_threads *dmt)
 	if (n > PIECE_MAX_BYTES)
 		return PIECE_MAX_BYTES;
 	return n - n % 4096;
+}
+
+/*
+ * A waiting thread shows its work to workers that are awake if so much is left.
+ * It wakes one for eight times as much, or if it shows work again and again. A
+ * woken worker comes after 20 us or more, and its first chunk takes 30 us,
+ * because the data is in the cache of another CPU.
+ *
+ * In pieces, not by the speed: with help a copy of 1 MiB stays in the caches of
+ * both CPUs, and is done so fast that it would seem to need no help.
+ */
+static size_t
+help_bytes(const struct data_mover_threads *dmt)
+{
+	return piece_bytes(dmt) / 2 * 3;
 }
 
 /*
@@ -225,8 +237,12 @@ set_by(memset_fn fn, const struct mia_piece *piece)
 static enum vdm_operation_result
 run_piece(struct data_mover_threads *dmt, const struct mia_piece *piece)
 {
-	if (!mia_threads_is_sample(piece->dest, piece->n))
+	if (!mia_threads_is_sample(piece->n)) {
+		mia_threads_count_untimed(piece->n);
 		return mia_piece_run(piece);
+	}
+
+	mia_threads_untimed = 0;
 
 	const uint64_t start_ns = mia_clock_ns();
 	const enum vdm_operation_result result = mia_piece_run(piece);
@@ -413,7 +429,7 @@ mia_threads_keep(struct mia_threads_operation *op)
 	op->is_claimed = false;
 	op->done = 0;
 
-	size_t show_min = bytes_in(op->dmt, HELP_MIN_US);
+	size_t show_min = help_bytes(op->dmt);
 
 	/*
 	 * Two threads cannot do one overlapping move together, but each of
@@ -461,8 +477,7 @@ mia_threads_work(struct mia_threads_operation *op)
 
 	const struct mia_claim claim = claim_chunk(op, MIA_RANGE_FRONT);
 
-	if (claim.for_help / MIA_SHARING_WAKE_FACTOR >=
-		bytes_in(op->dmt, HELP_MIN_US))
+	if (claim.for_help / MIA_SHARING_WAKE_FACTOR >= help_bytes(op->dmt))
 		mia_crew_want_help(crew);
 	if (claim.n == 0) {
 		leave_here(op);

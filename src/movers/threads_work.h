@@ -132,18 +132,23 @@ mia_threads_is_here(const struct data_mover_threads *dmt, size_t size,
 	return mia_threads_takes_larger(dmt, size, n);
 }
 
+/* Pieces that this thread has done since it timed one, without small ones. */
+extern MIA_THREAD_LOCAL unsigned mia_threads_untimed;
+
+static inline void
+mia_threads_count_untimed(size_t n)
+{
+	mia_threads_untimed += n > MIA_THREADS_HERE_MAX_BYTES;
+}
+
 /*
- * Whether the time of a piece teaches the mover its speed: about one of eight
- * that are not small, chosen by the address. Two looks at the clock take a
- * tenth of the time of a copy of 64 KiB.
+ * Whether the time of the next piece shall teach the mover its speed. Two looks
+ * at the clock take a tenth of the time of a copy of 64 KiB.
  */
 static inline bool
-mia_threads_is_sample(const void *dest, size_t n)
+mia_threads_is_sample(size_t n)
 {
-	const uint64_t page = (uintptr_t)dest / 4096;
-
-	return n > MIA_THREADS_HERE_MAX_BYTES &&
-		page * UINT64_C(0x9e3779b97f4a7c15) >> 61 == 0;
+	return n > MIA_THREADS_HERE_MAX_BYTES && mia_threads_untimed >= 6;
 }
 
 /* When the mover is made. */

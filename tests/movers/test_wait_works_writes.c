@@ -161,13 +161,13 @@ static void
 pieces_write_nothing(void **state)
 {
 	/* PIECE_MAX_BYTES of threads_work.c; about 256 KiB at first. */
-	const unsigned pieces = 64 * MIB / MIB;
+	const unsigned pieces = 64 * MIB / (640 * KIB);
 
 	(void)state;
 	count_copies(1, 64 * MIB);
 	/* Workers wake and sleep, the stripe shows its work and hides it. */
 	assert_in_range(atomic_load(&mover_writes), 0, pieces / 2);
-	/* One piece of eight is a sample, and not each changes the speed. */
+	/* One piece of seven is timed, and not each changes the speed. */
 	assert_in_range(atomic_load(&speed_writes), 0, pieces);
 	assert_int_equal(atomic_load(&mover_locks), 0);
 	assert_in_range(atomic_load(&stripe_locks), 2, 10);
