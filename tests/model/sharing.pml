@@ -27,9 +27,6 @@
  * Assumed:  sequential consistency. The memory orders are argued in the code
  *           and tested with ThreadSanitizer.
  *
- * -DTAKEN_OFF_LATE is right too: the last chunk is done before the work is
- * taken off. More helpers would join in vain, and that is all.
- *
  * Each of these must be found wrong:
  *	-DLEAVES_FIRST	a sharer leaves, and then takes the work off
  *	-DNOT_TAKEN_OFF	the last claim does not take the work off
@@ -283,17 +280,13 @@ inline do_chunk()
 	claim();
 #if defined(NOT_TAKEN_OFF)
 	exhausted = false;
-#elif !defined(LEAVES_FIRST) && !defined(TAKEN_OFF_LATE)
+#elif !defined(LEAVES_FIRST)
 	take_off_if_exhausted();
 #endif
 	if
 	:: got -> atomic { touch(); chunks[work]++ }
 	:: else
 	fi
-#ifdef TAKEN_OFF_LATE
-	;
-	take_off_if_exhausted()
-#endif
 }
 
 active [OPENERS] proctype opener()

@@ -39,11 +39,12 @@ else
 	step sh "$source/tests/movers/fake_dml/package.sh" "$dml" "$cc" -fPIC
 fi
 
-# build FOLDER CMAKE_ARGUMENT...: the libraries alone
+# build FOLDER CMAKE_ARGUMENT...: the libraries alone, the quickest way
 build() {
 	folder=$1
 	shift
 	step cmake -S "$source" -B "$folder" -DCMAKE_C_COMPILER="$cc" \
+		-DCMAKE_BUILD_TYPE=Debug \
 		-DMINIASYNC_BUILD_TESTS=OFF -DMINIASYNC_BUILD_EXAMPLES=OFF \
 		-DMINIASYNC_BUILD_DOC=OFF -DCMAKE_INSTALL_LIBDIR=lib "$@"
 	cp "$work/log" "$folder/configured"

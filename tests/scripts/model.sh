@@ -86,8 +86,6 @@ cases() {
 		verified;sharing;
 		ends;sharing;
 		verified;sharing;-DLIVES=1 -DSTRIPES=2
-		verified;sharing;-DLIVES=1 -DTAKEN_OFF_LATE
-		ends;sharing;-DTAKEN_OFF_LATE
 		verified;waiting;
 		ends;waiting;
 		verified;completion;
