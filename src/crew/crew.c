@@ -23,7 +23,8 @@ struct mia_worker {
 	size_t number;         /* I */
 	mia_thread thread;     /* I */
 	struct mia_yields yields;
-	unsigned turn; /* of mia_sharing_join() */
+	unsigned turn;  /* of mia_sharing_join() */
+	int opener_cpu; /* of the thread that it helped last, or -1 */
 };
 
 /* Something to do: at most one of the two is not NULL. */
@@ -60,7 +61,8 @@ take_work(struct mia_worker *worker)
 	struct work work = {mia_backlog_pop(&crew->backlog), NULL};
 
 	if (work.node == NULL)
-		work.shared = mia_sharing_join(&crew->sharing, worker->turn++);
+		work.shared = mia_sharing_join(
+			&crew->sharing, worker->turn++, &worker->opener_cpu);
 	return work;
 }
 
@@ -83,15 +85,26 @@ search(struct mia_worker *worker)
 	return work;
 }
 
-/* A searcher sleeps until it is notified, unless work has come. */
+/*
+ * A searcher sleeps until it is notified, unless work has come. The thread that
+ * it helped last will mostly be the one that wakes it. Then the system should
+ * not put it on the CPU of that thread.
+ */
 static void
-sleep_until_notified(struct mia_crew *crew)
+sleep_until_notified(struct mia_worker *worker)
 {
+	struct mia_crew *crew = worker->crew;
+	struct mia_avoidance *avoidance = worker->opener_cpu == -1
+		? NULL
+		: mia_cpu_avoid(worker->opener_cpu);
+
 	mia_idle_prepare(&crew->idle);
 	if (has_work(crew) || is_stopped(crew))
 		mia_idle_cancel(&crew->idle);
 	else
 		mia_idle_sleep(&crew->idle);
+	mia_cpu_allow(avoidance);
+	worker->opener_cpu = -1;
 }
 
 static void
@@ -132,7 +145,7 @@ worker_run(void *arg)
 		if (is_nothing(work)) {
 			if (stopped && mia_backlog_is_empty(&crew->backlog))
 				return NULL;
-			sleep_until_notified(crew);
+			sleep_until_notified(worker);
 			continue;
 		}
 
@@ -166,6 +179,7 @@ start_workers(struct mia_crew *crew)
 
 		worker->crew = crew;
 		worker->number = i;
+		worker->opener_cpu = -1;
 
 		const int error =
 			mia_thread_start(&worker->thread, worker_run, worker);

@@ -13,7 +13,6 @@
 #include "crew/sharing.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "system/backoff.h"
@@ -230,7 +229,8 @@ join_newest(struct mia_stripe *stripe)
 	return shared;
 }
 
-static void
+/* Returns that CPU, or -1. */
+static int
 leave_cpu_of_opener(struct mia_sharing *sharing, struct mia_stripe *stripe)
 {
 	/* Relaxed: a hint. */
@@ -240,10 +240,11 @@ leave_cpu_of_opener(struct mia_sharing *sharing, struct mia_stripe *stripe)
 	if (cpu != -1 && cpu == mia_cpu() &&
 		mia_sharing_others(sharing) < sharing->ncpus)
 		mia_cpu_leave(cpu);
+	return cpu;
 }
 
 struct mia_shared *
-mia_sharing_join(struct mia_sharing *sharing, unsigned turn)
+mia_sharing_join(struct mia_sharing *sharing, unsigned turn, int *cpu)
 {
 	/* Relaxed: the lock decides. */
 	const size_t shown =
@@ -256,7 +257,7 @@ mia_sharing_join(struct mia_sharing *sharing, unsigned turn)
 		struct mia_stripe *stripe = &sharing->stripes[number];
 
 		if ((shown & bit_of(number)) != 0) {
-			leave_cpu_of_opener(sharing, stripe);
+			*cpu = leave_cpu_of_opener(sharing, stripe);
 			shared = join_newest(stripe);
 		}
 	}

@@ -116,9 +116,10 @@ unsigned mia_sharing_others(struct mia_sharing *sharing);
  * If the caller runs on the CPU of the thread that opened work there last, it
  * moves to another CPU before, unless more threads have work than there are
  * CPUs. The system may have woken it there. It would only take turns with the
- * thread that it is to help.
+ * thread that it is to help. *cpu gets the CPU of that thread, or -1.
  */
-struct mia_shared *mia_sharing_join(struct mia_sharing *sharing, unsigned turn);
+struct mia_shared *mia_sharing_join(
+	struct mia_sharing *sharing, unsigned turn, int *cpu);
 
 /* A hint: whether a stripe other than that of the work shows work. */
 bool mia_sharing_has_other(

@@ -31,6 +31,7 @@ mia_usable_cpus(void)
 #else
 
 #include <sched.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,38 +93,104 @@ mia_cpu(void)
 	return cpu;
 }
 
-/* set is for masks of the same size as usable. */
+struct mia_avoidance {
+	size_t size; /* of the masks */
+	cpu_set_t *before;
+	cpu_set_t *now;
+	bool asked_for_all; /* before */
+};
+
 static void
-leave(int cpu, const cpu_set_t *usable, cpu_set_t *set, size_t size)
+destroy(struct mia_avoidance *avoidance)
 {
-	memcpy(set, usable, size);
-	CPU_CLR_S((size_t)cpu, size, set);
-	if (CPU_COUNT_S(size, set) == 0 || sched_setaffinity(0, size, set) != 0)
+	CPU_FREE(avoidance->before);
+	free(avoidance->now);
+	free(avoidance);
+}
+
+/* Returns whether the system lets it. Overwrites mask. */
+static bool
+ask_for_all(cpu_set_t *mask, size_t size)
+{
+	memset(mask, 0xff, size);
+	return sched_setaffinity(0, size, mask) == 0;
+}
+
+/*
+ * The kernel remembers what a thread asked for. Who asks for all CPUs gets
+ * those of the cpuset, now and when the cpuset changes. A thread that had fewer
+ * than that must ask for the same again.
+ */
+static void
+ask_as_before(struct mia_avoidance *avoidance)
+{
+	if (avoidance->asked_for_all)
+		(void)ask_for_all(avoidance->now, avoidance->size);
+	else
+		(void)sched_setaffinity(0, avoidance->size, avoidance->before);
+}
+
+static bool
+avoid(struct mia_avoidance *avoidance, int cpu)
+{
+	const size_t size = avoidance->size;
+	cpu_set_t *before = avoidance->before, *now = avoidance->now;
+
+	memcpy(now, before, size);
+	CPU_CLR_S((size_t)cpu, size, now);
+	if (CPU_COUNT_S(size, now) == 0)
+		return false;
+
+	avoidance->asked_for_all = ask_for_all(now, size) &&
+		sched_getaffinity(0, size, now) == 0 &&
+		CPU_EQUAL_S(size, now, before);
+	memcpy(now, before, size);
+	CPU_CLR_S((size_t)cpu, size, now);
+	if (sched_setaffinity(0, size, now) == 0)
+		return true;
+
+	ask_as_before(avoidance);
+	return false;
+}
+
+struct mia_avoidance *
+mia_cpu_avoid(int cpu)
+{
+	struct mia_avoidance *avoidance = malloc(sizeof(*avoidance));
+
+	if (avoidance == NULL)
+		return NULL;
+
+	avoidance->before = affinity(&avoidance->size);
+	avoidance->now =
+		avoidance->before != NULL ? malloc(avoidance->size) : NULL;
+	if (avoidance->now != NULL && avoid(avoidance, cpu))
+		return avoidance;
+
+	destroy(avoidance);
+	return NULL;
+}
+
+void
+mia_cpu_allow(struct mia_avoidance *avoidance)
+{
+	if (avoidance == NULL)
 		return;
 
-	/*
-	 * The kernel remembers what a thread asked for. Who asks for all CPUs
-	 * gets those of the cpuset, now and when the cpuset changes. If this
-	 * thread had fewer than that, it must ask for the same again.
-	 */
-	memset(set, 0xff, size);
-	if (sched_setaffinity(0, size, set) != 0 ||
-		sched_getaffinity(0, size, set) != 0 ||
-		!CPU_EQUAL_S(size, set, usable))
-		(void)sched_setaffinity(0, size, usable);
+	size_t size;
+	cpu_set_t *found = affinity(&size);
+
+	if (found != NULL && size == avoidance->size &&
+		CPU_EQUAL_S(size, found, avoidance->now))
+		ask_as_before(avoidance);
+	CPU_FREE(found);
+	destroy(avoidance);
 }
 
 void
 mia_cpu_leave(int cpu)
 {
-	size_t size;
-	cpu_set_t *usable = affinity(&size);
-	cpu_set_t *set = usable != NULL ? malloc(size) : NULL;
-
-	if (set != NULL)
-		leave(cpu, usable, set, size);
-	free(set);
-	CPU_FREE(usable);
+	mia_cpu_allow(mia_cpu_avoid(cpu));
 }
 
 #else
@@ -132,6 +199,19 @@ int
 mia_cpu(void)
 {
 	return -1;
+}
+
+struct mia_avoidance *
+mia_cpu_avoid(int cpu)
+{
+	(void)cpu;
+	return NULL;
+}
+
+void
+mia_cpu_allow(struct mia_avoidance *avoidance)
+{
+	(void)avoidance;
 }
 
 void

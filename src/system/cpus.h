@@ -18,10 +18,23 @@ size_t mia_usable_cpus(void);
 int mia_cpu(void);
 
 /*
- * Moves this thread from that CPU to another one that it may use, if the system
- * can and lets it. Afterwards the thread may use the same CPUs as before. A
- * mask that another program sets at the same moment is lost. May change errno.
+ * Takes that CPU from those that this thread may use, if the system lets it. If
+ * the thread runs there, it moves. A mask that another program sets at the same
+ * moment is lost. May change errno.
+ *
+ * Returns what mia_cpu_allow() needs to give the CPU back, or NULL: nothing has
+ * changed.
  */
+struct mia_avoidance *mia_cpu_avoid(int cpu);
+
+/*
+ * This thread may use the same CPUs as before again, unless another program has
+ * set its mask in the meantime. Frees avoidance, which may be NULL. May change
+ * errno.
+ */
+void mia_cpu_allow(struct mia_avoidance *avoidance);
+
+/* Moves this thread from that CPU to another one: avoids and allows it. */
 void mia_cpu_leave(int cpu);
 
 #endif /* LIBMINIASYNC_CPUS_H */

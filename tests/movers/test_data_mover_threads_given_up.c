@@ -228,6 +228,16 @@ failure_here_or_by_a_worker_is_the_result(void **state)
 	}
 }
 
+static void
+join_as_worker(struct data_mover_threads *dmt, struct mia_threads_operation *op)
+{
+	int cpu;
+
+	assert_ptr_equal(
+		mia_sharing_join(&dmt->crew.sharing, op->shared.stripe, &cpu),
+		&op->shared);
+}
+
 /*
  * The sharer that claimed the last byte has lost its CPU before it took the
  * operation off the list. A helper that comes then does that.
@@ -242,9 +252,7 @@ helper_that_finds_nothing_closes(void **state)
 
 	(void)state;
 	poll_like_runtime(&f, OFFER);
-	assert_ptr_equal(
-		mia_sharing_join(&dmt->crew.sharing, op->shared.stripe),
-		&op->shared);
+	join_as_worker(dmt, op);
 	(void)mia_range_take(&op->shared.range, N, MIA_RANGE_FRONT);
 	mia_threads_help(dmt, &op->shared);
 	assert_false(mia_sharing_has_work(&dmt->crew.sharing));
@@ -273,9 +281,7 @@ waiting_thread_and_helper_begin_at_different_ends(void **state)
 	(void)state;
 	poll_like_runtime(&f, OFFER);
 	poll_like_runtime(&f, WORK);
-	assert_ptr_equal(
-		mia_sharing_join(&dmt->crew.sharing, op->shared.stripe),
-		&op->shared);
+	join_as_worker(dmt, op);
 	mia_sharing_open(&dmt->crew.sharing, &other, 1, 0, MIA_OPENER_WORKER);
 	forget_speed(&f);
 	mia_threads_help(dmt, &op->shared);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_cpus.c -- tests system/cpus: a thread leaves its CPU, and may use the
- * same CPUs afterwards
+ * test_cpus.c -- tests system/cpus: a thread leaves or avoids a CPU, and may
+ * use the same CPUs afterwards
  *
  * A model of the kernel answers: a thread may use the CPUs that it asked for,
  * as far as its cpuset has them. Masks are of 64 CPUs here.
@@ -113,6 +113,59 @@ thread_that_asked_for_some_asks_for_these(void **state)
 	assert_int_equal(asked & cpuset, 0x3);
 }
 
+/* Until it is allowed again. */
+static void
+avoided_cpu_is_not_used(void **state)
+{
+	(void)state;
+	cpuset = 0xf;
+	asked = UINT64_MAX;
+
+	struct mia_avoidance *avoidance = mia_cpu_avoid(2);
+
+	assert_int_equal(asked & cpuset, 0xb);
+	mia_cpu_allow(avoidance);
+	assert_int_equal(asked, UINT64_MAX);
+
+	asked = 0x6;
+	avoidance = mia_cpu_avoid(2);
+	assert_int_equal(asked & cpuset, 0x2);
+	mia_cpu_allow(avoidance);
+	assert_int_equal(asked, 0x6);
+	mia_cpu_allow(NULL);
+	assert_int_equal(asked, 0x6);
+}
+
+/* By a program such as taskset(1). */
+static void
+mask_that_another_program_sets_meanwhile_stays(void **state)
+{
+	(void)state;
+	cpuset = 0xf;
+	asked = UINT64_MAX;
+
+	struct mia_avoidance *avoidance = mia_cpu_avoid(2);
+
+	asked = 0x4;
+	mia_cpu_allow(avoidance);
+	assert_int_equal(asked, 0x4);
+}
+
+/* A thread that asked for nothing gets what its cpuset gets. */
+static void
+cpuset_may_grow_meanwhile(void **state)
+{
+	(void)state;
+	cpuset = 0x3;
+	asked = UINT64_MAX;
+
+	struct mia_avoidance *avoidance = mia_cpu_avoid(0);
+
+	cpuset = 0xf;
+	mia_cpu_allow(avoidance);
+	assert_int_equal(asked, UINT64_MAX);
+}
+
 static void
 only_cpu_is_kept(void **state)
 {
@@ -139,9 +192,10 @@ refusals_change_nothing_that_can_be_undone(void **state)
 		asked = 0x3;
 		leave(1);
 		assert_int_equal(asked, 0x3);
+		assert_null(mia_cpu_avoid(1));
 	}
 	/* Only a filter that comes in the middle can do that. */
-	for (failing = 2; failing < 5; failing++) {
+	for (failing = 2; failing < 7; failing++) {
 		cpuset = 0xf;
 		asked = 0x3;
 		leave(1);
@@ -213,6 +267,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(thread_that_asked_for_nothing_asks_for_all),
 		TEST(thread_that_asked_for_some_asks_for_these),
+		TEST(avoided_cpu_is_not_used),
+		TEST(mask_that_another_program_sets_meanwhile_stays),
+		TEST(cpuset_may_grow_meanwhile),
 		TEST(only_cpu_is_kept),
 		TEST(refusals_change_nothing_that_can_be_undone),
 		TEST(big_machine_has_a_large_mask),

@@ -8,7 +8,41 @@
 #include "crew_items.h"
 
 #include "system.h"
+#include "system/cpus.h"
 #include "system/platform.h"
+
+/* CPUs, as the functions of system/cpus tell and change them. */
+static _Thread_local int fake_cpu = -1;
+static atomic_int avoided = -1;
+static atomic_size_t avoidances, allowances;
+
+int __wrap_mia_cpu(void);
+struct mia_avoidance *__wrap_mia_cpu_avoid(int cpu);
+void __wrap_mia_cpu_allow(struct mia_avoidance *avoidance);
+
+int
+__wrap_mia_cpu(void)
+{
+	return fake_cpu;
+}
+
+struct mia_avoidance *
+__wrap_mia_cpu_avoid(int cpu)
+{
+	assert_int_equal(atomic_exchange(&avoided, cpu), -1);
+	atomic_fetch_add(&avoidances, 1);
+	return (struct mia_avoidance *)(void *)&avoided;
+}
+
+void
+__wrap_mia_cpu_allow(struct mia_avoidance *avoidance)
+{
+	if (avoidance == NULL)
+		return;
+	assert_ptr_equal(avoidance, &avoided);
+	assert_int_not_equal(atomic_exchange(&avoided, -1), -1);
+	atomic_fetch_add(&allowances, 1);
+}
 
 /* Opens the work, and waits for help before the first chunk. */
 static void
@@ -258,6 +292,46 @@ helper_goes_from_stripe_to_stripe(void **state)
 		assert_int_equal(items[i / BYTES].bytes[i % BYTES], 1);
 }
 
+/*
+ * The system should not wake it on the CPU of the thread that it helps. So it
+ * sleeps with a mask without this CPU, once for each time that it has helped.
+ */
+static void
+helper_avoids_the_cpu_of_the_opener_while_it_sleeps(void **state)
+{
+	static struct item items[3];
+
+	(void)state;
+	memset(items, 0, sizeof(items));
+	atomic_store(&avoidances, 0);
+	atomic_store(&allowances, 0);
+	assert_int_equal(init(1, 4), 0);
+	await_sleepers(1);
+	pretend_cpus(2);
+	for (size_t i = 0; i < 2; i++) {
+		fake_cpu = 3 + (int)i;
+		mia_crew_share(
+			&crew, &items[i].shared, BYTES, 0, MIA_OPENER_OTHER);
+		await(&helps, 1);
+		while (do_chunk(&items[i], MIA_RANGE_FRONT))
+			continue;
+		leave(&items[i]);
+		await(&ends, i + 1);
+		await(&avoidances, i + 1);
+		await_sleepers(1);
+		assert_int_equal(avoided, 3 + (int)i);
+		assert_int_equal(allowances, i);
+		atomic_store(&helps, 0);
+	}
+	mia_crew_submit(&crew, &items[2].node, MIA_CREW_WAKE_ONE);
+	await(&runs, 1);
+	await_sleepers(1);
+	mia_crew_fini(&crew);
+	assert_int_equal(avoidances, 2);
+	assert_int_equal(allowances, 2);
+	fake_cpu = -1;
+}
+
 int
 main(void)
 {
@@ -270,6 +344,8 @@ main(void)
 		cmocka_unit_test(
 			backlog_gets_a_searcher_and_shared_work_only_for_a_free_cpu),
 		cmocka_unit_test(helper_goes_from_stripe_to_stripe),
+		cmocka_unit_test(
+			helper_avoids_the_cpu_of_the_opener_while_it_sleeps),
 	};
 
 	test_deadline(250);

@@ -54,12 +54,20 @@ claim_all(struct mia_shared *work)
 		continue;
 }
 
+static struct mia_shared *
+join(unsigned turn)
+{
+	int cpu;
+
+	return mia_sharing_join(&sharing, turn, &cpu);
+}
+
 /* Work that a worker may join, if it is not NULL, and no other. */
 static void
 assert_joins(struct mia_shared *work)
 {
 	for (unsigned turn = 0; turn < 2 * (STRIPES + 1); turn++) {
-		assert_ptr_equal(mia_sharing_join(&sharing, turn), work);
+		assert_ptr_equal(join(turn), work);
 		if (work != NULL)
 			assert_false(mia_sharing_leave(work));
 	}
@@ -151,7 +159,7 @@ sharers_of_both_ends_meet(void **state)
 
 	(void)state;
 	open_shown(&work, 10);
-	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+	assert_ptr_equal(join(0), &work);
 	got = mia_sharing_claim(&sharing, &work, 4, MIA_RANGE_BACK);
 	assert_int_equal(got.at, 6);
 	assert_int_equal(got.n, 4);
@@ -179,7 +187,7 @@ only_the_last_to_leave_is_told(void **state)
 
 		open_shown(&work, 10);
 		for (int i = 0; i < helpers; i++)
-			assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+			assert_ptr_equal(join(0), &work);
 		claim_all(&work);
 		for (int i = 0; i < helpers; i++)
 			assert_false(mia_sharing_leave(&work));
@@ -210,7 +218,7 @@ joiner_that_finds_nothing_closes(void **state)
 	(void)state;
 	open_shown(&work, 10);
 	(void)mia_range_take(&work.range, 10, MIA_RANGE_BACK);
-	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+	assert_ptr_equal(join(0), &work);
 	assert_int_equal(claim(&work, 3).n, 0);
 	assert_int_equal(claim(&work, 3).for_help, 0);
 	mia_sharing_close(&sharing, &work);
@@ -229,7 +237,7 @@ closed_work_keeps_its_sharers_and_its_bytes(void **state)
 
 	(void)state;
 	open_shown(&work, 10);
-	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+	assert_ptr_equal(join(0), &work);
 	open_shown(&next, 5);
 	assert_int_equal(claim(&work, 4).n, 4);
 	mia_sharing_close(&sharing, &work);
@@ -255,7 +263,7 @@ helper_that_leaves_early_leaves_the_rest_to_others(void **state)
 
 	(void)state;
 	open_shown(&work, 10);
-	assert_ptr_equal(mia_sharing_join(&sharing, 0), &work);
+	assert_ptr_equal(join(0), &work);
 	assert_int_equal(claim(&work, 4).n, 4);
 	assert_false(mia_sharing_leave(&work));
 

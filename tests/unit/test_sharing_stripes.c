@@ -24,6 +24,7 @@ static struct mia_sharing sharing;
 /* CPUs, as the functions of system/cpus tell and change them. */
 static _Thread_local int fake_cpu = -1;
 static int left_cpu;
+static int opener_cpu; /* as the last join() was told */
 
 int __wrap_mia_cpu(void);
 void __wrap_mia_cpu_leave(int cpu);
@@ -130,7 +131,7 @@ open_in(struct opened *o, unsigned stripe)
 static struct mia_shared *
 join(unsigned turn)
 {
-	struct mia_shared *work = mia_sharing_join(&sharing, turn);
+	struct mia_shared *work = mia_sharing_join(&sharing, turn, &opener_cpu);
 
 	if (work != NULL)
 		assert_false(mia_sharing_leave(work));
@@ -362,6 +363,7 @@ joiner_leaves_the_cpu_of_the_opener(void **state)
 	open_here(&works[0], SHOW_MIN);
 	(void)join(0);
 	assert_int_equal(left_cpu, NONE);
+	assert_int_equal(opener_cpu, -1);
 
 	fake_cpu = 3;
 	open_here(&works[1], SHOW_MIN);
@@ -369,7 +371,9 @@ joiner_leaves_the_cpu_of_the_opener(void **state)
 	open_as_worker(&worker, SHOW_MIN);
 	fake_cpu = 2;
 	(void)join(0);
+	assert_int_equal(opener_cpu, 3);
 	(void)join(WORKERS);
+	assert_int_equal(opener_cpu, 0);
 	assert_int_equal(left_cpu, NONE);
 	fake_cpu = 3;
 	assert_ptr_equal(join(WORKERS), &worker);
@@ -542,6 +546,7 @@ help_with_works(void *arg)
 {
 	uint64_t seed = *(uint64_t *)arg;
 	unsigned turn = (unsigned)seed;
+	int cpu;
 
 	while (!atomic_load(&stop)) {
 		struct work *work = atomic_exchange(&handed, NULL);
@@ -551,7 +556,7 @@ help_with_works(void *arg)
 			do_rest(work, &seed);
 			continue;
 		}
-		work = (void *)mia_sharing_join(&sharing, turn++);
+		work = (void *)mia_sharing_join(&sharing, turn++, &cpu);
 		if (work == NULL) {
 			sched_yield();
 			continue;
@@ -590,7 +595,7 @@ each_work_of_many_threads_ends_once_and_complete(void **state)
 	assert_int_equal(errors, 0);
 	assert_false(mia_sharing_has_work(&sharing));
 	assert_int_equal(mia_sharing_others(&sharing), 0);
-	assert_null(mia_sharing_join(&sharing, 0));
+	assert_null(join(0));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
