@@ -12,6 +12,7 @@
  *	                    |            |                      (output)
  *	                "not now":   RUNNING: op_check from
  *	                stays IDLE   now on, see vdm_operation_impl()
+ *	cancel: IDLE --> op_delete --> COMPLETE
  *
  * Guarantees of every mover:
  *  - COMPLETE with VDM_SUCCESS: the whole range is written and visible to the
@@ -31,8 +32,9 @@
  *
  * Do not routinely abandon a future, which means to stop polling it before it
  * is complete. Its slot, with the memory, stays occupied until the mover is
- * deleted. If the future is RUNNING, its operation may continue: keep its
- * ranges, and the data of its waker, until the mover is deleted.
+ * deleted. If the future is IDLE, call vdm_operation_cancel() instead. If the
+ * future is RUNNING, its operation may continue: keep its ranges, and the data
+ * of its waker, until the mover is deleted.
  *
  * Threads: any number may create and poll operations of one mover at once.
  */
@@ -64,6 +66,8 @@ enum vdm_operation_result {
 	VDM_ERROR_OUT_OF_MEMORY = 1,
 	/* Invalid input, or a failure that the mover could not repair. */
 	VDM_ERROR_JOB_CORRUPTED = 2,
+	/* vdm_operation_cancel() ended the operation. Nothing was written. */
+	VDM_ERROR_CANCELED = 3,
 };
 
 struct vdm_operation_data_memcpy {
@@ -173,6 +177,10 @@ typedef enum future_state (*vdm_operation_check)(
 /*
  * Sets the output and releases the memory from op_new. The caller has preset
  * the output with the type, VDM_SUCCESS and a NULL destination.
+ *
+ * vdm_operation_cancel() calls op_delete too, for an operation for which
+ * op_start was never called, or has always returned "not now". The caller then
+ * ignores the output that op_delete sets.
  */
 typedef void (*vdm_operation_delete)(void *data,
 	const struct vdm_operation *operation,
@@ -303,6 +311,42 @@ vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
 		FUTURE_INIT(future, vdm_operation_impl);
 		vdm_set_has_property_fn(future, vdm->has_property);
 	}
+}
+
+/*
+ * vdm_operation_cancel -- ends an operation that was not started
+ *
+ * future   of any mover, in any state. If the future is an entry of a chain,
+ *          the entry must be initialised: see FUTURE_CHAIN_ENTRY_IS_INITIALIZED
+ * Returns  1 if the future was IDLE. The future is COMPLETE now, with the
+ *          result VDM_ERROR_CANCELED. Nothing was written and no waker is
+ *          called. The mover has released the operation's slot.
+ *          0 if the future is RUNNING or COMPLETE. Nothing has changed. Poll a
+ *          RUNNING future until it is complete.
+ * Owner    the caller: both ranges, and the data of wakers, if 1 is returned
+ * Threads  only the thread that may poll the future at this time. For an entry
+ *          of a chain this is the thread that may poll the chain.
+ * Blocks   never
+ *
+ * A chain goes on after a canceled entry, as it does after an entry that has
+ * failed. Leaves errno unchanged if the mover does.
+ */
+static inline int
+vdm_operation_cancel(struct vdm_operation_future *future)
+{
+	struct vdm_operation_data *data = FUTURE_DATA(future);
+	struct vdm_operation_output *output = FUTURE_OUTPUT(future);
+
+	if (FUTURE_STATE(future) != FUTURE_STATE_IDLE)
+		return 0;
+
+	data->vdm->op_delete(data->data, &data->operation, output);
+	output->type = data->operation.type;
+	output->result = VDM_ERROR_CANCELED;
+	output->output.memcpy.dest = NULL;
+	FUTURE_STATE(future) = FUTURE_STATE_COMPLETE;
+
+	return 1;
 }
 
 /* An operation stores src as void *, and never writes through it. */

@@ -11,6 +11,9 @@
  *   op_check   by every poll        here: it is always done
  *   op_delete  when it is done      writes the output, gives the memory back
  *
+ * An operation that is canceled before its first poll goes from op_new to
+ * op_delete at once. Its result is undefined, and nobody reads it.
+ *
  * Any thread may be in any of them, for different operations; what they share
  * is in the pool, which takes care of itself.
  */

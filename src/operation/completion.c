@@ -271,9 +271,13 @@ mia_completion_poll_slow(struct mia_completion *c)
 	}
 }
 
-/* The waker has completed its own operation: see mia_completion_finish(). */
+/*
+ * If the waker has completed its own operation: see mia_completion_finish(). A
+ * NEW completion leaves this_wake, which belongs to another one.
+ */
 void
-mia_completion_leave_waker(void)
+mia_completion_leave_waker(struct mia_completion *c)
 {
-	set_this_wake(NULL);
+	if (c == get_this_wake())
+		set_this_wake(NULL);
 }

@@ -145,19 +145,23 @@ void mia_completion_replace_waker(
 	struct mia_completion *c, struct future_waker waker);
 
 /* Poller: the rest of mia_completion_retire(). */
-void mia_completion_leave_waker(void);
+void mia_completion_leave_waker(struct mia_completion *c);
 
 /*
  * Poller, after COMPLETE, also from inside of the waker. Returns the result.
- * The completion's memory may be reused.
+ * The completion's memory may be reused. Also for NEW, also from inside of the
+ * waker of another completion: the result is undefined then.
  */
 static inline enum vdm_operation_result
 mia_completion_retire(struct mia_completion *c)
 {
-	/* Relaxed, both: the poll has acquired. Not DONE: by its own waker. */
+	/*
+	 * Relaxed, both: the poll has acquired, or it is NEW and has one user.
+	 * Not DONE: by its own waker, or NEW.
+	 */
 	if (MIA_UNLIKELY(atomic_load_explicit(&c->state,
 				 memory_order_relaxed) != MIA_COMPLETION_DONE))
-		mia_completion_leave_waker();
+		mia_completion_leave_waker(c);
 
 	return (enum vdm_operation_result)atomic_load_explicit(
 		&c->result, memory_order_relaxed);

@@ -339,6 +339,18 @@ dropped_futures_block_nobody(void **state)
 	}
 }
 
+static void
+canceled_operation_writes_nothing(void **state)
+{
+	char a[8] = "a";
+	struct vdm_operation_future f = vdm_memset(vdm_of(state), a, 'b', 8, 0);
+
+	assert_int_equal(vdm_operation_cancel(&f), 1);
+	assert_int_equal(finish(&f)->result, VDM_ERROR_CANCELED);
+	assert_int_equal(vdm_operation_cancel(&f), 0);
+	assert_string_equal(a, "a");
+}
+
 /* 200,000 futures before the first poll. They finish in reverse order. */
 static void
 many_pending_operations_all_complete(void **state)
@@ -468,6 +480,7 @@ contract_run(const struct contract_mover *mover)
 		CONTRACT(notifier_used_is_written),
 		CONTRACT(future_may_move_between_polls),
 		CONTRACT(dropped_futures_block_nobody),
+		CONTRACT(canceled_operation_writes_nothing),
 		CONTRACT(many_pending_operations_all_complete),
 		CONTRACT(runtime_waits_for_many),
 		CONTRACT(created_on_one_thread_completed_on_another),

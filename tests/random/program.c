@@ -350,14 +350,22 @@ wait_for_several(struct program *p)
 	}
 }
 
+enum leave { LEAVE_DROP, LEAVE_CANCEL };
+
 /* A future that was not started. Its operation must never begin. */
 static void
-drop(struct program *p, struct live *live)
+leave(struct program *p, struct live *live, enum leave how)
 {
+	struct vdm_operation_future *one = &live->future.one;
+
 	if (live->is_pair ||
 		future_of(live)->context.state != FUTURE_STATE_IDLE ||
 		live->waker >= 0)
 		return;
+	if (how == LEAVE_CANCEL &&
+		(vdm_operation_cancel(one) != 1 ||
+			FUTURE_OUTPUT(one)->result != VDM_ERROR_CANCELED))
+		p->wrong = "cancel";
 	memcpy(live->dst->model + live->at, live->dst->memory + live->at,
 		live->n);
 	live->dst->readers = 0;
@@ -365,7 +373,10 @@ drop(struct program *p, struct live *live)
 		live->src->readers--;
 	mover_leave(p->stage, live->mover);
 	live->mover = NULL;
-	p->tally->dropped++;
+	if (how == LEAVE_CANCEL)
+		p->tally->canceled++;
+	else
+		p->tally->dropped++;
 }
 
 /* A future may move between polls. */
@@ -429,7 +440,7 @@ step(struct program *p)
 		follow_wakes(p, live);
 		break;
 	case 10:
-		drop(p, live);
+		leave(p, live, (r >> 16) % 2 == 0 ? LEAVE_DROP : LEAVE_CANCEL);
 		break;
 	case 11:
 		move(p, live);

@@ -49,6 +49,7 @@ struct tally {
 	uint64_t bytes;      /* that were compared */
 	uint64_t refused;    /* operations with bad input */
 	uint64_t dropped;    /* futures */
+	uint64_t canceled;   /* futures */
 	uint64_t waits;      /* of a runtime */
 	uint64_t chains;
 	uint64_t wakes;

@@ -254,8 +254,9 @@ main(int argc, char *argv[])
 	}
 	printf("%.0f s: %llu steps, %llu operations, %.1f GiB compared, "
 	       "%llu chains, %llu waits, %llu wakes\n"
-	       "%llu bad inputs, %llu futures dropped, %zu faults of a "
-	       "device, %llu movers, %llu signals, peak %zu MiB\n",
+	       "%llu bad inputs, %llu futures dropped, %llu canceled, "
+	       "%zu faults of a device, %llu movers, %llu signals, "
+	       "peak %zu MiB\n",
 		now() - start, (unsigned long long)total.steps,
 		(unsigned long long)total.operations,
 		(double)total.bytes / (1 << 30),
@@ -263,7 +264,8 @@ main(int argc, char *argv[])
 		(unsigned long long)total.waits,
 		(unsigned long long)total.wakes,
 		(unsigned long long)total.refused,
-		(unsigned long long)total.dropped, faults,
+		(unsigned long long)total.dropped,
+		(unsigned long long)total.canceled, faults,
 		(unsigned long long)total.movers, (unsigned long long)signals,
 		test_peak_kib() / 1024);
 	return failed;

@@ -234,6 +234,32 @@ waker_may_complete_and_free_its_own_completion(void **state)
 	}
 }
 
+/* As if an operation were canceled that was not started. */
+static void
+retire_new_wake(void *data)
+{
+	struct mia_completion other;
+
+	mia_completion_init(&other);
+	(void)mia_completion_retire(&other);
+	count_wake(data);
+}
+
+static void
+waker_may_retire_another_completion_that_is_new(void **state)
+{
+	struct mia_completion c;
+	struct counter counter = {&c, 0, 0};
+
+	(void)state;
+	mia_completion_init(&c);
+	mia_completion_begin(
+		&c, (struct future_waker){&counter, retire_new_wake});
+	mia_completion_finish(&c);
+	assert_int_equal(counter.calls, 1);
+	assert_int_equal(state_of(&c), MIA_COMPLETION_DONE);
+}
+
 static void
 begin_again_wake(void *data)
 {
@@ -442,6 +468,8 @@ main(void)
 			retired_completion_begins_again_without_its_past),
 		cmocka_unit_test(
 			waker_may_complete_and_free_its_own_completion),
+		cmocka_unit_test(
+			waker_may_retire_another_completion_that_is_new),
 		cmocka_unit_test(
 			completion_that_its_own_waker_began_again_is_left_alone),
 		cmocka_unit_test(

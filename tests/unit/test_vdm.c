@@ -255,6 +255,144 @@ null_from_op_new_is_out_of_memory(void **state)
 	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
 }
 
+/* A mover that writes all of the output, also of what it has never started. */
+static void
+op_delete_with_output(void *data, const struct vdm_operation *op,
+	struct vdm_operation_output *output)
+{
+	assert_ptr_equal(data, &calls);
+	assert_int_equal(op->type, VDM_OPERATION_MEMCPY);
+	output->type = VDM_OPERATION_FLUSH;
+	output->result = VDM_ERROR_OUT_OF_MEMORY;
+	output->output.memcpy.dest = data;
+	calls.deletes++;
+}
+
+static void
+assert_canceled(struct vdm_operation_future *f)
+{
+	const struct vdm_operation_output *output = FUTURE_OUTPUT(f);
+
+	assert_int_equal(FUTURE_STATE(f), FUTURE_STATE_COMPLETE);
+	assert_int_equal(output->type, VDM_OPERATION_MEMCPY);
+	assert_int_equal(output->result, VDM_ERROR_CANCELED);
+	assert_null(output->output.memcpy.dest);
+	assert_int_equal(calls.news, 1);
+	assert_int_equal(calls.checks, 0);
+	assert_int_equal(calls.deletes, 1);
+}
+
+/* refuse: polls before, which return "not now" */
+static void
+cancel_idle(int refuse)
+{
+	struct vdm vdm = {
+		op_new, op_delete_with_output, op_start, op_check, 0, NULL};
+	struct vdm_operation_future f = start(&vdm, refuse, 0);
+	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_POLLER};
+
+	for (int i = 0; i < refuse; i++)
+		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
+			FUTURE_STATE_IDLE);
+	assert_int_equal(vdm_operation_cancel(&f), 1);
+	assert_canceled(&f);
+
+	/* Neither a poll nor another cancel touches anything. */
+	assert_int_equal(
+		future_poll(FUTURE_AS_RUNNABLE(&f), &n), FUTURE_STATE_COMPLETE);
+	assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_POLLER);
+	assert_int_equal(vdm_operation_cancel(&f), 0);
+	FUTURE_BUSY_POLL(&f);
+	assert_canceled(&f);
+	assert_int_equal(calls.starts, refuse);
+}
+
+static void
+cancel_ends_an_idle_operation_and_deletes_it_once(void **state)
+{
+	(void)state;
+	cancel_idle(0);
+	cancel_idle(3);
+}
+
+static void
+cancel_changes_nothing_that_was_started_or_is_complete(void **state)
+{
+	struct vdm vdm = {op_new, op_delete, op_start, op_check, 0, NULL};
+	struct vdm_operation_future f = start(&vdm, 0, 1);
+
+	(void)state;
+	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
+		FUTURE_STATE_RUNNING);
+	assert_int_equal(vdm_operation_cancel(&f), 0);
+	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_RUNNING);
+	assert_int_equal(calls.deletes, 0);
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(vdm_operation_cancel(&f), 0);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	assert_int_equal(calls.deletes, 1);
+
+	/* op_new returned NULL, so there is nothing to delete. */
+	vdm.capabilities = 77;
+	f = start(&vdm, 0, 0);
+	assert_int_equal(vdm_operation_cancel(&f), 0);
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(calls.deletes, 0);
+}
+
+struct two_copies {
+	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, first);
+	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, second);
+};
+
+FUTURE(two_copies_chain, struct two_copies, enum vdm_operation_result);
+
+/* To the chain: the result of the second entry. */
+static void
+second_to_chain(
+	struct future_context *second, struct future_context *chain, void *arg)
+{
+	const struct vdm_operation_output *out =
+		future_context_get_output(second);
+
+	(void)arg;
+	*(enum vdm_operation_result *)future_context_get_output(chain) =
+		out->result;
+}
+
+/* The first entry is refused once, and the second one waits. Either ends. */
+static void
+chain_goes_on_after_a_canceled_entry(void **state)
+{
+	struct vdm vdm = {op_new, op_delete, op_start, op_check, 0, NULL};
+	struct two_copies_chain c;
+	struct vdm_operation_future *entries[] = {
+		&c.data.first.fut, &c.data.second.fut};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		FUTURE_CHAIN_ENTRY_INIT(
+			&c.data.first, start(&vdm, 1, 1), NULL, NULL);
+		FUTURE_CHAIN_ENTRY_INIT(&c.data.second, start(&vdm, 1, 1),
+			second_to_chain, NULL);
+		FUTURE_CHAIN_INIT(&c);
+		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&c), NULL),
+			FUTURE_STATE_RUNNING);
+		assert_int_equal(calls.starts, 1);
+		assert_int_equal(vdm_operation_cancel(entries[i]), 1);
+		assert_int_equal(calls.deletes, 1);
+		FUTURE_BUSY_POLL(&c);
+		assert_int_equal(calls.starts, 2);
+		assert_int_equal(calls.deletes, 2);
+		assert_int_equal(
+			FUTURE_OUTPUT(entries[i])->result, VDM_ERROR_CANCELED);
+		assert_int_equal(
+			FUTURE_OUTPUT(entries[1 - i])->result, VDM_SUCCESS);
+		assert_int_equal(*FUTURE_OUTPUT(&c),
+			i == 1 ? VDM_ERROR_CANCELED : VDM_SUCCESS);
+	}
+}
+
 static void
 supported_means_every_bit(void **state)
 {
@@ -281,6 +419,11 @@ main(void)
 			mover_that_announces_nothing_is_not_asked_to_renotify),
 		cmocka_unit_test(generic_operation_presets_the_output),
 		cmocka_unit_test(null_from_op_new_is_out_of_memory),
+		cmocka_unit_test(
+			cancel_ends_an_idle_operation_and_deletes_it_once),
+		cmocka_unit_test(
+			cancel_changes_nothing_that_was_started_or_is_complete),
+		cmocka_unit_test(chain_goes_on_after_a_canceled_entry),
 		cmocka_unit_test(supported_means_every_bit),
 	};
 

@@ -172,7 +172,9 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 		FUTURE_CHAIN_ENTRY_IS_PROCESSED(&c.data.last) +
 		FUTURE_CHAIN_ENTRY_IS_INITIALIZED(&c.data.last) +
 		future_has_property(&c, FUTURE_PROPERTY_ASYNC) +
-		vdm_is_supported(vdm, VDM_F_MEM_DURABLE) + c.data.more;
+		vdm_is_supported(vdm, VDM_F_MEM_DURABLE) +
+		vdm_operation_cancel(&ops[0]) +
+		vdm_operation_cancel(&c.data.copy.fut) + c.data.more;
 }
 
 #ifdef __cplusplus
