@@ -51,6 +51,16 @@
 extern "C" {
 #endif
 
+/*
+ * Private to this header: the compiler warns about a call whose result is
+ * thrown away. With gcc a cast to void does not prevent the warning.
+ */
+#if defined(__GNUC__)
+#define VDM_WARN_UNUSED_ __attribute__((warn_unused_result))
+#else
+#define VDM_WARN_UNUSED_
+#endif
+
 struct vdm;
 
 enum vdm_operation_type {
@@ -369,13 +379,14 @@ vdm_unconst_impl(const void *pointer)
  * n        bytes, any number. The ranges must not overlap.
  * flags    VDM_F_*, or 0
  * Returns  the future, by value: IDLE, or COMPLETE with
- *          VDM_ERROR_OUT_OF_MEMORY. The call itself cannot fail.
+ *          VDM_ERROR_OUT_OF_MEMORY. The call itself cannot fail. The compiler
+ *          warns if you throw the future away: nothing would be copied.
  * Owner    the caller. Keep both ranges in place until the future is complete.
  * Threads  any number at once
  * Blocks   never. A poll takes as long as the copy if the mover does the work
  *          in the poll.
  */
-static inline struct vdm_operation_future
+VDM_WARN_UNUSED_ static inline struct vdm_operation_future
 vdm_memcpy(
 	struct vdm *vdm, void *dest, const void *src, size_t n, uint64_t flags)
 {
@@ -392,7 +403,7 @@ vdm_memcpy(
 }
 
 /* vdm_memmove -- like vdm_memcpy(), but the ranges may overlap */
-static inline struct vdm_operation_future
+VDM_WARN_UNUSED_ static inline struct vdm_operation_future
 vdm_memmove(
 	struct vdm *vdm, void *dest, const void *src, size_t n, uint64_t flags)
 {
@@ -412,7 +423,7 @@ vdm_memmove(
  * vdm_memset -- like vdm_memcpy(), but fills n bytes at str with the value
  * (unsigned char)c
  */
-static inline struct vdm_operation_future
+VDM_WARN_UNUSED_ static inline struct vdm_operation_future
 vdm_memset(struct vdm *vdm, void *str, int c, size_t n, uint64_t flags)
 {
 	struct vdm_operation_future future;
@@ -432,7 +443,7 @@ vdm_memset(struct vdm *vdm, void *str, int c, size_t n, uint64_t flags)
  * caches to memory. On a CPU that cannot do so the result is
  * VDM_ERROR_JOB_CORRUPTED.
  */
-static inline struct vdm_operation_future
+VDM_WARN_UNUSED_ static inline struct vdm_operation_future
 vdm_flush(struct vdm *vdm, void *dest, size_t n, uint64_t flags)
 {
 	struct vdm_operation_future future;

@@ -757,8 +757,10 @@ delete_waits_for_the_device_and_ends_the_rest(void **state)
 			FUTURE_STATE_RUNNING);
 	}
 	/* The mover does not wait for an operation that was never started. */
-	(void)vdm_memcpy(data_mover_dml_get_vdm(dmd), dst[0], src, N, 0);
+	const struct vdm_operation_future dropped =
+		vdm_memcpy(data_mover_dml_get_vdm(dmd), dst[0], src, N, 0);
 
+	(void)dropped;
 	pthread_create(&thread, NULL, answer_soon, &answerer);
 	data_mover_dml_delete(dmd);
 	assert_true(atomic_load(&answerer.has_answered));

@@ -154,6 +154,9 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 		FUTURE_INIT_COMPLETE(&c);
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&c));
 
+#ifdef UNUSED
+	UNUSED;
+#endif
 	ops[0] = vdm_memcpy(vdm, a, b, 1, VDM_F_MEM_DURABLE);
 	ops[1] = vdm_memmove(vdm, a, b, 1, VDM_F_NO_CACHE_HINT);
 	ops[2] = vdm_memset(vdm, a, 1, 1, VDM_F_VALID_FLAGS);
