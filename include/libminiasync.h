@@ -27,5 +27,6 @@
 #include "libminiasync/runtime.h"
 #include "libminiasync/data_mover_sync.h"
 #include "libminiasync/data_mover_threads.h"
+#include "libminiasync/version.h"
 
 #endif /* LIBMINIASYNC_H */

@@ -57,7 +57,8 @@ each_standard() {
 
 for header in libminiasync.h libminiasync/future.h libminiasync/vdm.h \
 	libminiasync/runtime.h libminiasync/data_mover_sync.h \
-	libminiasync/data_mover_threads.h libminiasync-vdm-dml.h \
+	libminiasync/data_mover_threads.h libminiasync/version.h \
+	libminiasync-vdm-dml.h \
 	libminiasync-vdm-dml/data_mover_dml.h; do
 	printf '#include <%s>\n#include <%s>\nextern int used;\nint used;\n' \
 		"$header" "$header" >"$work/t.c"

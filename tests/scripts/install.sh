@@ -134,7 +134,9 @@ consume() {
 	step env LD_LIBRARY_PATH="$lib" "$work/consumer_old/consumer_old"
 
 	flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs libminiasync)
-	step $cc -std=c99 "$consumer/consumer.c" $flags -o "$work/c"
+	version=$(PKG_CONFIG_PATH=$pc pkg-config --modversion libminiasync)
+	step $cc -std=c99 -DVERSION="\"$version\"" "$consumer/consumer.c" \
+		$flags -o "$work/c"
 	step env LD_LIBRARY_PATH="$lib" "$work/c"
 	step g++ -std=c++11 "$consumer/consumer.cpp" $flags -o "$work/cpp"
 	step env LD_LIBRARY_PATH="$lib" "$work/cpp"

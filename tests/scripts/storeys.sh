@@ -13,13 +13,14 @@ cd "$1/src"
 
 # storey: storeys below it | public headers
 table='
-system:    | future
+system:    | future version
 operation: system | future vdm
 crew:      system |
 wait:      system | future runtime
 movers:    crew operation system | future vdm data_mover_sync data_mover_threads data_mover_dml
 '
-# The CPU pause of future.h is all that system/ includes of the library.
+# The CPU pause of future.h, and version.h, are all that system/ includes of the
+# library.
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -7,6 +7,10 @@
 
 #include <libminiasync.h>
 
+#if MINIASYNC_VERSION_NUMBER < 900
+#error no number that #if understands
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #define CAST(type, p) static_cast<type>(p)
@@ -177,6 +181,7 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 		future_has_property(&c, FUTURE_PROPERTY_ASYNC) +
 		vdm_is_supported(vdm, VDM_F_MEM_DURABLE) +
 		vdm_operation_cancel(&ops[0]) +
+		(MINIASYNC_VERSION[0] == miniasync_version()[0]) +
 		vdm_operation_cancel(&c.data.copy.fut) + c.data.more;
 }
 
