@@ -80,6 +80,32 @@ enum vdm_operation_result {
 	VDM_ERROR_CANCELED = 3,
 };
 
+/*
+ * vdm_result_string -- returns a short English text for a result
+ *
+ * result   any value. A value that is not in the enum has a text, too.
+ * Returns  a string constant, never NULL. Do not compare it: each part of a
+ *          program may have its own copy. Nobody frees it. It is valid as long
+ *          as the code that called the function is loaded.
+ * Threads  any number at once
+ * Blocks   never
+ */
+static inline const char *
+vdm_result_string(enum vdm_operation_result result)
+{
+	switch (result) {
+	case VDM_SUCCESS:
+		return "success";
+	case VDM_ERROR_OUT_OF_MEMORY:
+		return "no memory, or too many pending operations";
+	case VDM_ERROR_JOB_CORRUPTED:
+		return "invalid input, or a failure of the mover";
+	case VDM_ERROR_CANCELED:
+		return "canceled";
+	}
+	return "unknown result";
+}
+
 struct vdm_operation_data_memcpy {
 	void *dest;
 	void *src;

@@ -394,6 +394,26 @@ chain_goes_on_after_a_canceled_entry(void **state)
 }
 
 static void
+each_result_has_its_own_text(void **state)
+{
+	/* The last two are unknown. */
+	static const int results[] = {VDM_SUCCESS, VDM_ERROR_OUT_OF_MEMORY,
+		VDM_ERROR_JOB_CORRUPTED, VDM_ERROR_CANCELED, 4, -1};
+	const char *texts[6];
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		texts[i] = vdm_result_string(
+			(enum vdm_operation_result)results[i]);
+		assert_non_null(texts[i]);
+		assert_int_not_equal(strlen(texts[i]), 0);
+		for (int k = 0; k < i && i < 5; k++)
+			assert_string_not_equal(texts[i], texts[k]);
+	}
+	assert_string_equal(texts[4], texts[5]);
+}
+
+static void
 supported_means_every_bit(void **state)
 {
 	struct vdm vdm = {
@@ -424,6 +444,7 @@ main(void)
 		cmocka_unit_test(
 			cancel_changes_nothing_that_was_started_or_is_complete),
 		cmocka_unit_test(chain_goes_on_after_a_canceled_entry),
+		cmocka_unit_test(each_result_has_its_own_text),
 		cmocka_unit_test(supported_means_every_bit),
 	};
 

@@ -182,6 +182,7 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 		vdm_is_supported(vdm, VDM_F_MEM_DURABLE) +
 		vdm_operation_cancel(&ops[0]) +
 		(MINIASYNC_VERSION[0] == miniasync_version()[0]) +
+		vdm_result_string(FUTURE_OUTPUT(&ops[0])->result)[0] +
 		vdm_operation_cancel(&c.data.copy.fut) + c.data.more;
 }
 
