@@ -89,6 +89,8 @@ run(const struct vdm_operation *op)
 	case VDM_OPERATION_FLUSH: /* not supported, except for 0 bytes */
 		done = flush->n == 0 && is_valid(flush->flags, NULL, NULL, 0);
 		break;
+	case VDM_OPERATION_MEMCPYV: /* vdm_memcpyv() asks for copies instead */
+		break;
 	}
 	return done ? VDM_SUCCESS : VDM_ERROR_JOB_CORRUPTED;
 }

@@ -153,6 +153,11 @@ enum future_property {
 	 * Only the answer FUTURE_PROPERTY_RENOTIFY itself means yes.
 	 */
 	FUTURE_PROPERTY_RENOTIFY = 0x5245,
+	/*
+	 * A question to a mover, too: whether it does VDM_OPERATION_MEMCPYV.
+	 * Only the answer FUTURE_PROPERTY_MEMCPYV itself means yes.
+	 */
+	FUTURE_PROPERTY_MEMCPYV = 0x5356,
 };
 
 /*

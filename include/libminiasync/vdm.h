@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * vdm.h -- virtual data movers, and their four operations
+ * vdm.h -- virtual data movers, and their five operations
  *
  * A virtual data mover, struct vdm, is a table of functions. Behind it the
- * calling thread, worker threads or a device move memory. Each of the four
+ * calling thread, worker threads or a device move memory. Each of the five
  * operations returns a future. Nothing is moved before the first poll:
  *
  *	create: vdm_memcpy() --> op_new
@@ -33,8 +33,8 @@
  * Do not routinely abandon a future, which means to stop polling it before it
  * is complete. Its slot, with the memory, stays occupied until the mover is
  * deleted. If the future is IDLE, call vdm_operation_cancel() instead. If the
- * future is RUNNING, its operation may continue: keep its ranges, and the data
- * of its waker, until the mover is deleted.
+ * future is RUNNING, its operation may continue: keep its ranges, a list of
+ * segments, and the data of its waker, until the mover is deleted.
  *
  * Threads: any number may create and poll operations of one mover at once.
  */
@@ -68,6 +68,7 @@ enum vdm_operation_type {
 	VDM_OPERATION_MEMMOVE = 1,
 	VDM_OPERATION_MEMSET = 2,
 	VDM_OPERATION_FLUSH = 3,
+	VDM_OPERATION_MEMCPYV = 4,
 };
 
 enum vdm_operation_result {
@@ -133,6 +134,19 @@ struct vdm_operation_data_flush {
 	uint64_t flags;
 };
 
+/* n bytes at src, and the place to which vdm_memcpyv() copies them. */
+struct vdm_segment {
+	void *dest;
+	const void *src;
+	size_t n;
+};
+
+struct vdm_operation_data_memcpyv {
+	const struct vdm_segment *segments;
+	size_t nsegments;
+	uint64_t flags;
+};
+
 /* Bytes that the members of an operation may occupy, now and in future. */
 #define VDM_OPERATION_DATA_MAX_SIZE 40
 
@@ -142,6 +156,7 @@ struct vdm_operation {
 		struct vdm_operation_data_memmove memmove;
 		struct vdm_operation_data_memset memset;
 		struct vdm_operation_data_flush flush;
+		struct vdm_operation_data_memcpyv memcpyv;
 		uint8_t data[VDM_OPERATION_DATA_MAX_SIZE];
 	} data;
 	enum vdm_operation_type type;
@@ -170,6 +185,10 @@ struct vdm_operation_output_flush {
 	uint64_t unused;
 };
 
+struct vdm_operation_output_memcpyv {
+	uint64_t copied; /* segments; nsegments if result is VDM_SUCCESS */
+};
+
 struct vdm_operation_output {
 	enum vdm_operation_type type;
 	enum vdm_operation_result result;
@@ -178,6 +197,7 @@ struct vdm_operation_output {
 		struct vdm_operation_output_memmove memmove;
 		struct vdm_operation_output_memset memset;
 		struct vdm_operation_output_flush flush;
+		struct vdm_operation_output_memcpyv memcpyv;
 	} output;
 };
 
@@ -338,6 +358,7 @@ vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
 	future->data.data = vdm->op_new(vdm, future->data.operation.type);
 	future->output.type = future->data.operation.type;
 	future->output.result = VDM_SUCCESS;
+	future->output.output.memcpyv.copied = 0; /* the longest member */
 	future->output.output.memcpy.dest = NULL;
 
 	if (future->data.data == NULL) {
@@ -376,9 +397,12 @@ vdm_operation_cancel(struct vdm_operation_future *future)
 	if (FUTURE_STATE(future) != FUTURE_STATE_IDLE)
 		return 0;
 
-	data->vdm->op_delete(data->data, &data->operation, output);
+	/* NULL: see vdm_memcpyv_impl(). */
+	if (data->data != NULL)
+		data->vdm->op_delete(data->data, &data->operation, output);
 	output->type = data->operation.type;
 	output->result = VDM_ERROR_CANCELED;
+	output->output.memcpyv.copied = 0; /* the longest member */
 	output->output.memcpy.dest = NULL;
 	FUTURE_STATE(future) = FUTURE_STATE_COMPLETE;
 
@@ -479,6 +503,193 @@ vdm_flush(struct vdm *vdm, void *dest, size_t n, uint64_t flags)
 	future.data.operation.data.flush.n = n;
 	future.data.operation.data.flush.flags = flags;
 	vdm_generic_operation(vdm, &future);
+
+	return future;
+}
+
+/*
+ * Private: how many bytes a mover could copy in the time that a segment takes
+ * in addition to its bytes.
+ */
+#define VDM_SEGMENT_COST_ 64U
+
+/*
+ * Private: the bytes of all segments, and VDM_SEGMENT_COST_ for each. SIZE_MAX:
+ * a pointer is NULL with bytes to copy, or the sum is too large for a size_t.
+ */
+static inline size_t
+vdm_segments_cost_impl(const struct vdm_segment *segments, size_t nsegments)
+{
+	size_t cost = 0;
+
+	if (segments == NULL && nsegments > 0)
+		return SIZE_MAX;
+
+	for (size_t i = 0; i < nsegments; i++) {
+		const struct vdm_segment *s = &segments[i];
+
+		if (s->n > 0 && (s->dest == NULL || s->src == NULL))
+			return SIZE_MAX;
+		if (SIZE_MAX - cost <= VDM_SEGMENT_COST_ ||
+			SIZE_MAX - cost - VDM_SEGMENT_COST_ <= s->n)
+			return SIZE_MAX;
+		cost += s->n + VDM_SEGMENT_COST_;
+	}
+	return cost;
+}
+
+/*
+ * Private: polls the memcpy of one segment. data->data is that of the memcpy,
+ * or NULL if the memcpy is not started. So op_delete gets all that was made
+ * before the future is IDLE, or refused, or at the next segment.
+ */
+static inline enum future_state
+vdm_memcpyv_poll_impl(struct future_context *context,
+	struct vdm_operation_data *data, const struct vdm_segment *segment,
+	struct future_notifier *n, enum vdm_operation_result *result)
+{
+	struct vdm *vdm = data->vdm;
+	struct vdm_operation_future copy;
+
+	copy.data.operation.type = VDM_OPERATION_MEMCPY;
+	copy.data.operation.data.memcpy.dest = segment->dest;
+	copy.data.operation.data.memcpy.src = vdm_unconst_impl(segment->src);
+	copy.data.operation.data.memcpy.n = segment->n;
+	copy.data.operation.data.memcpy.flags =
+		data->operation.data.memcpyv.flags;
+	if (data->data == NULL) {
+		vdm_generic_operation(vdm, &copy);
+	} else {
+		copy.data.vdm = vdm;
+		copy.data.data = data->data;
+		copy.output.type = VDM_OPERATION_MEMCPY;
+		copy.output.result = VDM_SUCCESS;
+		copy.output.output.memcpy.dest = NULL;
+		FUTURE_INIT(&copy, vdm_operation_impl);
+		vdm_set_has_property_fn(&copy, vdm->has_property);
+		copy.base.context.state = FUTURE_STATE_RUNNING;
+		copy.base.context.padding =
+			context->padding & FUTURE_CONTEXT_SILENT_;
+	}
+
+	const enum future_state state = future_poll(&copy.base, n);
+
+	context->padding &= ~(FUTURE_CONTEXT_REFUSED_ | FUTURE_CONTEXT_SILENT_);
+	data->data = NULL;
+	switch (state) {
+	case FUTURE_STATE_IDLE:
+		vdm->op_delete(
+			copy.data.data, &copy.data.operation, &copy.output);
+		context->padding |= FUTURE_CONTEXT_REFUSED_;
+		break;
+	case FUTURE_STATE_COMPLETE:
+		*result = copy.output.result;
+		context->padding += FUTURE_CONTEXT_MOVED_;
+		break;
+	case FUTURE_STATE_RUNNING:
+		data->data = copy.data.data;
+		context->padding |=
+			copy.base.context.padding & FUTURE_CONTEXT_SILENT_;
+		break;
+	}
+	return state;
+}
+
+/*
+ * vdm_memcpyv_impl -- the task of vdm_memcpyv() with a mover that does not know
+ * the operation
+ *
+ * Copies one segment after the other by the mover's memcpy. The output counts
+ * them. Like a chain, the future is RUNNING if it could not start the memcpy of
+ * a segment that is not the first, and tells this and its steps to its owner by
+ * context.padding.
+ */
+static inline enum future_state
+vdm_memcpyv_impl(struct future_context *context, struct future_notifier *n)
+{
+	struct vdm_operation_data *data = FUTURE_CAST_(
+		struct vdm_operation_data *, future_context_get_data(context));
+	struct vdm_operation_output *output =
+		FUTURE_CAST_(struct vdm_operation_output *,
+			future_context_get_output(context));
+	const struct vdm_operation_data_memcpyv *v =
+		&data->operation.data.memcpyv;
+	uint64_t *copied = &output->output.memcpyv.copied;
+	const int is_first_poll = context->state == FUTURE_STATE_IDLE &&
+		(context->padding & FUTURE_CONTEXT_REFUSED_) == 0;
+
+	if (is_first_poll && n != NULL)
+		n->notifier_used = FUTURE_NOTIFIER_NONE;
+	if (is_first_poll &&
+		((v->flags & ~FUTURE_CAST_(uint64_t, VDM_F_VALID_FLAGS)) != 0 ||
+			vdm_segments_cost_impl(v->segments, v->nsegments) ==
+				SIZE_MAX))
+		output->result = VDM_ERROR_JOB_CORRUPTED;
+
+	while (output->result == VDM_SUCCESS && *copied < v->nsegments) {
+		const enum future_state state = vdm_memcpyv_poll_impl(context,
+			data, &v->segments[*copied], n, &output->result);
+
+		if (state == FUTURE_STATE_IDLE && *copied > 0)
+			return FUTURE_STATE_RUNNING;
+		if (state != FUTURE_STATE_COMPLETE)
+			return state;
+		if (output->result == VDM_SUCCESS)
+			++*copied;
+	}
+	return FUTURE_STATE_COMPLETE;
+}
+
+/*
+ * vdm_memcpyv -- returns a future that copies all segments
+ *
+ * It is complete when all segments are copied. The order in which they are
+ * copied is not defined.
+ *
+ * vdm        the mover, not NULL. It must outlive the future. Any mover will
+ *            do: for one that does not return FUTURE_PROPERTY_MEMCPYV for that
+ *            property, the future itself does the segments one after the other
+ *            by the mover's memcpy.
+ * segments   read by polls and by other threads. NULL only if nsegments is 0.
+ * nsegments  any number. A segment may have any size, also 0. Its ranges must
+ *            not overlap, and no other segment's range may overlap its dest.
+ *            The sizes, and 64 for each segment, must add up to less than
+ *            SIZE_MAX.
+ * flags      VDM_F_*, or 0
+ * Returns    the future, by value: IDLE, or COMPLETE with
+ *            VDM_ERROR_OUT_OF_MEMORY. The call itself cannot fail.
+ * Result     VDM_SUCCESS: copied is nsegments. Invalid input in any segment:
+ *            VDM_ERROR_JOB_CORRUPTED, and nothing was written. If the mover
+ *            fails later, copied counts segments from the first that are
+ *            certainly copied, and others may be written.
+ * Owner      the caller. Keep the array and all ranges in place until the
+ *            future is complete.
+ * Threads    any number at once
+ * Blocks     never. A poll takes as long as the copies if the mover does the
+ *            work in the poll. The first poll reads the whole array.
+ */
+VDM_WARN_UNUSED_ static inline struct vdm_operation_future
+vdm_memcpyv(struct vdm *vdm, const struct vdm_segment *segments,
+	size_t nsegments, uint64_t flags)
+{
+	struct vdm_operation_future future;
+
+	future.data.operation.type = VDM_OPERATION_MEMCPYV;
+	future.data.operation.data.memcpyv.segments = segments;
+	future.data.operation.data.memcpyv.nsegments = nsegments;
+	future.data.operation.data.memcpyv.flags = flags;
+
+	future.data.vdm = vdm;
+	future.data.data = NULL;
+	future.output.type = VDM_OPERATION_MEMCPYV;
+	future.output.result = VDM_SUCCESS;
+	future.output.output.memcpyv.copied = 0;
+	FUTURE_INIT(&future, vdm_memcpyv_impl);
+	vdm_set_has_property_fn(&future, vdm->has_property);
+	if (vdm->has_property != NULL &&
+		vdm->has_property(&future, FUTURE_PROPERTY_MEMCPYV) ==
+			FUTURE_PROPERTY_MEMCPYV)
+		vdm_generic_operation(vdm, &future);
 
 	return future;
 }

@@ -204,6 +204,7 @@ fill_job(struct dml_operation *op)
 			MIA_CACHE_LINE;
 		break;
 	}
+	case MIA_PIECE_MOVES:
 	case MIA_PIECE_INVALID:
 		return -EINVAL; /* op_start leaves it to the CPU */
 	}

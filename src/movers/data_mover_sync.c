@@ -77,13 +77,22 @@ sync_operation_delete(void *data, const struct vdm_operation *operation,
 	mia_operation_pool_put(op);
 }
 
+/* Without this answer a vdm_memcpyv() would be a memcpy for each segment. */
+static int
+sync_has_property(void *future, enum future_property property)
+{
+	(void)future;
+	return property == FUTURE_PROPERTY_MEMCPYV ? FUTURE_PROPERTY_MEMCPYV
+						   : 0;
+}
+
 static const struct vdm sync_vdm = {
 	.op_new = sync_operation_new,
 	.op_start = sync_operation_start,
 	.op_check = sync_operation_check,
 	.op_delete = sync_operation_delete,
 	.capabilities = 0,
-	.has_property = NULL,
+	.has_property = sync_has_property,
 };
 
 MIA_PUBLIC struct data_mover_sync *

@@ -240,7 +240,8 @@ threads_has_property(void *future, enum future_property property)
 	case FUTURE_PROPERTY_ASYNC:
 		return 1;
 	case FUTURE_PROPERTY_RENOTIFY:
-		return FUTURE_PROPERTY_RENOTIFY;
+	case FUTURE_PROPERTY_MEMCPYV:
+		return (int)property;
 	}
 	return 0;
 }

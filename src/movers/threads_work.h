@@ -38,7 +38,10 @@
  */
 #define MIA_THREADS_HERE_MAX_BYTES ((size_t)16384)
 
-/* A memcpy_fn, memmove_fn or memset_fn, by the type of the operation. */
+/*
+ * A memcpy_fn, memmove_fn or memset_fn, by the type of the operation. A MEMCPYV
+ * has that of a MEMCPY.
+ */
 typedef void (*mia_any_fn)(void);
 
 #define MIA_THREADS_TYPES (VDM_OPERATION_FLUSH + 1)
@@ -75,7 +78,10 @@ struct mia_threads_operation {
 	struct mia_completion completion;
 	struct data_mover_threads *dmt;
 
-	/* I: the poll that starts the operation */
+	/*
+	 * I: the poll that starts the operation. But of MOVES the thread that
+	 * has the part of the first sharer writes where it begins.
+	 */
 	struct mia_piece piece;
 	enum mia_threads_plan plan;
 
@@ -86,6 +92,8 @@ struct mia_threads_operation {
 	union {
 		mia_any_fn function; /* MOVE_BY, SET_BY */
 		size_t done;         /* KEEP_ORDER: bytes, once it is claimed */
+		/* MOVES, of SHARE and KEEP: behind its last segment. */
+		const struct vdm_segment *end;
 	};
 
 	union {

@@ -30,14 +30,21 @@ mia_operation_run(const struct vdm_operation *op)
 	return VDM_SUCCESS;
 }
 
-/* The destination is the first member of every operation and of its output. */
+/*
+ * The destination is the first member of every other operation, and of its
+ * output.
+ */
 static inline void
 mia_operation_output(const struct vdm_operation *op,
 	enum vdm_operation_result result, struct vdm_operation_output *output)
 {
 	output->type = op->type;
 	output->result = result;
-	output->output.memcpy.dest = op->data.memcpy.dest;
+	if (MIA_UNLIKELY(op->type == VDM_OPERATION_MEMCPYV))
+		output->output.memcpyv.copied =
+			result == VDM_SUCCESS ? op->data.memcpyv.nsegments : 0;
+	else
+		output->output.memcpy.dest = op->data.memcpy.dest;
 }
 
 /*

@@ -4,7 +4,7 @@
 
 #include "operation/piece.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 #include "operation/memory.h"
 
@@ -25,6 +25,8 @@ _Static_assert(sizeof(struct vdm_operation_data_memcpy) ==
 static bool
 is_valid(const struct mia_piece *piece)
 {
+	if (piece->kind == MIA_PIECE_MOVES)
+		return piece->n != SIZE_MAX; /* their cost */
 	return piece->n == 0 ||
 		(piece->dest != NULL &&
 			(piece->kind != MIA_PIECE_MOVE || piece->src != NULL));
@@ -37,6 +39,7 @@ parse(struct mia_piece *piece, const struct vdm_operation *op,
 	const struct vdm_operation_data_memmove *move = &op->data.memmove;
 	const struct vdm_operation_data_memset *set = &op->data.memset;
 	const struct vdm_operation_data_flush *flush = &op->data.flush;
+	const struct vdm_operation_data_memcpyv *moves = &op->data.memcpyv;
 	uint64_t flags = 0;
 
 	piece->kind = MIA_PIECE_INVALID;
@@ -65,6 +68,14 @@ parse(struct mia_piece *piece, const struct vdm_operation *op,
 		piece->n = flush->n;
 		flags = flush->flags;
 		break;
+	case VDM_OPERATION_MEMCPYV:
+		piece->kind = MIA_PIECE_MOVES;
+		piece->segment = moves->segments;
+		piece->skip = 0;
+		piece->n = vdm_segments_cost_impl(
+			moves->segments, moves->nsegments);
+		flags = moves->flags;
+		break;
 	}
 
 	piece->flags = (uint32_t)flags;
@@ -72,6 +83,61 @@ parse(struct mia_piece *piece, const struct vdm_operation *op,
 		piece->kind = MIA_PIECE_INVALID;
 		piece->n = 0;
 	}
+}
+
+static size_t
+cost_of(const struct vdm_segment *segment)
+{
+	return segment->n + VDM_SEGMENT_COST_;
+}
+
+/* The cost of a segment comes after its bytes, and is not copied. */
+static inline bool
+next(struct mia_piece *moves, struct mia_piece *move)
+{
+	while (moves->n > 0) {
+		const struct vdm_segment *segment = moves->segment;
+		const size_t at = moves->skip;
+		const size_t left = cost_of(segment) - at;
+		const size_t taken = left < moves->n ? left : moves->n;
+
+		moves->n -= taken;
+		moves->skip = at + taken;
+		if (taken == left) {
+			moves->segment++;
+			moves->skip = 0;
+		}
+		if (at >= segment->n)
+			continue;
+
+		move->kind = MIA_PIECE_MOVE;
+		move->dest = (char *)segment->dest + at;
+		move->src = (const char *)segment->src + at;
+		move->n = segment->n - at < taken ? segment->n - at : taken;
+		move->flags = moves->flags;
+		return true;
+	}
+	return false;
+}
+
+/* Takes the members of a piece, so that other kinds may be in registers. */
+MIA_NOINLINE static void
+run_moves(const struct vdm_segment *segment, size_t skip, size_t n,
+	uint32_t flags)
+{
+	struct mia_piece moves = {.segment = segment,
+		.skip = skip,
+		.n = n,
+		.flags = flags,
+		.kind = MIA_PIECE_MOVES};
+	struct mia_piece move;
+
+	/* Small segments cost little more than memmove() itself. */
+	while (next(&moves, &move))
+		if (flags == 0)
+			memmove(move.dest, move.src, move.n);
+		else
+			mia_memory_move(move.dest, move.src, move.n, flags);
 }
 
 static inline enum vdm_operation_result
@@ -93,6 +159,9 @@ run(const struct mia_piece *piece)
 			mia_memory_flush(piece->dest, piece->n) == 0)
 			return VDM_SUCCESS;
 		break;
+	case MIA_PIECE_MOVES:
+		run_moves(piece->segment, piece->skip, piece->n, piece->flags);
+		return VDM_SUCCESS;
 	case MIA_PIECE_INVALID:
 		break;
 	}
@@ -127,11 +196,49 @@ mia_piece_part(const struct mia_piece *piece, size_t at, size_t n)
 {
 	struct mia_piece part = *piece;
 
+	part.n = n;
+	if (part.kind == MIA_PIECE_MOVES) {
+		mia_piece_forward(&part, at);
+		return part;
+	}
 	part.dest += at;
 	if (part.kind == MIA_PIECE_MOVE)
 		part.src += at;
-	part.n = n;
 	return part;
+}
+
+/* Does not look at the segment behind the last. */
+void
+mia_piece_forward(struct mia_piece *moves, size_t cost)
+{
+	while (cost > 0) {
+		const size_t left = cost_of(moves->segment) - moves->skip;
+
+		if (cost < left) {
+			moves->skip += cost;
+			return;
+		}
+		cost -= left;
+		moves->segment++;
+		moves->skip = 0;
+	}
+}
+
+void
+mia_piece_back(struct mia_piece *moves, size_t cost)
+{
+	while (cost > moves->skip) {
+		cost -= moves->skip;
+		moves->segment--;
+		moves->skip = cost_of(moves->segment);
+	}
+	moves->skip -= cost;
+}
+
+bool
+mia_piece_next(struct mia_piece *moves, struct mia_piece *move)
+{
+	return next(moves, move);
 }
 
 size_t

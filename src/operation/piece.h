@@ -13,6 +13,7 @@
 #ifndef LIBMINIASYNC_PIECE_H
 #define LIBMINIASYNC_PIECE_H 1
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,13 +25,24 @@ enum mia_piece_kind {
 	MIA_PIECE_MOVE,    /* VDM_OPERATION_MEMCPY and _MEMMOVE */
 	MIA_PIECE_SET,
 	MIA_PIECE_FLUSH,
+	MIA_PIECE_MOVES, /* VDM_OPERATION_MEMCPYV */
 };
 
+/*
+ * MOVES counts the cost of segments: their bytes, and VDM_SEGMENT_COST_ after
+ * the bytes of each. So a part of it takes about as long as a part of a MOVE
+ * with the same n, however small the segments are. Its n is 0 only without
+ * segments.
+ */
 struct mia_piece {
-	char *dest;
+	union {
+		char *dest;
+		const struct vdm_segment *segment; /* of MOVES: the first */
+	};
 	union {
 		const char *src; /* of a MOVE */
 		int c;           /* of a SET */
+		size_t skip; /* of MOVES: cost of segment before the piece */
 	};
 	size_t n;       /* bytes; 0 is legal, and touches no memory */
 	uint32_t flags; /* VDM_F_*, or all that the parser was told to accept */
@@ -82,9 +94,22 @@ mia_piece_plain_copy(const struct vdm_operation *op)
 	return move;
 }
 
-/* n bytes of a valid piece, from byte at on. */
+/*
+ * n bytes of a valid piece, from byte at on. Of MOVES in as many steps as
+ * segments lie before; so does forward.
+ */
 struct mia_piece mia_piece_part(
 	const struct mia_piece *piece, size_t at, size_t n);
+
+/* MOVES: the piece begins so much later or earlier. Its n stays. */
+void mia_piece_forward(struct mia_piece *moves, size_t cost);
+void mia_piece_back(struct mia_piece *moves, size_t cost);
+
+/*
+ * Takes the bytes of one segment off the front of MOVES, as a MOVE. False: no
+ * bytes are left.
+ */
+bool mia_piece_next(struct mia_piece *moves, struct mia_piece *move);
 
 /*
  * Bytes between the source and the destination of a MOVE whose ranges overlap.

@@ -154,6 +154,8 @@ check(struct vdm *vdm, enum vdm_operation_type type, size_t to, size_t from,
 		if (mia_memory_capabilities() == 0)
 			result = VDM_ERROR_JOB_CORRUPTED;
 		break;
+	case VDM_OPERATION_MEMCPYV: /* test_data_mover_threads_memcpyv.c */
+		break;
 	}
 
 	while (poll_like_runtime(&f, WORK) != FUTURE_STATE_COMPLETE)

@@ -109,7 +109,8 @@ for bad in OVERALIGNED_INIT OVERALIGNED_INIT_EXT OVERALIGNED_INIT_COMPLETE \
 done
 # A future that is thrown away: a warning, which is an error here.
 for call in 'memcpy(vdm, a, b, 1, 0)' 'memmove(vdm, a, b, 1, 0)' \
-	'memset(vdm, a, 1, 1, 0)' 'flush(vdm, a, 1, 0)'; do
+	'memset(vdm, a, 1, 1, 0)' 'flush(vdm, a, 1, 0)' \
+	'memcpyv(vdm, &segment, 1, 0)'; do
 	expect_error "UNUSED vdm_$call" 'unused.result'
 done
 

@@ -9,7 +9,7 @@
 
 #include "libminiasync/vdm.h"
 
-/* n bytes at to; copies read from, and MEMSET writes c. */
+/* n bytes at to; copies read from, and MEMSET writes c. Not MEMCPYV. */
 static inline struct vdm_operation_future
 operation_new(struct vdm *vdm, enum vdm_operation_type type, void *to,
 	const void *from, int c, size_t n, uint64_t flags)
@@ -23,6 +23,8 @@ operation_new(struct vdm *vdm, enum vdm_operation_type type, void *to,
 		return vdm_memset(vdm, to, c, n, flags);
 	case VDM_OPERATION_FLUSH:
 		return vdm_flush(vdm, to, n, flags);
+	case VDM_OPERATION_MEMCPYV:
+		break;
 	}
 	abort(); /* no such type */
 }

@@ -116,7 +116,8 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 {
 	struct one f;
 	struct chain c;
-	struct vdm_operation_future ops[4];
+	const struct vdm_segment segment = {a, b, 1};
+	struct vdm_operation_future ops[5];
 	struct wide w;
 #if defined(OVERALIGNED_INIT) || defined(OVERALIGNED_INIT_EXT) || \
 	defined(OVERALIGNED_INIT_COMPLETE)
@@ -165,7 +166,8 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 	ops[1] = vdm_memmove(vdm, a, b, 1, VDM_F_NO_CACHE_HINT);
 	ops[2] = vdm_memset(vdm, a, 1, 1, VDM_F_VALID_FLAGS);
 	ops[3] = vdm_flush(vdm, a, 1, 0);
-	for (int i = 0; i < 4; i++)
+	ops[4] = vdm_memcpyv(vdm, &segment, 1, 0);
+	for (int i = 0; i < 5; i++)
 		if (yes)
 			FUTURE_BUSY_POLL(&ops[i]);
 		else
