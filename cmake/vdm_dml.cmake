@@ -38,7 +38,8 @@ if(BUILD_SHARED_LIBS)
 endif()
 
 add_library(miniasync-vdm-dml ${mia_dml_kind}
-  src/movers/data_mover_dml.c $<TARGET_OBJECTS:mia_common>)
+  src/movers/data_mover_dml.c src/movers/dml_work.c
+  $<TARGET_OBJECTS:mia_common>)
 add_library(miniasync::vdm-dml ALIAS miniasync-vdm-dml)
 mia_compile_options(miniasync-vdm-dml)
 mia_shared_library(miniasync-vdm-dml)
