@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# gather.sh GATHER -- tests examples/gather: the message against one that the
+# shell makes, and what it refuses
+
+set -u
+
+gather=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+wrong() {
+	echo "WRONG: $*"
+	failed=$((failed + 1))
+}
+
+# expect STATUS ARGUMENT...
+expect() {
+	wanted=$1
+	shift
+	$gather "$@" >out 2>err
+	status=$?
+	[ $status -eq "$wanted" ] || wrong "gather $*: status $status"
+}
+
+# message BOUNDARY FILE...: what gather must write
+message() {
+	boundary=$1
+	shift
+	printf 'MIME-Version: 1.0\r\n'
+	printf 'Content-Type: multipart/mixed; boundary="%s"\r\n' "$boundary"
+	for file in "$@"; do
+		printf '\r\n--%s\r\n' "$boundary"
+		printf 'Content-Type: application/octet-stream\r\n'
+		printf 'Content-Transfer-Encoding: binary\r\n'
+		printf 'Content-Disposition: attachment; '
+		printf 'filename="%s"\r\n\r\n' "$(basename "$file" | tr '"' _)"
+		cat "$file"
+	done
+	printf '\r\n--%s--\r\n' "$boundary"
+}
+
+# check BOUNDARY FILE...
+check() {
+	message "$@" >wanted
+	shift
+	expect 0 "$@"
+	cmp -s out wanted || wrong "gather $*: another message"
+	grep -q "^gather: $((2 * $# + 2)) parts, " err || wrong "$(cat err)"
+}
+
+mkdir sub
+: >empty
+echo hello >'sub/with "quotes"'
+head -c 5000000 /dev/urandom >large
+printf 'x--gather-0--' >taken
+i=0
+while [ $i -lt 300 ]; do
+	echo "part $i" >"sub/$i"
+	i=$((i + 1))
+done
+
+check gather-0 empty
+check gather-0 large
+check gather-0 'sub/with "quotes"' empty large sub/7
+check gather-0 sub/*
+check gather-1 sub/1 taken
+
+expect 0 --help
+grep -q '^usage: gather FILE' out || wrong "no help"
+expect 2
+expect 2 --unknown
+expect 2 -x empty
+expect 1 missing
+expect 1 empty missing
+[ ! -s out ] || wrong "a part of a message was written"
+expect 1 sub
+if [ -c /dev/full ]; then
+	$gather large >/dev/full 2>err && wrong "a full device was no failure"
+fi
+
+[ $failed -eq 0 ] && echo "gather: all right"
+exit $((failed > 0))
