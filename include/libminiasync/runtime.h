@@ -23,6 +23,7 @@
 #define LIBMINIASYNC_RUNTIME_H 1
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "future.h"
 
@@ -47,7 +48,7 @@ struct runtime *runtime_new(void);
  *
  * runtime  may be NULL. No thread may be waiting on it. The wakers of its
  *          futures must not be called any more. They are not called once the
- *          futures are complete.
+ *          futures are complete, or once another waker has replaced them.
  * Blocks   never
  *
  * Also frees the memory of waits that did not return because of longjmp(),
@@ -78,6 +79,35 @@ void runtime_wait(struct runtime *runtime, struct future *fut);
  */
 void runtime_wait_multiple(
 	struct runtime *runtime, struct future *futs[], size_t nfuts);
+
+/*
+ * runtime_wait_some -- waits until enough futures are complete, or for a time
+ *
+ * futs        as for runtime_wait_multiple(). The same future twice counts
+ *             twice.
+ * nfuts       pointers in the array, any number
+ * nwanted     so many of them. More than nfuts means all. 0: see below
+ * timeout_ns  nanoseconds of the monotonic clock since the call. Negative: no
+ *             limit. 0: see below
+ * Returns     how many of the pointers are to complete futures, from 0 to
+ *             nfuts. Compare with nwanted, and look at FUTURE_STATE() of each.
+ * Blocks      the calling thread, which polls and sleeps. The call never
+ *             returns early with fewer than nwanted. After the time it polls
+ *             only to give work back to movers. It may be late by one poll.
+ * Errors      none. Without memory it polls more and sleeps less.
+ *
+ * Every call first polls each future once that is not complete, so that each is
+ * started. If nwanted or timeout_ns is 0, or enough futures are complete
+ * already, it does nothing else, and does not sleep.
+ *
+ * Futures that are not complete go on, except those that advance in polls only.
+ * They may be waited for again, by any runtime, polled, and moved in memory.
+ * Do not delete this runtime until each of them is complete, or another waker
+ * has replaced that of this runtime: see future_poll() and
+ * vdm_operation_impl().
+ */
+size_t runtime_wait_some(struct runtime *runtime, struct future *futs[],
+	size_t nfuts, size_t nwanted, int64_t timeout_ns);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
  *         none while the polls do work. Otherwise they grow.
  *   net   the safety net: a pass over all futures after a time, for movers
  *         that forget to wake
+ *   goal  when the wait is over
  *
  * Threads: one at a time.
  */
@@ -15,6 +16,7 @@
 #define LIBMINIASYNC_PACE_H 1
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "system/backoff.h"
@@ -75,6 +77,38 @@ struct mia_net {
 	uint64_t start_ns;
 	uint64_t wait_ns;
 };
+
+/* No end. The clock never gets there. */
+#define MIA_NEVER UINT64_MAX
+
+/* A wait is over when few enough futures are left, or when the time comes. */
+struct mia_goal {
+	size_t max_left;
+	uint64_t end_ns; /* or MIA_NEVER */
+};
+
+/* The same with a time from now on. */
+struct mia_limit {
+	size_t max_left;
+	int64_t timeout_ns; /* negative: none */
+};
+
+/* The sum does not wrap around: the clock began at 0 some years ago. */
+static inline struct mia_goal
+mia_goal_of(struct mia_limit limit, uint64_t start_ns)
+{
+	return (struct mia_goal){.max_left = limit.max_left,
+		.end_ns = limit.timeout_ns < 0
+			? MIA_NEVER
+			: start_ns + (uint64_t)limit.timeout_ns};
+}
+
+/* Nanoseconds until the end. 0: the time has come. */
+static inline uint64_t
+mia_goal_left_ns(const struct mia_goal *goal, uint64_t now)
+{
+	return now < goal->end_ns ? goal->end_ns - now : 0;
+}
 
 enum mia_net_catch { MIA_NET_CAUGHT, MIA_NET_EMPTY };
 

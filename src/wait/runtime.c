@@ -26,6 +26,7 @@
 #include <stdlib.h>
 
 #include "system/platform.h"
+#include "wait/polling.h"
 #include "wait/wait.h"
 
 /*
@@ -223,29 +224,66 @@ mia_runtime_set_net(struct runtime *runtime, uint64_t min_ns, uint64_t max_ns)
 		(struct mia_net_times){.min_ns = min_ns, .max_ns = max_ns};
 }
 
-MIA_PUBLIC void
-runtime_wait_multiple(
-	struct runtime *runtime, struct future *futs[], size_t nfuts)
+/* Returns how many entries the wait has not seen complete. */
+static size_t
+wait_for(struct runtime *runtime, struct future *futs[], size_t nfuts,
+	struct mia_limit limit)
 {
 	if (nfuts == 0)
-		return;
+		return 0;
 
 	const int saved_errno = errno;
 	struct mia_wait *wait;
 	const int error = take_wait(runtime, nfuts, &wait);
 
 	mia_restore_errno(saved_errno);
-	if (error != 0) {
-		mia_wait_by_polling(futs, nfuts);
-		return;
-	}
+	if (error != 0)
+		return mia_wait_by_polling(futs, nfuts, limit);
 
-	mia_wait_run(wait, futs, nfuts, &runtime->net_times);
+	const size_t nleft =
+		mia_wait_run(wait, futs, nfuts, limit, &runtime->net_times);
+
 	give_back(runtime, wait, nfuts);
+	return nleft;
+}
+
+/* All are wanted, however long that takes. */
+#define NO_LIMIT ((struct mia_limit){.max_left = 0, .timeout_ns = -1})
+
+MIA_PUBLIC void
+runtime_wait_multiple(
+	struct runtime *runtime, struct future *futs[], size_t nfuts)
+{
+	wait_for(runtime, futs, nfuts, NO_LIMIT);
 }
 
 MIA_PUBLIC void
 runtime_wait(struct runtime *runtime, struct future *fut)
 {
-	runtime_wait_multiple(runtime, &fut, 1);
+	wait_for(runtime, &fut, 1, NO_LIMIT);
+}
+
+/* A task may complete other futures too, which the wait has not polled yet. */
+static size_t
+count_complete(struct future *futs[], size_t n)
+{
+	size_t ncomplete = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (futs[i]->context.state == FUTURE_STATE_COMPLETE)
+			ncomplete++;
+	return ncomplete;
+}
+
+MIA_PUBLIC size_t
+runtime_wait_some(struct runtime *runtime, struct future *futs[], size_t nfuts,
+	size_t nwanted, int64_t timeout_ns)
+{
+	const struct mia_limit limit = {
+		.max_left = nwanted < nfuts ? nfuts - nwanted : 0,
+		.timeout_ns = timeout_ns,
+	};
+	const size_t nleft = wait_for(runtime, futs, nfuts, limit);
+
+	return nleft == 0 ? nfuts : count_complete(futs, nfuts);
 }

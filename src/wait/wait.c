@@ -10,6 +10,9 @@
  * and then sleeps between passes. Otherwise the thread sleeps until a wake. The
  * safety net polls all futures from time to time, whatever else happens.
  *
+ * The loop ends when the goal of the watch is reached. It reads the clock for
+ * the net and for the goal together.
+ *
  * No wake is lost: rouse() leaves a token in the parker, and the token stays
  * until the next park.
  */
@@ -77,34 +80,40 @@ mia_wait_delete(struct mia_wait *wait)
  * of CPU for that, and another 70 us each time that the net strikes.
  */
 static uint64_t
-linger_ns(const struct mia_wait *wait)
+linger_ns(const struct mia_wait *wait, uint64_t max_ns)
 {
-	return MIA_SLEEP_COST_NS >> wait->vain;
+	const uint64_t ns = MIA_SLEEP_COST_NS >> wait->vain;
+
+	return ns < max_ns ? ns : max_ns;
 }
 
 /* Returns whether there was a wake. */
 static bool
-linger_for_wake(struct mia_wait *wait)
+linger_for_wake(struct mia_wait *wait, uint64_t max_ns)
 {
 	struct mia_linger linger;
 
-	mia_linger_begin(
-		&linger, &wait->yields, MIA_LINGER_BY_YIELDS, linger_ns(wait));
+	mia_linger_begin(&linger, &wait->yields, MIA_LINGER_BY_YIELDS,
+		linger_ns(wait, max_ns));
 	while (mia_ready_is_empty(&wait->ready))
 		if (!mia_linger(&linger))
 			return false;
 	return true;
 }
 
-/* Sleeps until there is a wake, at most so long. */
+/* Sleeps until there is a wake, at most so long from now on. */
 static void
-sleep_until_woken(struct mia_wait *wait, uint64_t max_ns)
+sleep_until_woken(struct mia_wait *wait, uint64_t now, uint64_t max_ns)
 {
-	const bool woken_soon = linger_for_wake(wait);
-	const uint64_t start_ns = woken_soon ? 0 : mia_clock_ns();
+	const bool woken_soon = linger_for_wake(wait, max_ns);
+	const uint64_t start_ns = woken_soon ? now : mia_clock_ns();
+	const uint64_t past_ns = start_ns - now;
+
+	if (past_ns >= max_ns)
+		return;
 
 	/* Also after a wake: it left a token. */
-	const bool woken = mia_parker_park(&wait->parker, max_ns);
+	const bool woken = mia_parker_park(&wait->parker, max_ns - past_ns);
 
 	if (woken_soon ||
 		(woken && mia_clock_ns() - start_ns < MIA_SLEEP_COST_NS))
@@ -125,12 +134,13 @@ pass_all(struct mia_watch *watch, struct mia_pace *pace, struct mia_net *net)
 	mia_net_again(net, found, pace->meter.last_ns);
 }
 
-/* Passes the time until a pass is due, or at most until the net is. */
+/* Passes the time until a pass is due, at most so long from now on. */
 static void
-pass_time(struct mia_wait *wait, struct mia_pace *pace, uint64_t net_ns)
+pass_time(struct mia_wait *wait, struct mia_pace *pace, uint64_t now,
+	uint64_t max_ns)
 {
 	if (!mia_watch_needs_passes(&wait->watch)) {
-		sleep_until_woken(wait, net_ns);
+		sleep_until_woken(wait, now, max_ns);
 		return;
 	}
 
@@ -138,7 +148,7 @@ pass_time(struct mia_wait *wait, struct mia_pace *pace, uint64_t net_ns)
 
 	if (nap_ns > 0)
 		mia_parker_park(
-			&wait->parker, nap_ns < net_ns ? nap_ns : net_ns);
+			&wait->parker, nap_ns < max_ns ? nap_ns : max_ns);
 }
 
 /*
@@ -157,10 +167,14 @@ is_pass_due(struct mia_wait *wait, const struct mia_pace *pace, uint64_t now)
 static void
 do_pieces(struct mia_wait *wait, enum mia_effort effort)
 {
+	struct mia_watch *watch = &wait->watch;
+
 	for (int i = 0; i < PIECES_FOR_CLOCK; i++) {
-		mia_watch_work(&wait->watch, effort);
-		if (!mia_watch_has_work(&wait->watch) ||
-			mia_watch_needs_passes(&wait->watch) ||
+		mia_watch_work(watch, effort);
+		if (!mia_watch_has_work(watch) ||
+			mia_watch_needs_passes(watch) ||
+			watch->goal.end_ns != MIA_NEVER ||
+			mia_watch_has_enough(watch) ||
 			!mia_ready_is_empty(&wait->ready))
 			return;
 	}
@@ -183,22 +197,31 @@ work(struct mia_wait *wait, struct mia_pace *pace)
 	return pace->meter.last_ns;
 }
 
-/* Passes the time until a pass is due, and makes it. */
+/* Passes the time until a pass is due, at most so long, and makes the pass. */
 static void
-pause_and_pass(struct mia_wait *wait, struct mia_pace *pace, uint64_t net_ns)
+pause_and_pass(struct mia_wait *wait, struct mia_pace *pace, uint64_t now,
+	uint64_t max_ns)
 {
 	/*
 	 * Every park is followed by a pass that takes the list: only a wake
 	 * that finds the list empty unparks the thread.
 	 */
-	pass_time(wait, pace, net_ns);
+	pass_time(wait, pace, now, max_ns);
 	if (mia_watch_pass(&wait->watch, &pace->meter))
 		mia_pace_progress(pace);
 }
 
+/* The time, without a look at the clock if the last pass did work. */
+static uint64_t
+time_of_pass(const struct mia_wait *wait, const struct mia_pace *pace)
+{
+	return mia_watch_needs_passes(&wait->watch) ? mia_pace_now(pace)
+						    : mia_clock_ns();
+}
+
 void
-mia_wait_until_complete(
-	struct mia_wait *wait, const struct mia_net_times *times)
+mia_wait_for_goal(struct mia_wait *wait, struct mia_limit limit,
+	const struct mia_net_times *times, uint64_t start_ns)
 {
 	struct mia_watch *watch = &wait->watch;
 	struct mia_pace pace;
@@ -206,88 +229,21 @@ mia_wait_until_complete(
 
 	mia_pace_init(&pace, &wait->yields);
 	mia_net_init(&net, times, pace.meter.last_ns);
-	while (watch->nleft > 0) {
-		if (mia_watch_has_work(watch)) {
-			const uint64_t now = work(wait, &pace);
-
-			if (mia_net_left_ns(&net, now) == 0)
-				pass_all(watch, &pace, &net);
-			continue;
-		}
-
-		const uint64_t now = mia_watch_needs_passes(watch)
-			? mia_pace_now(&pace)
-			: mia_clock_ns();
+	watch->goal = mia_goal_of(
+		limit, start_ns > 0 ? start_ns : pace.meter.last_ns);
+	while (!mia_watch_has_enough(watch)) {
+		const bool works = mia_watch_has_work(watch);
+		const uint64_t now =
+			works ? work(wait, &pace) : time_of_pass(wait, &pace);
+		const uint64_t goal_ns = mia_goal_left_ns(&watch->goal, now);
 		const uint64_t net_ns = mia_net_left_ns(&net, now);
 
+		if (goal_ns == 0)
+			return;
 		if (net_ns == 0)
 			pass_all(watch, &pace, &net);
-		else
-			pause_and_pass(wait, &pace, net_ns);
-	}
-}
-
-/* Values of the property FUTURE_PROPERTY_ASYNC. */
-enum kind { SYNCHRONOUS = 0, ASYNCHRONOUS = 1 };
-
-/*
- * Polls the futures of one kind. The notifier is NULL, which keeps a waker of
- * the caller's in place.
- */
-static void
-poll_kind(struct future *futs[], size_t n, enum kind kind,
-	struct mia_meter *meter)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct future *fut = futs[i];
-		const bool is_due =
-			fut->context.state != FUTURE_STATE_COMPLETE &&
-			future_has_property(fut, FUTURE_PROPERTY_ASYNC) ==
-				(int)kind;
-
-		if (is_due) {
-			future_poll(fut, NULL);
-			mia_meter_count(meter);
-		}
-	}
-}
-
-static size_t
-count_left(struct future *futs[], size_t n)
-{
-	size_t nleft = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
-			nleft++;
-	return nleft;
-}
-
-void
-mia_wait_by_polling(struct future *futs[], size_t n)
-{
-	struct mia_yields yields = {0};
-	struct mia_pace pace;
-	size_t nleft = 0;
-
-	mia_pace_init(&pace, &yields);
-	for (;;) {
-		const size_t nleft_before = nleft;
-
-		mia_meter_begin(&pace.meter);
-		poll_kind(futs, n, ASYNCHRONOUS, &pace.meter);
-		poll_kind(futs, n, SYNCHRONOUS, &pace.meter);
-
-		/* A future that changed its kind was perhaps not polled. */
-		nleft = count_left(futs, n);
-		if (nleft == 0)
-			return;
-		if (nleft < nleft_before)
-			mia_pace_progress(&pace);
-
-		const uint64_t nap_ns = mia_pace_pause(&pace);
-
-		if (nap_ns > 0)
-			mia_sleep(nap_ns);
+		else if (!works)
+			pause_and_pass(wait, &pace, now,
+				net_ns < goal_ns ? net_ns : goal_ns);
 	}
 }

@@ -7,6 +7,10 @@
  * recycled, so most calls need no memory. Wakers may come late, so a wait is
  * deleted only with its runtime.
  *
+ * A call may return before its futures are complete. Nothing is kept for those.
+ * Their wakers lead to the wait, which may be unused then, or used for others:
+ * see watch.c.
+ *
  * Threads: a wait belongs to the thread that is in the call. Wakers, from any
  * thread, use ready and parker.
  */
@@ -44,26 +48,43 @@ struct mia_wait {
 int mia_wait_new(struct mia_wait **wait);
 void mia_wait_delete(struct mia_wait *wait);
 
-/* The rest of mia_wait_run(), after the first pass. */
-void mia_wait_until_complete(
-	struct mia_wait *wait, const struct mia_net_times *times);
+/*
+ * After the first pass: polls and sleeps until the watch reaches the goal.
+ * start_ns is the time at which the limit began, or 0: it begins now.
+ */
+void mia_wait_for_goal(struct mia_wait *wait, struct mia_limit limit,
+	const struct mia_net_times *times, uint64_t start_ns);
 
 /*
- * Polls and sleeps until n futures are complete. There must be room for them.
- * Inline: the first poll completes most small operations.
+ * Polls n futures once, and then polls and sleeps until the limit is reached.
+ * There must be room for them. Returns how many are not complete.
+ *
+ * Inline: the first poll completes most small operations. A look at the clock
+ * takes half as long as such a poll. So the time of a wait for one future
+ * begins after its first poll.
  */
-static inline void
+static inline size_t
 mia_wait_run(struct mia_wait *wait, struct future *futs[], size_t n,
-	const struct mia_net_times *times)
+	struct mia_limit limit, const struct mia_net_times *times)
 {
-	mia_watch_clear(&wait->watch, n);
-	mia_watch_add(&wait->watch, futs, n);
-	mia_watch_pass_all(&wait->watch, MIA_EFFORT_WORK);
-	if (wait->watch.nleft > 0)
-		mia_wait_until_complete(wait, times);
-}
+	struct mia_watch *watch = &wait->watch;
+	const uint64_t start_ns =
+		limit.timeout_ns > 0 && n > 1 ? mia_clock_ns() : 0;
 
-/* The same without memory: polls all futures in turn, with growing pauses. */
-void mia_wait_by_polling(struct future *futs[], size_t n);
+	mia_watch_clear(watch, n);
+	mia_watch_add(watch, futs, n);
+	watch->goal.max_left = limit.max_left;
+	if (limit.timeout_ns == 0 || mia_watch_has_enough(watch)) {
+		mia_watch_pass_all(watch, MIA_EFFORT_ONCE);
+		return watch->nleft;
+	}
+
+	mia_watch_pass_all(watch, MIA_EFFORT_WORK);
+	if (!mia_watch_has_enough(watch))
+		mia_wait_for_goal(wait, limit, times, start_ns);
+	if (mia_watch_has_work(watch))
+		mia_watch_give_up(watch);
+	return watch->nleft;
+}
 
 #endif /* LIBMINIASYNC_WAIT_H */

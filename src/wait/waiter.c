@@ -91,6 +91,7 @@ offer_for(const struct offers *offers, enum mia_effort effort)
 		return offers->offer;
 	case MIA_EFFORT_WORK:
 		return offers->work;
+	case MIA_EFFORT_ONCE:
 	case MIA_EFFORT_NONE:
 		break;
 	}
@@ -177,7 +178,7 @@ poll_once(struct mia_waiter *waiter, enum mia_effort *effort)
 
 /*
  * Polls twice at most, so that no future keeps others from their polls. After
- * two answers that do not hold, the next pass polls again.
+ * the last answer that does not hold, the next pass polls again.
  */
 struct mia_polled
 mia_waiter_poll(struct mia_waiter *waiter, enum mia_effort effort)
@@ -192,7 +193,7 @@ mia_waiter_poll(struct mia_waiter *waiter, enum mia_effort effort)
 
 	enum poll poll = poll_once(waiter, &left);
 
-	if (poll == POLL_AGAIN)
+	if (poll == POLL_AGAIN && effort != MIA_EFFORT_ONCE)
 		poll = poll_once(waiter, &left);
 	polled.worked = effort == MIA_EFFORT_WORK && left != MIA_EFFORT_WORK;
 

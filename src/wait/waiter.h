@@ -100,6 +100,7 @@ enum mia_look mia_waiter_look(const struct mia_waiter *waiter);
 
 /* What the thread that polls may do for the future. */
 enum mia_effort {
+	MIA_EFFORT_ONCE,  /* small work, and only one poll */
 	MIA_EFFORT_NONE,  /* small work */
 	MIA_EFFORT_OFFER, /* and polls that follow may do more */
 	MIA_EFFORT_WORK,  /* and so may this poll */

@@ -26,6 +26,10 @@
  *   - Wakers never touch a waiter, so waiters are freed between two waits. The
  *     number of a late wake is another waiter's or nobody's. An unneeded poll
  *     does no harm.
+ *   - A wake counts only if a poll of this watch was answered WAKER. Nothing is
+ *     kept for a future that a wait has abandoned, and its number is used again
+ *     at once. A mover that kept the earlier waker leaves notifier_used as it
+ *     is. Its future is hot then, and needs no wake.
  */
 
 #include "wait/watch.h"
@@ -65,11 +69,15 @@ struct mia_waiters {
 /* Bytes for each future. */
 #define WAITER_SIZE (sizeof(struct mia_waiter) + 2 * sizeof(uint32_t))
 
+/* The first are polled first. */
+enum kind { ASYNCHRONOUS, SYNCHRONOUS };
+
 /* Polls of one pass. */
 struct pass {
 	struct mia_meter *meter; /* may be NULL */
 	enum mia_effort effort;
 	bool is_net;        /* an offer goes to kept futures only */
+	bool may_end;       /* before all were polled, at the goal */
 	unsigned nworked;   /* polls */
 	unsigned next_look; /* at the clock, after so many of them */
 	uint64_t start_ns;  /* the first look */
@@ -101,7 +109,22 @@ limit_work(struct pass *pass)
 		pass->next_look += 3;
 }
 
-static void
+/* Whether the goal is reached. The meter has read the clock after the poll. */
+static bool
+is_over(const struct mia_watch *watch, const struct pass *pass)
+{
+	if (mia_watch_has_enough(watch))
+		return true;
+	if (watch->goal.end_ns == MIA_NEVER)
+		return false;
+
+	const uint64_t now =
+		pass->meter != NULL ? pass->meter->last_ns : mia_clock_ns();
+
+	return mia_goal_left_ns(&watch->goal, now) == 0;
+}
+
+static inline void
 poll_waiter(
 	struct mia_watch *watch, struct mia_waiter *waiter, struct pass *pass)
 {
@@ -119,7 +142,7 @@ poll_waiter(
 		pass->progress = true;
 }
 
-/* Puts a waiter that was polled on its list. */
+/* Puts a waiter on its list. */
 static void
 file_waiter(struct mia_watch *watch, struct mia_waiter *waiter)
 {
@@ -134,8 +157,33 @@ file_waiter(struct mia_watch *watch, struct mia_waiter *waiter)
 }
 
 /*
- * Polls the waiters of a list, those of asynchronous futures first. Moves them
- * to their lists, in the same order.
+ * Polls the waiters of a list whose futures are asynchronous, or the others.
+ * Returns true if the pass is over.
+ */
+static bool
+poll_kind(struct mia_watch *watch, const struct mia_list *list, enum kind kind,
+	struct pass *pass)
+{
+	for (struct mia_link *link = list->first; link != NULL;
+		link = link->next) {
+		struct mia_waiter *waiter = mia_waiter_of(link);
+
+		if (kind == ASYNCHRONOUS)
+			waiter->polled = future_has_property(
+				waiter->fut, FUTURE_PROPERTY_ASYNC);
+		if (waiter->polled != (kind == ASYNCHRONOUS))
+			continue;
+		poll_waiter(watch, waiter, pass);
+		if (pass->may_end && is_over(watch, pass))
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * Polls the waiters of a list, those of asynchronous futures first, until the
+ * pass is over. Moves all of them to their lists, in the same order.
  */
 static void
 poll_list(struct mia_watch *watch, struct mia_list *list, struct pass *pass)
@@ -146,22 +194,8 @@ poll_list(struct mia_watch *watch, struct mia_list *list, struct pass *pass)
 	if (pass->meter != NULL)
 		mia_meter_begin(pass->meter);
 
-	for (link = list->first; link != NULL; link = link->next) {
-		struct mia_waiter *waiter = mia_waiter_of(link);
-
-		waiter->polled =
-			future_has_property(waiter->fut, FUTURE_PROPERTY_ASYNC);
-		if (waiter->polled)
-			poll_waiter(watch, waiter, pass);
-	}
-
-	for (link = list->first; link != NULL; link = link->next) {
-		struct mia_waiter *waiter = mia_waiter_of(link);
-
-		if (!waiter->polled)
-			poll_waiter(watch, waiter, pass);
-	}
-
+	if (!poll_kind(watch, list, ASYNCHRONOUS, pass))
+		poll_kind(watch, list, SYNCHRONOUS, pass);
 	while ((link = mia_list_take(list)) != NULL)
 		file_waiter(watch, mia_waiter_of(link));
 }
@@ -169,8 +203,9 @@ poll_list(struct mia_watch *watch, struct mia_list *list, struct pass *pass)
 bool
 mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort)
 {
+	const bool is_net = effort == MIA_EFFORT_OFFER;
 	struct pass pass = {
-		.effort = effort, .is_net = effort == MIA_EFFORT_OFFER};
+		.effort = effort, .is_net = is_net, .may_end = is_net};
 	struct mia_list list;
 
 	/* A waiter with an unchanged word is polled as well. */
@@ -206,6 +241,16 @@ mia_watch_work(struct mia_watch *watch, enum mia_effort effort)
 	watch->npieces = 0;
 	mia_list_remove(&watch->kept, &waiter->link);
 	file_waiter(watch, waiter);
+}
+
+void
+mia_watch_give_up(struct mia_watch *watch)
+{
+	struct pass pass = {.effort = MIA_EFFORT_NONE};
+	struct mia_link *link;
+
+	while ((link = mia_list_take(&watch->kept)) != NULL)
+		poll_waiter(watch, mia_waiter_of(link), &pass);
 }
 
 /*
@@ -282,7 +327,8 @@ append_ready(struct mia_watch *watch, struct mia_list *list)
 bool
 mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter)
 {
-	struct pass pass = {.meter = meter, .effort = MIA_EFFORT_OFFER};
+	struct pass pass = {
+		.meter = meter, .effort = MIA_EFFORT_OFFER, .may_end = true};
 	struct mia_list list;
 	struct mia_list unchanged;
 	struct mia_link *link;
@@ -391,11 +437,32 @@ is_twin(struct mia_watch *watch, const struct future *fut, size_t number)
 	}
 }
 
+/* The waiter at the end of the array that only counts. */
+static struct mia_waiter *
+twin_at(const struct mia_watch *watch, size_t i)
+{
+	return &watch->waiters->waiters[watch->capacity - 1 - i];
+}
+
+bool
+mia_watch_has_enough_twins(const struct mia_watch *watch)
+{
+	size_t nleft = watch->nleft;
+
+	for (size_t i = 0; i < watch->ntwins; i++)
+		if (twin_at(watch, i)->fut->context.state !=
+			FUTURE_STATE_COMPLETE)
+			nleft++;
+	return nleft <= watch->goal.max_left;
+}
+
 static void
 drop_all(struct mia_watch *watch)
 {
 	watch->nadded = 0;
 	watch->nleft = 0;
+	watch->ntwins = 0;
+	watch->goal = (struct mia_goal){.end_ns = MIA_NEVER};
 	mia_list_init(&watch->hot);
 	mia_list_init(&watch->kept);
 	mia_list_init(&watch->refused);
@@ -435,9 +502,12 @@ mia_watch_add(struct mia_watch *watch, struct future *futs[], size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const size_t number = watch->nadded;
 
-		if (futs[i]->context.state == FUTURE_STATE_COMPLETE ||
-			is_twin(watch, futs[i], number))
+		if (futs[i]->context.state == FUTURE_STATE_COMPLETE)
 			continue;
+		if (is_twin(watch, futs[i], number)) {
+			twin_at(watch, watch->ntwins++)->fut = futs[i];
+			continue;
+		}
 
 		mia_waiter_init(&watch->waiters->waiters[number], futs[i],
 			(struct future_waker){

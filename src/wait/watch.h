@@ -8,7 +8,8 @@
  *	mia_watch_init()
  *	  mia_watch_reserve(), _clear(), _add()   for each set of futures
  *	  mia_watch_pass_all()                    starts all futures
- *	  mia_watch_pass(), mia_watch_work(), ... until nleft is 0
+ *	  mia_watch_pass(), mia_watch_work(), ... until the goal is reached
+ *	  mia_watch_give_up()                     if futures are left
  *	mia_watch_fini()
  *
  * Threads: one at a time. Wakers, from any thread, use only ready.h.
@@ -24,6 +25,7 @@
 #include "libminiasync/future.h"
 #include "wait/list.h"
 #include "wait/meter.h"
+#include "wait/pace.h"
 #include "wait/ready.h"
 #include "wait/waiter.h"
 
@@ -39,7 +41,9 @@ struct mia_watch {
 	size_t capacity;             /* room, in futures */
 	size_t nadded;               /* futures, since the last clear */
 	size_t nleft;                /* futures that are not complete */
-	size_t twin_mask;            /* of the table that finds twins */
+	size_t ntwins;               /* pointers that were not added */
+	struct mia_goal goal;
+	size_t twin_mask; /* of the table that finds twins */
 	struct mia_list hot;
 	struct mia_list kept;    /* the next to work is the first */
 	unsigned npieces;        /* of the first kept, in a row */
@@ -67,30 +71,33 @@ mia_watch_reserve(struct mia_watch *watch, size_t n)
 
 /*
  * Drops all futures. Their late wakes do no harm. The caller may then add n
- * futures, for which there must be room.
+ * futures, for which there must be room. The goal is that all are complete.
  */
 void mia_watch_clear(struct mia_watch *watch, size_t n);
 
 /*
  * Adds the futures that are not complete, each once. A future has one notifier,
- * so only one of two waiters for the same future would be woken.
+ * so only one of two waiters for the same future would be woken. For the goal
+ * it counts as often as there are pointers to it.
  */
 void mia_watch_add(struct mia_watch *watch, struct future *futs[], size_t n);
 
 /*
  * Polls all futures, except refused ones. True: a future started or ended.
  *
+ * MIA_EFFORT_ONCE   for the only pass of a wait: polls each future once
  * MIA_EFFORT_WORK   for the first pass: some polls may work, for a short time
  *                   together
  * MIA_EFFORT_OFFER  for the safety net: an offer goes only to futures that left
- *                   work. A task may have lost the answer of others.
+ *                   work. A task may have lost the answer of others. Ends
+ *                   when the goal is reached
  */
 bool mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort);
 
 /*
  * Polls ready and hot futures, and a few refused ones. Does not poll a future
- * whose word is unchanged. True: a future started or is complete, or there was
- * a wake or a changed word.
+ * whose word is unchanged. Ends when the goal is reached. True: a future
+ * started or is complete, or there was a wake or a changed word.
  */
 bool mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter);
 
@@ -114,6 +121,23 @@ mia_watch_has_work(const struct mia_watch *watch)
  * is the turn of the next future: workers may have ended its operation.
  */
 void mia_watch_work(struct mia_watch *watch, enum mia_effort effort);
+
+/* The rare part of the next function. */
+bool mia_watch_has_enough_twins(const struct mia_watch *watch);
+
+/* Whether as many are complete as the goal asks for. */
+static inline bool
+mia_watch_has_enough(const struct mia_watch *watch)
+{
+	return watch->nleft <= watch->goal.max_left &&
+		(watch->ntwins == 0 || mia_watch_has_enough_twins(watch));
+}
+
+/*
+ * The thread does not wait any more. Others get the work that was left for it.
+ * The futures stay in the watch until it is cleared.
+ */
+void mia_watch_give_up(struct mia_watch *watch);
 
 /*
  * Takes the memory from a watch without futures, whose capacity is 0 then. Puts

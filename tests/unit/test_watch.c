@@ -56,6 +56,14 @@ complete_futures_and_twins_are_not_added(void **state)
 	mia_watch_add(&watch, futs, 3);
 	assert_int_equal(watch.nadded, 2);
 	assert_int_equal(watch.nleft, 2);
+	assert_int_equal(watch.ntwins, 4);
+
+	/* Each pointer counts: four to a, and two to c. */
+	watch.goal.max_left = 5;
+	assert_false(mia_watch_has_enough(&watch));
+	watch.goal.max_left = 6;
+	assert_true(mia_watch_has_enough(&watch));
+	watch.goal.max_left = 0;
 	assert_pass_all("ac", PROGRESS);
 
 	/* After a clear the same futures are no twins. */
