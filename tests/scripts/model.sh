@@ -92,10 +92,12 @@ cases() {
 		ends;completion;
 		verified;parker;
 		ends;parker;
+		verified;ready;
+		ends;ready;
 		verified;parker;-DPORTABLE
 		ends;parker;-DPORTABLE
 	END
-	for model in sleep backlog sharing waiting completion parker; do
+	for model in sleep backlog sharing waiting completion parker ready; do
 		sed -n "s/^ \*	\(-D[^	]*\)	.*/found wrong;$model;\1/p" \
 			"$top/model/$model.pml"
 	done
