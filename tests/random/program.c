@@ -45,7 +45,8 @@ struct live {
 	struct region *src; /* NULL: has none, or the same as dst */
 	bool is_pair;
 	bool is_bad;
-	size_t at, n; /* the range that it writes */
+	size_t at, n;                 /* the range that it writes */
+	struct vdm_segment *segments; /* NULL: it has none */
 	union {
 		struct vdm_operation_future one;
 		struct pair_future pair;
@@ -90,6 +91,17 @@ is_wrong_at(const struct live *live, size_t at)
 	return live->dst->memory[at] != live->dst->model[at];
 }
 
+static void
+clear(struct program *p, struct live *live)
+{
+	live->dst->readers = 0;
+	if (live->src != NULL)
+		live->src->readers--;
+	free(live->segments);
+	mover_leave(p->stage, live->mover);
+	live->mover = NULL;
+}
+
 /* The operation is complete, so the model and the memory must agree. */
 static void
 finish(struct program *p, struct live *live)
@@ -102,6 +114,13 @@ finish(struct program *p, struct live *live)
 
 	if (output->result != want)
 		p->wrong = "result";
+	if (live->segments != NULL &&
+		output->output.memcpyv.copied !=
+			(live->is_bad ? 0
+				      : FUTURE_DATA(&live->future.one)
+						->operation.data.memcpyv
+						.nsegments))
+		p->wrong = "number of segments";
 	if (memcmp(live->dst->memory + live->at, live->dst->model + live->at,
 		    live->n) != 0)
 		p->wrong = "bytes";
@@ -120,11 +139,7 @@ finish(struct program *p, struct live *live)
 	p->tally->refused += live->is_bad;
 	p->tally->bytes += live->n + 128;
 	p->tally->wakes += live->wakes[0] + live->wakes[1];
-	live->dst->readers = 0;
-	if (live->src != NULL)
-		live->src->readers--;
-	mover_leave(p->stage, live->mover);
-	live->mover = NULL;
+	clear(p, live);
 }
 
 static size_t
@@ -168,6 +183,35 @@ copy_then_fill(struct live *live, struct vdm *vdm, void *to, const void *from,
 	age_future(&pair->data.copy.fut, (unsigned)c >> 8);
 	age_future(&pair->data.fill.fut, (unsigned)c >> 16);
 	FUTURE_CHAIN_INIT(pair);
+}
+
+/*
+ * A copy of n bytes as a list of segments, from both ends of the list to its
+ * middle. A bad list has a segment without a source.
+ */
+static void
+copy_segments(struct live *live, struct vdm *vdm, unsigned char *to,
+	const unsigned char *from, uint64_t r, uint64_t flags)
+{
+	const size_t nsegments = 1 + r % (r >> 8 & 1 ? 4 : 200);
+	const size_t size = live->n / nsegments;
+	size_t at = 0;
+
+	live->segments = calloc(nsegments, sizeof(*live->segments));
+	if (live->segments == NULL)
+		abort();
+	for (size_t i = 0; i < nsegments; i++) {
+		struct vdm_segment *segment =
+			&live->segments[i % 2 == 0 ? i / 2
+						   : nsegments - 1 - i / 2];
+		const size_t n = i == nsegments - 1 ? live->n - at : size;
+
+		*segment = (struct vdm_segment){to + at, from + at, n};
+		at += n;
+		if (live->is_bad && i == nsegments - 1)
+			*segment = (struct vdm_segment){to, NULL, 1};
+	}
+	live->future.one = vdm_memcpyv(vdm, live->segments, nsegments, flags);
 }
 
 enum place { PLACE_FREE, PLACE_USED };
@@ -222,6 +266,7 @@ create(struct program *p)
 	live->mover = mover_take(p->stage, (enum kind)(r % KINDS));
 	live->dst = dst;
 	live->src = NULL;
+	live->segments = NULL;
 	live->at = at;
 	live->n = n;
 	live->is_pair = false;
@@ -263,6 +308,15 @@ create(struct program *p)
 		}
 		live->src = src;
 		src->readers++;
+		if ((r >> 8 & 15) < 10) {
+			live->is_bad = (r >> 12 & 7) == 0;
+			if (!live->is_bad)
+				memcpy(dst->model + at, src->model + from, n);
+			copy_segments(live, vdm, to, src->memory + from,
+				r >> 16, flags);
+			p->tally->lists++;
+			break;
+		}
 		memcpy(dst->model + at, src->model + from, n);
 		live->is_pair = (r >> 12 & 3) == 0;
 		if (live->is_pair) {
@@ -283,7 +337,7 @@ create(struct program *p)
 /*
  * A poll with one of the two wakers, or without a waker (-1). A poll without a
  * waker keeps the last waker of an operation. An operation that a chain starts
- * in such a poll has no waker.
+ * in such a poll has no waker. So has a segment, if the mover knows no lists.
  */
 static void
 poll(struct program *p, struct live *live, int waker)
@@ -294,7 +348,7 @@ poll(struct program *p, struct live *live, int waker)
 		n.waker.data = &live->wakes[waker];
 		n.waker.wake = count_wake;
 		live->waker = waker;
-	} else if (live->is_pair) {
+	} else if (live->is_pair || live->segments != NULL) {
 		live->waker = -1;
 	}
 	if (live->waker >= 0)
@@ -323,8 +377,9 @@ follow_wakes(struct program *p, struct live *live)
 	}
 }
 
+/* Waits for all of some futures, or for some of them or a short time. */
 static void
-wait_for_several(struct program *p)
+wait_for_several(struct program *p, uint64_t r)
 {
 	struct future *futs[LIVE];
 	struct live *lives[LIVE];
@@ -337,17 +392,32 @@ wait_for_several(struct program *p)
 			lives[n] = &p->live[i];
 			futs[n++] = future_of(&p->live[i]);
 		}
-	const time_t start = time(NULL);
 
-	runtime_wait_multiple(p->stage->runtime, futs, n);
+	const bool has_limit = r % 4 == 0;
+	const size_t nwanted = r % 2 == 0 ? (size_t)(r >> 2) % (n + 1) : n;
+	const int64_t limit_ns = has_limit ? (int64_t)(r >> 8) % 300000 : -1;
+	const time_t start = time(NULL);
+	size_t ncomplete = 0, returned = n;
+
+	if (nwanted == n && !has_limit)
+		runtime_wait_multiple(p->stage->runtime, futs, n);
+	else
+		returned = runtime_wait_some(
+			p->stage->runtime, futs, n, nwanted, limit_ns);
 	if (time(NULL) - start >= STAGE_STALL_S)
 		p->wrong = "a wait that stalled";
 	p->tally->waits++;
 	for (size_t i = 0; i < n; i++) {
-		if (futs[i]->context.state != FUTURE_STATE_COMPLETE)
-			p->wrong = "a wait that did not";
-		finish(p, lives[i]);
+		/* The runtime's waker has replaced those of the program. */
+		lives[i]->waker = -1;
+		if (futs[i]->context.state == FUTURE_STATE_COMPLETE) {
+			ncomplete++;
+			finish(p, lives[i]);
+		}
 	}
+	p->tally->given_up += n - ncomplete;
+	if (ncomplete != returned || (ncomplete < nwanted && !has_limit))
+		p->wrong = "a wait that did not";
 }
 
 enum leave { LEAVE_DROP, LEAVE_CANCEL };
@@ -368,11 +438,7 @@ leave(struct program *p, struct live *live, enum leave how)
 		p->wrong = "cancel";
 	memcpy(live->dst->model + live->at, live->dst->memory + live->at,
 		live->n);
-	live->dst->readers = 0;
-	if (live->src != NULL)
-		live->src->readers--;
-	mover_leave(p->stage, live->mover);
-	live->mover = NULL;
+	clear(p, live);
 	if (how == LEAVE_CANCEL)
 		p->tally->canceled++;
 	else
@@ -396,6 +462,7 @@ move(struct program *p, struct live *from)
 		to->is_bad = from->is_bad;
 		to->at = from->at;
 		to->n = from->n;
+		to->segments = from->segments;
 		to->wakes[0] = to->wakes[1] = 0;
 		to->waker = -1;
 		from->mover = NULL;
@@ -421,7 +488,7 @@ step(struct program *p)
 		return;
 	case 6:
 		if ((r >> 16) % 2 == 0)
-			wait_for_several(p);
+			wait_for_several(p, r >> 24);
 		return;
 	case 7:
 		if ((r >> 16) % 64 == 0)

@@ -51,7 +51,9 @@ struct tally {
 	uint64_t dropped;    /* futures */
 	uint64_t canceled;   /* futures */
 	uint64_t waits;      /* of a runtime */
+	uint64_t given_up;   /* futures, by these waits */
 	uint64_t chains;
+	uint64_t lists; /* of segments */
 	uint64_t wakes;
 	uint64_t movers; /* made */
 };

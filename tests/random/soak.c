@@ -253,7 +253,8 @@ main(int argc, char *argv[])
 		failed = 1;
 	}
 	printf("%.0f s: %llu steps, %llu operations, %.1f GiB compared, "
-	       "%llu chains, %llu waits, %llu wakes\n"
+	       "%llu chains, %llu lists, %llu waits, %llu futures given up, "
+	       "%llu wakes\n"
 	       "%llu bad inputs, %llu futures dropped, %llu canceled, "
 	       "%zu faults of a device, %llu movers, %llu signals, "
 	       "peak %zu MiB\n",
@@ -261,7 +262,9 @@ main(int argc, char *argv[])
 		(unsigned long long)total.operations,
 		(double)total.bytes / (1 << 30),
 		(unsigned long long)total.chains,
+		(unsigned long long)total.lists,
 		(unsigned long long)total.waits,
+		(unsigned long long)total.given_up,
 		(unsigned long long)total.wakes,
 		(unsigned long long)total.refused,
 		(unsigned long long)total.dropped,
