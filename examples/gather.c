@@ -80,9 +80,13 @@ static bool
 contains(const struct bytes *file, const char *text)
 {
 	const size_t n = strlen(text);
+
+	if (file->start == NULL || file->n < n)
+		return false;
+
 	const char *end = file->start + file->n;
 
-	for (const char *p = file->start; file->n >= n && p <= end - n; p++) {
+	for (const char *p = file->start; p <= end - n; p++) {
 		p = memchr(p, text[0], (size_t)(end - n - p) + 1);
 		if (p == NULL)
 			return false;
@@ -123,17 +127,17 @@ make_header(const char *name, const char *boundary, struct bytes *header)
 	const size_t room = sizeof(format) + strlen(boundary) + strlen(base);
 	char *safe = malloc(strlen(base) + 1);
 
+	if (safe == NULL)
+		return complain(name, "no memory");
 	header->start = malloc(room);
-	if (safe == NULL || header->start == NULL) {
+	if (header->start == NULL) {
 		free(safe);
 		return complain(name, "no memory");
 	}
-	for (size_t i = 0; i <= strlen(base); i++)
-		safe[i] = base[i] == '"' || base[i] == '\\' ||
-				(base[i] != '\0' &&
-					iscntrl((unsigned char)base[i]))
-			? '_'
-			: base[i];
+	memcpy(safe, base, strlen(base) + 1);
+	for (char *c = safe; *c != '\0'; c++)
+		if (*c == '"' || *c == '\\' || iscntrl((unsigned char)*c))
+			*c = '_';
 	header->n =
 		(size_t)snprintf(header->start, room, format, boundary, safe);
 	free(safe);

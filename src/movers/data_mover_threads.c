@@ -41,7 +41,7 @@
 	((sizeof(struct mia_threads_operation) + MIA_CACHE_LINE - 1) / \
 		MIA_CACHE_LINE * MIA_CACHE_LINE)
 
-_Static_assert(OPERATION_SIZE <= 2 * MIA_CACHE_LINE,
+_Static_assert(OPERATION_SIZE / MIA_CACHE_LINE <= 2,
 	"a pending operation takes two cache lines");
 
 /* Relaxed: only whether there is one. */

@@ -79,8 +79,15 @@ mia_list_take(struct mia_list *list)
 {
 	struct mia_link *link = list->first;
 
-	if (link != NULL)
-		mia_list_remove(list, link);
+	if (link == NULL)
+		return NULL;
+
+	list->first = link->next;
+	if (list->first != NULL)
+		list->first->prev = &list->first;
+	else
+		list->end = &list->first;
+	link->prev = NULL;
 	return link;
 }
 
