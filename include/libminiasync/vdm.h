@@ -581,6 +581,9 @@ vdm_memcpyv_poll_impl(struct future_context *context,
 		vdm->op_delete(
 			copy.data.data, &copy.data.operation, &copy.output);
 		context->padding |= FUTURE_CONTEXT_REFUSED_;
+		/* The answer was that of the operation that is gone. */
+		if (n != NULL)
+			n->notifier_used = FUTURE_NOTIFIER_NONE;
 		break;
 	case FUTURE_STATE_COMPLETE:
 		*result = copy.output.result;

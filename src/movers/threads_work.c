@@ -206,7 +206,8 @@ mia_threads_make_plan(struct mia_threads_operation *op,
 
 	mia_piece_of(&op->piece, operation);
 	op->plan = plan_of(op->dmt, &op->piece, n);
-	if (op->piece.kind == MIA_PIECE_MOVES)
+	/* An empty list may be NULL. */
+	if (op->piece.kind == MIA_PIECE_MOVES && op->piece.n > 0)
 		op->end = op->piece.segment + operation->data.memcpyv.nsegments;
 }
 

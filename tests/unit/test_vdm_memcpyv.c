@@ -241,6 +241,45 @@ refused_later_segment_is_running_and_refused(void **state)
 	segments_free(&s);
 }
 
+/*
+ * The mover answers and then refuses. The operation that would wake, or whose
+ * word could be read, is deleted.
+ */
+static void
+answer_of_a_refused_segment_does_not_hold(void **state)
+{
+	const enum future_notifier_type answers[] = {
+		FUTURE_NOTIFIER_WAKER, FUTURE_NOTIFIER_POLLER};
+	uint64_t seed = test_seed("vdm_memcpyv");
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		const bool is_first = i < 2;
+		struct segments s = segments_random(3, 100, &seed);
+		struct vdm_operation_future f =
+			vdm_memcpyv(&vdm, s.list, s.n, 0);
+		struct future_notifier n = {.notifier_used = answers[i % 2]};
+
+		mover.answer = answers[i % 2];
+		mover.running = 1;
+		mover.refusals = is_first;
+		(void)future_poll(FUTURE_AS_RUNNABLE(&f), &n);
+		mover.running = 0;
+		if (!is_first) {
+			assert_int_equal(n.notifier_used, answers[i % 2]);
+			mover.refusals = 1;
+			assert_int_equal(
+				future_poll(FUTURE_AS_RUNNABLE(&f), &n),
+				FUTURE_STATE_RUNNING);
+		}
+		assert_int_equal(mover.live, 0);
+		assert_int_equal(n.notifier_used, FUTURE_NOTIFIER_NONE);
+		FUTURE_BUSY_POLL(&f);
+		segments_check(&s);
+		segments_free(&s);
+	}
+}
+
 static void
 failed_segment_ends_it_and_those_before_are_counted(void **state)
 {
@@ -474,6 +513,7 @@ main(void)
 		TEST(future_may_move_while_a_segment_runs),
 		TEST(refused_first_segment_stays_idle_and_holds_nothing),
 		TEST(refused_later_segment_is_running_and_refused),
+		TEST(answer_of_a_refused_segment_does_not_hold),
 		TEST(failed_segment_ends_it_and_those_before_are_counted),
 		TEST(bad_input_is_refused_by_the_first_poll),
 		TEST(each_segment_gets_the_notifier_of_the_poll_that_starts_it),
