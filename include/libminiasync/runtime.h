@@ -92,8 +92,8 @@ void runtime_wait_multiple(
  * Returns     how many of the pointers are to complete futures, from 0 to
  *             nfuts. Compare with nwanted, and look at FUTURE_STATE() of each.
  * Blocks      the calling thread, which polls and sleeps. The call never
- *             returns early with fewer than nwanted. After the time it polls
- *             only to give work back to movers. It may be late by one poll.
+ *             returns early with fewer than nwanted. It may be late by
+ *             one piece of a copy and one poll. It gives work back to movers.
  * Errors      none. Without memory it polls more and sleeps less.
  *
  * Every call first polls each future once that is not complete, so that each is

@@ -53,6 +53,10 @@ mia_ready_reserve(struct mia_ready *ready, size_t n)
 		atomic_init(&bigger->groups[i].bits, 0);
 		bigger->groups[i].next = NULL;
 	}
+	/* The owner has no futures now, so all wakes of these are late. */
+	if (ready->groups != NULL)
+		for (size_t i = 0; i < ready->groups->capacity; i++)
+			ready->groups->groups[i].first = MIA_READY_LATE;
 	bigger->capacity = capacity;
 	bigger->older = ready->groups;
 	ready->groups = bigger;

@@ -18,9 +18,9 @@
  * group's first number. A wake that comes later pushes the number again.
  *
  * A late wake is for a number that now stands for another future or for none.
- * The taker gets that number like any other. Groups are freed by
- * mia_ready_fini() only, so a late wake touches no freed memory. A group costs
- * a byte for each number.
+ * The taker gets that number like any other, once in a batch. Groups are freed
+ * by mia_ready_fini() only, so a late wake touches no freed memory. A group
+ * costs a byte for each number.
  */
 
 #ifndef LIBMINIASYNC_READY_H
@@ -39,11 +39,19 @@
 /* There is no further number. */
 #define MIA_READY_NONE SIZE_MAX
 
+/*
+ * From here on: numbers of late wakes through an array that is not in use any
+ * more. With their old numbers one batch could have a number twice.
+ */
+#define MIA_READY_LATE (SIZE_MAX / 2)
+
 struct mia_ready;
 
 struct mia_ready_group {
 	/* I: */
 	_Alignas(MIA_CACHE_LINE) struct mia_ready *ready;
+
+	/* Of the taker: */
 	size_t first; /* number */
 
 	/* A: */
@@ -79,7 +87,10 @@ void mia_ready_init(
 /* No waker may come any more. */
 void mia_ready_fini(struct mia_ready *ready);
 
-/* Makes room for the numbers below n. Returns 0 or -ENOMEM. */
+/*
+ * Makes room for the numbers below n. No number may stand for a future: data
+ * from before stays valid, but its wakes are late. Returns 0 or -ENOMEM.
+ */
 int mia_ready_reserve(struct mia_ready *ready, size_t n);
 
 /*

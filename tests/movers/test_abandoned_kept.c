@@ -7,6 +7,7 @@
 
 #include "kept.h"
 
+#include "event.h"
 #include "libminiasync.h"
 #include "old_headers.h"
 
@@ -221,6 +222,56 @@ no_piece_is_done_when_enough_are_complete(void **state)
 	runtime_delete(runtime);
 }
 
+enum { MANY = 101 };
+
+static struct event events[MANY + 1];
+
+/* Calls the wakers of two events, whose waits have given up. */
+static enum future_state
+wake_two_events(struct future_context *context, struct future_notifier *n)
+{
+	if (context->state != FUTURE_STATE_IDLE)
+		return FUTURE_STATE_COMPLETE;
+	event_wake(&events[0]);
+	event_wake(&events[1]);
+	n->notifier_used = FUTURE_NOTIFIER_WAKER;
+	return FUTURE_STATE_RUNNING;
+}
+
+FUTURE(task_future, char, char);
+
+/*
+ * Both late wakes are for the number that the copy has now. Between the two
+ * waits that gave up, the wait has got room for more futures.
+ */
+static void
+late_wakes_of_several_waits_do_not_lose_a_copy(void **state)
+{
+	struct runtime *runtime = runtime_new();
+	struct event_future f[MANY + 1];
+	struct task_future waking;
+	struct future *futs[MANY];
+	struct copy c;
+
+	(void)state;
+	for (int i = 0; i <= MANY; i++)
+		f[i] = event_future(&events[i], FUTURE_NOTIFIER_WAKER);
+	futs[0] = FUTURE_AS_RUNNABLE(&f[0]);
+	assert_int_equal(runtime_wait_some(runtime, futs, 1, 1, 1), 0);
+	for (int i = 0; i < MANY; i++)
+		futs[i] = FUTURE_AS_RUNNABLE(&f[i + 1]);
+	assert_int_equal(runtime_wait_some(runtime, futs, MANY, 1, 1), 0);
+
+	copy_init(&c, PLAIN);
+	release(c.dmt);
+	FUTURE_INIT(&waking, wake_two_events);
+	futs[0] = future_of(&c);
+	futs[1] = FUTURE_AS_RUNNABLE(&waking);
+	runtime_wait_multiple(runtime, futs, 2);
+	copy_fini(&c);
+	runtime_delete(runtime);
+}
+
 int
 main(void)
 {
@@ -230,6 +281,7 @@ main(void)
 		KEPT_TEST(copy_goes_on_when_enough_are_complete),
 		KEPT_TEST(copy_is_handed_over_once),
 		KEPT_TEST(no_piece_is_done_when_enough_are_complete),
+		KEPT_TEST(late_wakes_of_several_waits_do_not_lose_a_copy),
 	};
 
 	sem_init(&gate, 0, 0);
