@@ -42,25 +42,45 @@ merge_sort(struct mia_link *first, size_t n)
 void
 mia_list_sort(struct mia_list *list)
 {
+	struct mia_link *const head = &list->head;
 	bool sorted = true;
 	size_t n = 0;
 
-	for (struct mia_link *link = list->first; link != NULL;
+	for (struct mia_link *link = head->next; link != head;
 		link = link->next) {
 		n++;
-		if (link->next != NULL && link->next < link)
+		if (link->next != head && link->next < link)
 			sorted = false;
 	}
 	if (sorted)
 		return;
 
-	list->first = merge_sort(list->first, n);
+	head->prev->next = NULL;
 
-	/* The sort keeps no other pointers. */
-	list->end = &list->first;
-	for (struct mia_link *link = list->first; link != NULL;
-		link = link->next) {
-		link->prev = list->end;
-		list->end = &link->next;
+	struct mia_link *next = merge_sort(head->next, n);
+
+	/* The sort keeps only the pointers to the next. */
+	mia_list_init(list);
+	while (next != NULL) {
+		struct mia_link *link = next;
+
+		next = link->next;
+		mia_list_insert_before(head, link);
+	}
+}
+
+void
+mia_list_move(struct mia_list *list, const void *from, void *to)
+{
+	struct mia_link *const head = &list->head;
+	struct mia_link *next = head->next;
+
+	mia_list_init(list);
+	while (next != head) {
+		const ptrdiff_t at = (const char *)next - (const char *)from;
+
+		next = next->next;
+		mia_list_insert_before(
+			head, (struct mia_link *)(void *)((char *)to + at));
 	}
 }

@@ -4,7 +4,8 @@
  * list.h -- lists of links that lie in one array
  *
  * A link is a member of the object that it stands for. It is on one list at
- * most.
+ * most. The head of a list is in the ring of its links, so a link can be taken
+ * off by those who do not know its list.
  *
  * Threads: one at a time.
  */
@@ -16,60 +17,58 @@
 #include <stddef.h>
 
 struct mia_link {
-	struct mia_link *next;  /* valid while listed */
-	struct mia_link **prev; /* what points to this link. NULL: unlisted */
+	struct mia_link *next; /* valid while listed */
+	struct mia_link *prev; /* NULL: unlisted */
 };
 
 struct mia_list {
-	struct mia_link *first; /* NULL: empty */
-	struct mia_link **end;  /* the last link's next, or &first */
+	struct mia_link head; /* next: the first link. prev: the last */
 };
 
 static inline void
 mia_list_init(struct mia_list *list)
 {
-	list->first = NULL;
-	list->end = &list->first;
+	list->head.next = &list->head;
+	list->head.prev = &list->head;
+}
+
+static inline bool
+mia_list_is_empty(const struct mia_list *list)
+{
+	return list->head.next == &list->head;
+}
+
+static inline void
+mia_list_insert_before(struct mia_link *next, struct mia_link *link)
+{
+	link->next = next;
+	link->prev = next->prev;
+	next->prev->next = link;
+	next->prev = link;
 }
 
 /* Does nothing if the link is on a list already. */
 static inline void
 mia_list_append(struct mia_list *list, struct mia_link *link)
 {
-	if (link->prev != NULL)
-		return;
-
-	link->prev = list->end;
-	link->next = NULL;
-	*list->end = link;
-	list->end = &link->next;
+	if (link->prev == NULL)
+		mia_list_insert_before(&list->head, link);
 }
 
 /* The same, in front of all others. */
 static inline void
 mia_list_prepend(struct mia_list *list, struct mia_link *link)
 {
-	if (link->prev != NULL)
-		return;
-
-	link->prev = &list->first;
-	link->next = list->first;
-	if (link->next != NULL)
-		link->next->prev = &link->next;
-	else
-		list->end = &link->next;
-	list->first = link;
+	if (link->prev == NULL)
+		mia_list_insert_before(list->head.next, link);
 }
 
 /* Takes a link off the list that it is on. */
 static inline void
-mia_list_remove(struct mia_list *list, struct mia_link *link)
+mia_list_remove(struct mia_link *link)
 {
-	*link->prev = link->next;
-	if (link->next != NULL)
-		link->next->prev = link->prev;
-	else
-		list->end = link->prev;
+	link->prev->next = link->next;
+	link->next->prev = link->prev;
 	link->prev = NULL;
 }
 
@@ -77,21 +76,22 @@ mia_list_remove(struct mia_list *list, struct mia_link *link)
 static inline struct mia_link *
 mia_list_take(struct mia_list *list)
 {
-	struct mia_link *link = list->first;
+	struct mia_link *link = list->head.next;
 
-	if (link == NULL)
+	if (link == &list->head)
 		return NULL;
 
-	list->first = link->next;
-	if (list->first != NULL)
-		list->first->prev = &list->first;
-	else
-		list->end = &list->first;
-	link->prev = NULL;
+	mia_list_remove(link);
 	return link;
 }
 
 /* By address, in ascending order. A sorted list takes one look at each link. */
 void mia_list_sort(struct mia_list *list);
+
+/*
+ * The array has moved, with its links. The list becomes what it was, of the
+ * links in the new array.
+ */
+void mia_list_move(struct mia_list *list, const void *from, void *to);
 
 #endif /* LIBMINIASYNC_LIST_H */

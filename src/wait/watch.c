@@ -164,7 +164,7 @@ static bool
 poll_kind(struct mia_watch *watch, const struct mia_list *list, enum kind kind,
 	struct pass *pass)
 {
-	for (struct mia_link *link = list->first; link != NULL;
+	for (struct mia_link *link = list->head.next; link != &list->head;
 		link = link->next) {
 		struct mia_waiter *waiter = mia_waiter_of(link);
 
@@ -230,7 +230,7 @@ mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort)
 void
 mia_watch_work(struct mia_watch *watch, enum mia_effort effort)
 {
-	struct mia_waiter *waiter = mia_waiter_of(watch->kept.first);
+	struct mia_waiter *waiter = mia_waiter_of(watch->kept.head.next);
 	struct pass pass = {.effort = effort};
 
 	poll_waiter(watch, waiter, &pass);
@@ -239,7 +239,7 @@ mia_watch_work(struct mia_watch *watch, enum mia_effort effort)
 		return; /* the same comes next */
 
 	watch->npieces = 0;
-	mia_list_remove(&watch->kept, &waiter->link);
+	mia_list_remove(&waiter->link);
 	file_waiter(watch, waiter);
 }
 
@@ -317,7 +317,7 @@ append_ready(struct mia_watch *watch, struct mia_list *list)
 			continue;
 		mia_waiter_woken(waiter);
 		if (waiter->kept && waiter->link.prev != NULL)
-			mia_list_remove(&watch->kept, &waiter->link);
+			mia_list_remove(&waiter->link);
 		mia_list_append(list, &waiter->link);
 	}
 

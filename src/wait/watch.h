@@ -105,14 +105,15 @@ bool mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter);
 static inline bool
 mia_watch_needs_passes(const struct mia_watch *watch)
 {
-	return watch->hot.first != NULL || watch->refused.first != NULL;
+	return !mia_list_is_empty(&watch->hot) ||
+		!mia_list_is_empty(&watch->refused);
 }
 
 /* Whether a poll left work for this thread. */
 static inline bool
 mia_watch_has_work(const struct mia_watch *watch)
 {
-	return watch->kept.first != NULL;
+	return !mia_list_is_empty(&watch->kept);
 }
 
 /*

@@ -94,7 +94,7 @@ prepended_links_come_first(void **state)
 	/* It is on a list already. */
 	mia_list_prepend(&list, &links[2]);
 	mia_list_prepend(&other, &links[1]);
-	assert_null(other.first);
+	assert_true(mia_list_is_empty(&other));
 	assert_links(&list, 0, 1, 2);
 }
 
@@ -106,23 +106,23 @@ links_are_removed_anywhere(void **state)
 	(void)state;
 	mia_list_init(&list);
 	mia_list_append(&list, &links[0]);
-	mia_list_remove(&list, &links[0]);
+	mia_list_remove(&links[0]);
 	assert_null(links[0].prev);
-	assert_null(list.first);
+	assert_true(mia_list_is_empty(&list));
 
 	for (int gone = 0; gone < 3; gone++) {
 		const int left[2] = {gone == 0, gone == 2 ? 1 : 2};
 
 		for (int i = 0; i < 3; i++)
 			mia_list_append(&list, &links[i]);
-		mia_list_remove(&list, &links[gone]);
+		mia_list_remove(&links[gone]);
 		assert_null(links[gone].prev);
 		assert_list(&list, 2, left);
 
 		/* And comes back at the end. */
 		for (int i = 0; i < 3; i++)
 			mia_list_append(&list, &links[i]);
-		mia_list_remove(&list, &links[gone]);
+		mia_list_remove(&links[gone]);
 		mia_list_append(&list, &links[gone]);
 		assert_links(&list, left[0], left[1], gone);
 	}
@@ -147,7 +147,7 @@ sorted_list_has_the_order_of_addresses(void **state)
 		for (size_t i = 0; i < N; i++)
 			if (links[i].prev != NULL &&
 				test_random(&seed) % 4 == 0)
-				mia_list_remove(&list, &links[i]);
+				mia_list_remove(&links[i]);
 
 		/* The end is right, too. */
 		struct mia_link last = {.prev = NULL};
@@ -165,6 +165,27 @@ sorted_list_has_the_order_of_addresses(void **state)
 	}
 }
 
+static void
+moved_list_is_in_the_new_array(void **state)
+{
+	static struct mia_link moved[N];
+	const int order[] = {7, 0, 200};
+	struct mia_list list;
+
+	(void)state;
+	for (size_t n = 0; n <= 3; n++) {
+		mia_list_init(&list);
+		for (size_t i = 0; i < n; i++)
+			mia_list_append(&list, &links[order[i]]);
+		memcpy(moved, links, sizeof(moved));
+		mia_list_move(&list, links, moved);
+		memset(links, 0, sizeof(links));
+		for (size_t i = 0; i < n; i++)
+			assert_next(&list, &moved[order[i]]);
+		assert_null(mia_list_take(&list));
+	}
+}
+
 int
 main(void)
 {
@@ -174,6 +195,7 @@ main(void)
 		cmocka_unit_test(prepended_links_come_first),
 		cmocka_unit_test(links_are_removed_anywhere),
 		cmocka_unit_test(sorted_list_has_the_order_of_addresses),
+		cmocka_unit_test(moved_list_is_in_the_new_array),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
