@@ -5,29 +5,37 @@
 #include "wait/ready.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* The data of a number is an address within its group. */
 _Static_assert(sizeof(struct mia_ready_group) == MIA_CACHE_LINE &&
 		MIA_READY_BITS <= MIA_CACHE_LINE,
 	"a group has an address for each of its numbers");
 
+struct mia_ready_group mia_ready_mark;
+
 void
-mia_ready_init(struct mia_ready *ready, void (*rouse)(struct mia_ready *ready))
+mia_ready_init(struct mia_ready *ready, void (*rouse)(struct mia_ready *ready),
+	enum mia_ready_taker taker)
 {
-	atomic_init(&ready->pushed, NULL);
+	ready->empty = taker == MIA_READY_IS_QUIET ? &mia_ready_mark : NULL;
+	atomic_init(&ready->pushed, ready->empty);
 	ready->rouse = rouse;
 	ready->groups = NULL;
+	ready->ngroups = 0;
+	ready->newest = NULL;
 }
 
 void
 mia_ready_fini(struct mia_ready *ready)
 {
-	while (ready->groups != NULL) {
-		struct mia_ready_groups *older = ready->groups->older;
+	while (ready->newest != NULL) {
+		struct mia_ready_groups *older = ready->newest->older;
 
-		mia_aligned_free(ready->groups);
-		ready->groups = older;
+		mia_aligned_free(ready->newest);
+		ready->newest = older;
 	}
+	free(ready->groups);
 }
 
 int
@@ -36,41 +44,52 @@ mia_ready_reserve(struct mia_ready *ready, size_t n)
 	if (n > SIZE_MAX / 4)
 		return -ENOMEM;
 
-	const size_t capacity = (n + MIA_READY_BITS - 1) / MIA_READY_BITS;
+	const size_t ngroups = (n + MIA_READY_BITS - 1) / MIA_READY_BITS;
 
-	if (ready->groups != NULL && ready->groups->capacity >= capacity)
+	if (ngroups <= ready->ngroups)
 		return 0;
 
-	struct mia_ready_groups *bigger = mia_aligned_alloc(MIA_CACHE_LINE,
-		sizeof(*bigger) + capacity * sizeof(bigger->groups[0]));
+	/* If there is no memory for the groups, this stays, and is unused. */
+	struct mia_ready_group **all = realloc(
+		ready->groups, ngroups * sizeof(struct mia_ready_group *));
 
-	if (bigger == NULL)
+	if (all == NULL)
 		return -ENOMEM;
 
-	for (size_t i = 0; i < capacity; i++) {
-		bigger->groups[i].ready = ready;
-		bigger->groups[i].first = i * MIA_READY_BITS;
-		atomic_init(&bigger->groups[i].bits, 0);
-		bigger->groups[i].next = NULL;
+	ready->groups = all;
+
+	struct mia_ready_groups *newest = mia_aligned_alloc(MIA_CACHE_LINE,
+		sizeof(*newest) +
+			(ngroups - ready->ngroups) * sizeof(newest->groups[0]));
+
+	if (newest == NULL)
+		return -ENOMEM;
+
+	newest->older = ready->newest;
+	ready->newest = newest;
+	for (size_t i = ready->ngroups; i < ngroups; i++) {
+		struct mia_ready_group *group =
+			&newest->groups[i - ready->ngroups];
+
+		group->ready = ready;
+		group->first = i * MIA_READY_BITS;
+		atomic_init(&group->bits, 0);
+		group->next = NULL;
+		all[i] = group;
 	}
-	/* The owner has no futures now, so all wakes of these are late. */
-	if (ready->groups != NULL)
-		for (size_t i = 0; i < ready->groups->capacity; i++)
-			ready->groups->groups[i].first = MIA_READY_LATE;
-	bigger->capacity = capacity;
-	bigger->older = ready->groups;
-	ready->groups = bigger;
+	ready->ngroups = ngroups;
 	return 0;
 }
 
-/* Pushes a group. Returns true if the list was empty. */
+/* Pushes a group. Returns true if the taker listens, and the list was empty. */
 static bool
 push(struct mia_ready *ready, struct mia_ready_group *group)
 {
 	/*
 	 * Relaxed, here and on failure: the address is only stored, and nobody
 	 * follows it. Release: pairs with the acquire in mia_ready_take(), and
-	 * publishes group->next.
+	 * publishes group->next. Acquire: pairs with the release in
+	 * mia_ready_listen(). So rouse() sees what the taker did before.
 	 */
 	struct mia_ready_group *first =
 		atomic_load_explicit(&ready->pushed, memory_order_relaxed);
@@ -78,7 +97,7 @@ push(struct mia_ready *ready, struct mia_ready_group *group)
 	do {
 		group->next = first;
 	} while (!atomic_compare_exchange_weak_explicit(&ready->pushed, &first,
-		group, memory_order_release, memory_order_relaxed));
+		group, memory_order_acq_rel, memory_order_relaxed));
 
 	return first == NULL;
 }
@@ -104,12 +123,28 @@ mia_ready_wake(void *data)
 		ready->rouse(ready);
 }
 
+bool
+mia_ready_listen(struct mia_ready *ready)
+{
+	struct mia_ready_group *mark = &mia_ready_mark;
+
+	/*
+	 * Release: pairs with the acquire in push(). Relaxed on failure: the
+	 * taker takes the list now.
+	 */
+	return ready->empty == NULL ||
+		atomic_compare_exchange_strong_explicit(&ready->pushed, &mark,
+			NULL, memory_order_release, memory_order_relaxed);
+}
+
 struct mia_ready_batch
 mia_ready_take(struct mia_ready *ready)
 {
 	struct mia_ready_batch batch = {.next = NULL, .first = 0, .bits = 0};
 
-	if (mia_ready_is_empty(ready))
+	/* Relaxed: if a wake came just now, the next take finds it. */
+	if (atomic_load_explicit(&ready->pushed, memory_order_relaxed) ==
+		ready->empty)
 		return batch;
 
 	/*
@@ -117,16 +152,16 @@ mia_ready_take(struct mia_ready *ready)
 	 * these pushes are one release sequence.
 	 */
 	struct mia_ready_group *group = atomic_exchange_explicit(
-		&ready->pushed, NULL, memory_order_acquire);
+		&ready->pushed, ready->empty, memory_order_acquire);
 
-	while (group != NULL) {
+	while (group != NULL && group != &mia_ready_mark) {
 		struct mia_ready_group *next = group->next;
 
 		group->next = batch.next;
 		batch.next = group;
 		group = next;
 	}
-
+	batch.roused = group == NULL && batch.next != NULL;
 	return batch;
 }
 

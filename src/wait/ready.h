@@ -21,6 +21,10 @@
  * The taker gets that number like any other, once in a batch. Groups are freed
  * by mia_ready_fini() only, so a late wake touches no freed memory. A group
  * costs a byte for each number.
+ *
+ * A taker that is awake needs no rouse(). A quiet taker leaves a mark on the
+ * empty list. Wakes push in front of the mark, and do not rouse. Before such a
+ * taker sleeps it takes the mark off: it listens until its next take.
  */
 
 #ifndef LIBMINIASYNC_READY_H
@@ -39,12 +43,6 @@
 /* There is no further number. */
 #define MIA_READY_NONE SIZE_MAX
 
-/*
- * From here on: numbers of late wakes through an array that is not in use any
- * more. With their old numbers one batch could have a number twice.
- */
-#define MIA_READY_LATE (SIZE_MAX / 2)
-
 struct mia_ready;
 
 struct mia_ready_group {
@@ -61,12 +59,16 @@ struct mia_ready_group {
 	struct mia_ready_group *next;
 };
 
-/* An array of groups. A bigger one takes over, and the older one stays. */
+/* Groups that were allocated together. */
 struct mia_ready_groups {
 	/* I: */
 	_Alignas(MIA_CACHE_LINE) struct mia_ready_groups *older;
-	size_t capacity; /* groups */
 	struct mia_ready_group groups[];
+};
+
+enum mia_ready_taker {
+	MIA_READY_LISTENS, /* always */
+	MIA_READY_IS_QUIET,
 };
 
 /* Wakers read and write it, so it belongs on a cache line of their own. */
@@ -78,19 +80,22 @@ struct mia_ready {
 	void (*rouse)(struct mia_ready *ready);
 
 	/* Of the taker: */
-	struct mia_ready_groups *groups;
+	struct mia_ready_group *empty; /* I: what a take leaves: NULL or mark */
+	struct mia_ready_group **groups; /* by number / MIA_READY_BITS */
+	size_t ngroups;
+	struct mia_ready_groups *newest;
 };
 
-void mia_ready_init(
-	struct mia_ready *ready, void (*rouse)(struct mia_ready *ready));
+/* The mark of quiet takers. Nobody writes it. */
+extern struct mia_ready_group mia_ready_mark;
+
+void mia_ready_init(struct mia_ready *ready,
+	void (*rouse)(struct mia_ready *ready), enum mia_ready_taker taker);
 
 /* No waker may come any more. */
 void mia_ready_fini(struct mia_ready *ready);
 
-/*
- * Makes room for the numbers below n. No number may stand for a future: data
- * from before stays valid, but its wakes are late. Returns 0 or -ENOMEM.
- */
+/* Makes room for the numbers below n. Data stays valid. 0 or -ENOMEM. */
 int mia_ready_reserve(struct mia_ready *ready, size_t n);
 
 /*
@@ -100,8 +105,7 @@ int mia_ready_reserve(struct mia_ready *ready, size_t n);
 static inline void *
 mia_ready_data(const struct mia_ready *ready, size_t number)
 {
-	struct mia_ready_group *group =
-		&ready->groups->groups[number / MIA_READY_BITS];
+	struct mia_ready_group *group = ready->groups[number / MIA_READY_BITS];
 
 	return (char *)group + number % MIA_READY_BITS;
 }
@@ -113,15 +117,24 @@ void mia_ready_wake(void *data);
 static inline bool
 mia_ready_is_empty(struct mia_ready *ready)
 {
-	return atomic_load_explicit(&ready->pushed, memory_order_relaxed) ==
-		NULL;
+	const struct mia_ready_group *first =
+		atomic_load_explicit(&ready->pushed, memory_order_relaxed);
+
+	return first == NULL || first == &mia_ready_mark;
 }
+
+/*
+ * A quiet taker listens until its next take: the next wake calls rouse(). False:
+ * a wake has come, which did not. The other takers always listen.
+ */
+bool mia_ready_listen(struct mia_ready *ready);
 
 /* Numbers that were taken together. */
 struct mia_ready_batch {
 	struct mia_ready_group *next; /* to be opened */
 	size_t first;                 /* number of the open group */
 	uintptr_t bits;               /* that are left in the open group */
+	bool roused;                  /* the first wake calls rouse() */
 };
 
 /* Takes all groups of the list. The one that was pushed first comes first. */

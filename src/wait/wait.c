@@ -56,7 +56,7 @@ mia_wait_new(struct mia_wait **waitp)
 		return error;
 	}
 
-	mia_ready_init(&wait->ready, rouse);
+	mia_ready_init(&wait->ready, rouse, MIA_READY_LISTENS);
 	mia_watch_init(&wait->watch, &wait->ready);
 	*waitp = wait;
 	return 0;

@@ -204,7 +204,7 @@ setup(void **state)
 {
 	(void)state;
 	rouses = 0;
-	mia_ready_init(&ready, rouse);
+	mia_ready_init(&ready, rouse, MIA_READY_LISTENS);
 	mia_watch_init(&watch, &ready);
 	mia_meter_init(&meter);
 	return 0;
