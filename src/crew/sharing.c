@@ -72,7 +72,7 @@ workers_stripe(const struct mia_sharing *sharing)
 	return sharing->nstripes - 1;
 }
 
-/* The stripe of the calling thread. The multiplier is that of watch.c. */
+/* The stripe of the calling thread. The multiplier is that of waiters.c. */
 static unsigned
 stripe_of(const struct mia_sharing *sharing, enum mia_opener opener)
 {

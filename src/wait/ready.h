@@ -124,8 +124,8 @@ mia_ready_is_empty(struct mia_ready *ready)
 }
 
 /*
- * A quiet taker listens until its next take: the next wake calls rouse(). False:
- * a wake has come, which did not. The other takers always listen.
+ * A quiet taker listens until its next take: the next wake calls rouse().
+ * False: a wake has come, which did not. The other takers always listen.
  */
 bool mia_ready_listen(struct mia_ready *ready);
 

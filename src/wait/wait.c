@@ -14,12 +14,12 @@
  * the net and for the goal together.
  *
  * No wake is lost: rouse() leaves a token in the parker, and the token stays
- * until the next park.
+ * until the next park. A wake that does not rouse a quiet taker keeps it from
+ * the park.
  */
 
 #include "wait/wait.h"
 
-#include <errno.h>
 #include <string.h>
 
 /* Pieces between two looks at the clock, if only the safety net needs it. */
@@ -28,47 +28,28 @@
 /* The shortest time to linger is MIA_SLEEP_COST_NS / 32. */
 #define MAX_VAIN 5
 
-/* Any thread. */
-static void
-rouse(struct mia_ready *ready)
-{
-	/* The first member. */
-	struct mia_wait *wait = (struct mia_wait *)(void *)ready;
-
-	mia_parker_unpark(&wait->parker);
-}
-
 int
-mia_wait_new(struct mia_wait **waitp)
+mia_wait_init(struct mia_wait *wait, void (*rouse)(struct mia_ready *ready),
+	enum mia_ready_taker taker, enum mia_watch_done done)
 {
-	struct mia_wait *wait =
-		mia_aligned_alloc(_Alignof(struct mia_wait), sizeof(*wait));
-
-	if (wait == NULL)
-		return -ENOMEM;
-
 	memset(wait, 0, sizeof(*wait));
 
 	const int error = mia_parker_init(&wait->parker);
 
-	if (error != 0) {
-		mia_aligned_free(wait);
+	if (error != 0)
 		return error;
-	}
 
-	mia_ready_init(&wait->ready, rouse, MIA_READY_LISTENS);
-	mia_watch_init(&wait->watch, &wait->ready);
-	*waitp = wait;
+	mia_ready_init(&wait->ready, rouse, taker);
+	mia_watch_init(&wait->watch, &wait->ready, done);
 	return 0;
 }
 
 void
-mia_wait_delete(struct mia_wait *wait)
+mia_wait_fini(struct mia_wait *wait)
 {
 	mia_watch_fini(&wait->watch);
 	mia_ready_fini(&wait->ready);
 	mia_parker_fini(&wait->parker);
-	mia_aligned_free(wait);
 }
 
 /*
@@ -101,6 +82,14 @@ linger_for_wake(struct mia_wait *wait, uint64_t max_ns)
 	return true;
 }
 
+/* Sleeps, at most so long from now on. Returns whether there was a wake. */
+static bool
+park(struct mia_wait *wait, uint64_t ns)
+{
+	return !mia_ready_listen(&wait->ready) ||
+		mia_parker_park(&wait->parker, ns);
+}
+
 /* Sleeps until there is a wake, at most so long from now on. */
 static void
 sleep_until_woken(struct mia_wait *wait, uint64_t now, uint64_t max_ns)
@@ -113,7 +102,7 @@ sleep_until_woken(struct mia_wait *wait, uint64_t now, uint64_t max_ns)
 		return;
 
 	/* Also after a wake: it left a token. */
-	const bool woken = mia_parker_park(&wait->parker, max_ns - past_ns);
+	const bool woken = park(wait, max_ns - past_ns);
 
 	if (woken_soon ||
 		(woken && mia_clock_ns() - start_ns < MIA_SLEEP_COST_NS))
@@ -147,8 +136,7 @@ pass_time(struct mia_wait *wait, struct mia_pace *pace, uint64_t now,
 	const uint64_t nap_ns = mia_pace_pause(pace);
 
 	if (nap_ns > 0)
-		mia_parker_park(
-			&wait->parker, nap_ns < max_ns ? nap_ns : max_ns);
+		park(wait, nap_ns < max_ns ? nap_ns : max_ns);
 }
 
 /*
@@ -191,7 +179,8 @@ work(struct mia_wait *wait, struct mia_pace *pace)
 	if (!is_pass_due(wait, pace, now))
 		return now;
 
-	if (mia_watch_pass(&wait->watch, &pace->meter))
+	if (mia_watch_pass(
+		    &wait->watch, MIA_PASS_DUE, MIA_EFFORT_OFFER, &pace->meter))
 		mia_pace_progress(pace);
 	mia_pace_go_on(pace);
 	return pace->meter.last_ns;
@@ -207,7 +196,8 @@ pause_and_pass(struct mia_wait *wait, struct mia_pace *pace, uint64_t now,
 	 * that finds the list empty unparks the thread.
 	 */
 	pass_time(wait, pace, now, max_ns);
-	if (mia_watch_pass(&wait->watch, &pace->meter))
+	if (mia_watch_pass(
+		    &wait->watch, MIA_PASS_DUE, MIA_EFFORT_OFFER, &pace->meter))
 		mia_pace_progress(pace);
 }
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * wait.h -- one call of runtime_wait*(): a thread polls and sleeps
+ * wait.h -- a thread polls and sleeps until enough futures are complete
  *
- * A wait has a watch, and a parker on which the thread sleeps. Waits are
- * recycled, so most calls need no memory. Wakers may come late, so a wait is
- * deleted only with its runtime.
+ * A wait has a watch, and a parker on which the thread sleeps. A runtime has a
+ * wait for each thread in a call, and recycles them. A completion queue has
+ * one. Wakers may come late, so a wait goes only with its runtime or queue.
  *
- * A call may return before its futures are complete. Nothing is kept for those.
- * Their wakers lead to the wait, which may be unused then, or used for others:
- * see watch.c.
+ * A call may return before its futures are complete. A runtime keeps nothing
+ * for those. Their wakers lead to the wait, which may be unused then, or used
+ * for others: see watch.c.
  *
  * Threads: a wait belongs to the thread that is in the call. Wakers, from any
  * thread, use ready and parker.
@@ -33,20 +33,16 @@ struct mia_wait {
 	_Alignas(MIA_CACHE_LINE) struct mia_ready ready;
 	struct mia_parker parker;
 
-	/* Of the thread in the call. L, while unused: */
+	/* Of the thread in the call: */
 	_Alignas(MIA_CACHE_LINE) struct mia_watch watch;
 	struct mia_yields yields;
-	unsigned vain;       /* lingered in vain so many times in a row */
-	unsigned small_uses; /* in a row: see runtime.c */
-
-	/* L: the runtime's lock */
-	struct mia_wait *next_unused;
-	struct mia_wait *next; /* in the list of all waits */
+	unsigned vain; /* lingered in vain so many times in a row */
 };
 
-/* Returns 0 or -errno. */
-int mia_wait_new(struct mia_wait **wait);
-void mia_wait_delete(struct mia_wait *wait);
+/* rouse() must unpark the parker. Returns 0 or -errno. */
+int mia_wait_init(struct mia_wait *wait, void (*rouse)(struct mia_ready *ready),
+	enum mia_ready_taker taker, enum mia_watch_done done);
+void mia_wait_fini(struct mia_wait *wait);
 
 /*
  * After the first pass: polls and sleeps until the watch reaches the goal.

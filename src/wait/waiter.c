@@ -120,6 +120,7 @@ poll_and_listen(struct mia_waiter *waiter, enum mia_effort *effort)
 	const enum future_notifier_type last =
 		waiter->doubtful ? FUTURE_NOTIFIER_NONE : n->notifier_used;
 	const struct offers offers = offers_of(n);
+	const bool offered = *effort >= MIA_EFFORT_OFFER;
 
 	n->notifier_used = NO_ANSWER;
 	n->padding = FUTURE_NOTIFIER_INLINE_;
@@ -137,7 +138,7 @@ poll_and_listen(struct mia_waiter *waiter, enum mia_effort *effort)
 	waiter->padding = waiter->fut->context.padding;
 	waiter->doubtful = moved && n->notifier_used != NO_ANSWER &&
 		n->notifier_used != FUTURE_NOTIFIER_NONE;
-	waiter->kept = n->padding == FUTURE_NOTIFIER_WORK_;
+	waiter->kept = offered && n->padding == FUTURE_NOTIFIER_WORK_;
 	if (n->notifier_used == NO_ANSWER)
 		n->notifier_used = moved ? FUTURE_NOTIFIER_NONE : last;
 	return false;

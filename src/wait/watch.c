@@ -23,7 +23,8 @@
  *   - The waiters' addresses have the order in which the futures were added.
  *   - A pass takes the numbers before it polls. A wake during a poll therefore
  *     makes the waiter ready for the next pass.
- *   - Wakers never touch a waiter, so waiters are freed between two waits. The
+ *   - Wakers never touch a waiter, so waiters are freed between two waits, and
+ *     move when a queue needs more of them. The
  *     number of a late wake is another waiter's or nobody's. An unneeded poll
  *     does no harm.
  *   - A wake counts only if a poll of this watch was answered WAKER. Nothing is
@@ -40,6 +41,7 @@
 
 #include "system/platform.h"
 #include "wait/waiter.h"
+#include "wait/waiters.h"
 
 /*
  * Refused futures that a pass polls, in turn. They usually wait for the same
@@ -52,22 +54,6 @@
 
 /* Pieces of one future before the turn of the next. */
 #define PIECES_IN_A_ROW 8
-
-/* The smallest room, in futures. */
-#define MIN_CAPACITY 8
-
-/*
- * An array of waiters, and behind it a table that finds twins. The table has
- * two entries for each waiter. An entry is a number plus 1, or 0 if free.
- */
-struct mia_waiters {
-	struct mia_waiters *next; /* in a list of mia_watch_strip() */
-	uint32_t *table;
-	struct mia_waiter waiters[];
-};
-
-/* Bytes for each future. */
-#define WAITER_SIZE (sizeof(struct mia_waiter) + 2 * sizeof(uint32_t))
 
 /* The first are polled first. */
 enum kind { ASYNCHRONOUS, SYNCHRONOUS };
@@ -124,6 +110,19 @@ is_over(const struct mia_watch *watch, const struct pass *pass)
 	return mia_goal_left_ns(&watch->goal, now) == 0;
 }
 
+static void
+count_complete(struct mia_watch *watch, struct mia_waiter *waiter)
+{
+	watch->nleft--;
+	if (MIA_UNLIKELY(watch->waiters->has_twins))
+		watch->nleft -= mia_waiters_twins(watch->waiters, waiter);
+	if (waiter->link.prev != NULL)
+		mia_list_remove(&waiter->link);
+	if (watch->lists_done)
+		mia_list_append(&watch->done, &waiter->link);
+}
+
+/* A complete future leaves its list. */
 static inline void
 poll_waiter(
 	struct mia_watch *watch, struct mia_waiter *waiter, struct pass *pass)
@@ -137,17 +136,15 @@ poll_waiter(
 	if (pass->meter != NULL)
 		mia_meter_count(pass->meter);
 	if (polled.what == MIA_POLL_COMPLETE)
-		watch->nleft--;
+		count_complete(watch, waiter);
 	if (polled.what != MIA_POLL_NOTHING)
 		pass->progress = true;
 }
 
-/* Puts a waiter on its list. */
+/* Puts a waiter whose future is not complete on its list. */
 static void
 file_waiter(struct mia_watch *watch, struct mia_waiter *waiter)
 {
-	if (waiter->fut == NULL)
-		return;
 	if (waiter->kept)
 		mia_list_append(&watch->kept, &waiter->link);
 	else if (mia_waiter_is_hot(waiter))
@@ -164,10 +161,13 @@ static bool
 poll_kind(struct mia_watch *watch, const struct mia_list *list, enum kind kind,
 	struct pass *pass)
 {
+	struct mia_link *next;
+
 	for (struct mia_link *link = list->head.next; link != &list->head;
-		link = link->next) {
+		link = next) {
 		struct mia_waiter *waiter = mia_waiter_of(link);
 
+		next = link->next;
 		if (kind == ASYNCHRONOUS)
 			waiter->polled = future_has_property(
 				waiter->fut, FUTURE_PROPERTY_ASYNC);
@@ -239,6 +239,9 @@ mia_watch_work(struct mia_watch *watch, enum mia_effort effort)
 		return; /* the same comes next */
 
 	watch->npieces = 0;
+	if (waiter->fut == NULL)
+		return;
+
 	mia_list_remove(&waiter->link);
 	file_waiter(watch, waiter);
 }
@@ -247,10 +250,13 @@ void
 mia_watch_give_up(struct mia_watch *watch)
 {
 	struct pass pass = {.effort = MIA_EFFORT_NONE};
+	struct mia_list list;
 	struct mia_link *link;
 
+	mia_list_init(&list);
 	while ((link = mia_list_take(&watch->kept)) != NULL)
-		poll_waiter(watch, mia_waiter_of(link), &pass);
+		mia_list_append(&list, link);
+	poll_list(watch, &list, &pass);
 }
 
 /*
@@ -304,6 +310,8 @@ append_ready(struct mia_watch *watch, struct mia_list *list)
 	bool woken = false;
 	size_t number;
 
+	watch->roused |= batch.roused;
+
 	while ((number = mia_ready_pop(&batch)) != MIA_READY_NONE) {
 		woken = true;
 
@@ -316,7 +324,7 @@ append_ready(struct mia_watch *watch, struct mia_list *list)
 		if (waiter->fut == NULL)
 			continue;
 		mia_waiter_woken(waiter);
-		if (waiter->kept && waiter->link.prev != NULL)
+		if (waiter->link.prev != NULL)
 			mia_list_remove(&waiter->link);
 		mia_list_append(list, &waiter->link);
 	}
@@ -325,10 +333,10 @@ append_ready(struct mia_watch *watch, struct mia_list *list)
 }
 
 bool
-mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter)
+mia_watch_pass(struct mia_watch *watch, enum mia_pass which,
+	enum mia_effort effort, struct mia_meter *meter)
 {
-	struct pass pass = {
-		.meter = meter, .effort = MIA_EFFORT_OFFER, .may_end = true};
+	struct pass pass = {.meter = meter, .effort = effort, .may_end = true};
 	struct mia_list list;
 	struct mia_list unchanged;
 	struct mia_link *link;
@@ -336,7 +344,8 @@ mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter)
 	mia_list_init(&list);
 	mia_list_init(&unchanged);
 
-	const bool changed = move_hot(watch, &list, &unchanged);
+	const bool changed =
+		which == MIA_PASS_DUE && move_hot(watch, &list, &unchanged);
 
 	move_refused(watch, &list);
 
@@ -353,107 +362,44 @@ mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter)
 	return pass.progress || woken || changed;
 }
 
-void
-mia_watch_init(struct mia_watch *watch, struct mia_ready *ready)
+static inline void
+init_waiter(struct mia_watch *watch, size_t number, struct future *fut)
 {
-	memset(watch, 0, sizeof(*watch));
-	watch->ready = ready;
-	mia_list_init(&watch->hot);
-	mia_list_init(&watch->kept);
-	mia_list_init(&watch->refused);
+	mia_waiter_init(&watch->waiters->waiters[number], fut,
+		(struct future_waker){
+			.data = mia_ready_data(watch->ready, number),
+			.wake = mia_ready_wake});
 }
 
-void
-mia_watch_fini(struct mia_watch *watch)
+size_t
+mia_watch_put(struct mia_watch *watch, struct future *fut)
 {
-	mia_waiters_free(mia_watch_strip(watch, NULL));
+	struct pass pass = {.effort = MIA_EFFORT_ONCE};
+	struct mia_link *link = mia_list_take(&watch->unused);
+	struct mia_waiter *waiter = link != NULL
+		? mia_waiter_of(link)
+		: &watch->waiters->waiters[watch->nadded++];
+	const size_t number = (size_t)(waiter - watch->waiters->waiters);
+
+	watch->nleft++;
+	init_waiter(watch, number, fut);
+	poll_waiter(watch, waiter, &pass);
+	if (waiter->fut != NULL)
+		file_waiter(watch, waiter);
+	return number;
 }
 
-/* A power of two. 0: no address space could hold so many waiters. */
-static size_t
-capacity_for(size_t n)
+size_t
+mia_watch_take_done(struct mia_watch *watch)
 {
-	const size_t max = SIZE_MAX / 4 / WAITER_SIZE;
-	size_t capacity = MIN_CAPACITY;
+	struct mia_link *link = mia_list_take(&watch->done);
 
-	while (capacity < n && capacity <= SIZE_MAX / 2)
-		capacity *= 2;
+	if (link == NULL)
+		return MIA_READY_NONE;
 
-	const bool fits =
-		capacity >= n && capacity <= max && capacity <= UINT32_MAX / 2;
-
-	return fits ? capacity : 0;
-}
-
-int
-mia_watch_grow(struct mia_watch *watch, size_t n)
-{
-	const size_t capacity = capacity_for(n);
-
-	if (capacity == 0)
-		return -ENOMEM;
-
-	struct mia_waiters *bigger =
-		malloc(sizeof(*bigger) + capacity * WAITER_SIZE);
-
-	if (bigger == NULL)
-		return -ENOMEM;
-
-	const int error = mia_ready_reserve(watch->ready, capacity);
-
-	if (error != 0) {
-		free(bigger);
-		return error;
-	}
-
-	bigger->next = NULL;
-	bigger->table = (uint32_t *)(void *)(bigger->waiters + capacity);
-	mia_watch_fini(watch);
-	watch->waiters = bigger;
-	watch->capacity = capacity;
-	return 0;
-}
-
-/*
- * Whether an earlier waiter has the same future. If not, enters this number for
- * the future. The table has open addressing. The multiplier is 2^64 divided by
- * the golden ratio (Knuth, "Sorting and Searching", 6.4).
- */
-static bool
-is_twin(struct mia_watch *watch, const struct future *fut, size_t number)
-{
-	struct mia_waiters *waiters = watch->waiters;
-	uint64_t at = (uintptr_t)fut * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-
-	for (;; at++) {
-		uint32_t *entry = &waiters->table[at & watch->twin_mask];
-
-		if (*entry == 0) {
-			*entry = (uint32_t)number + 1;
-			return false;
-		}
-		if (waiters->waiters[*entry - 1].fut == fut)
-			return true;
-	}
-}
-
-/* The waiter at the end of the array that only counts. */
-static struct mia_waiter *
-twin_at(const struct mia_watch *watch, size_t i)
-{
-	return &watch->waiters->waiters[watch->capacity - 1 - i];
-}
-
-bool
-mia_watch_has_enough_twins(const struct mia_watch *watch)
-{
-	size_t nleft = watch->nleft;
-
-	for (size_t i = 0; i < watch->ntwins; i++)
-		if (twin_at(watch, i)->fut->context.state !=
-			FUTURE_STATE_COMPLETE)
-			nleft++;
-	return nleft <= watch->goal.max_left;
+	/* Used next, while its memory is warm. */
+	mia_list_prepend(&watch->unused, link);
+	return (size_t)(mia_waiter_of(link) - watch->waiters->waiters);
 }
 
 static void
@@ -461,11 +407,65 @@ drop_all(struct mia_watch *watch)
 {
 	watch->nadded = 0;
 	watch->nleft = 0;
-	watch->ntwins = 0;
 	watch->goal = (struct mia_goal){.end_ns = MIA_NEVER};
 	mia_list_init(&watch->hot);
 	mia_list_init(&watch->kept);
 	mia_list_init(&watch->refused);
+	mia_list_init(&watch->done);
+	mia_list_init(&watch->unused);
+}
+
+void
+mia_watch_init(struct mia_watch *watch, struct mia_ready *ready,
+	enum mia_watch_done done)
+{
+	memset(watch, 0, sizeof(*watch));
+	watch->ready = ready;
+	watch->lists_done = done == MIA_WATCH_LISTS_DONE;
+	drop_all(watch);
+}
+
+void
+mia_watch_fini(struct mia_watch *watch)
+{
+	free(watch->waiters);
+}
+
+/* Twins do not matter: a queue has none, and a wait begins anew. */
+static void
+move_all(struct mia_watch *watch, struct mia_waiters *to)
+{
+	const struct mia_waiters *from = watch->waiters;
+	struct mia_list *const lists[] = {&watch->hot, &watch->kept,
+		&watch->refused, &watch->done, &watch->unused};
+
+	memcpy(to->waiters, from->waiters,
+		watch->nadded * sizeof(to->waiters[0]));
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		mia_list_move(lists[i], from->waiters, to->waiters);
+}
+
+int
+mia_watch_grow(struct mia_watch *watch, size_t n)
+{
+	struct mia_waiters *bigger = mia_waiters_new(n);
+
+	if (bigger == NULL)
+		return -ENOMEM;
+
+	const int error = mia_ready_reserve(watch->ready, bigger->capacity);
+
+	if (error != 0) {
+		free(bigger);
+		return error;
+	}
+
+	if (watch->waiters != NULL)
+		move_all(watch, bigger);
+	free(watch->waiters);
+	watch->waiters = bigger;
+	watch->capacity = bigger->capacity;
+	return 0;
 }
 
 /* Takes the wakes of futures that were dropped. */
@@ -484,16 +484,8 @@ mia_watch_clear(struct mia_watch *watch, size_t n)
 	if (MIA_UNLIKELY(!mia_ready_is_empty(watch->ready)))
 		take_late(watch);
 	drop_all(watch);
-	if (n == 0)
-		return;
-
-	/* As much of the table as n futures need: half of it stays free. */
-	size_t size = 2;
-
-	while (size < 2 * n)
-		size *= 2;
-	watch->twin_mask = size - 1;
-	memset(watch->waiters->table, 0, size * sizeof(uint32_t));
+	if (n > 0)
+		mia_waiters_clear(watch->waiters, n);
 }
 
 void
@@ -504,17 +496,11 @@ mia_watch_add(struct mia_watch *watch, struct future *futs[], size_t n)
 
 		if (futs[i]->context.state == FUTURE_STATE_COMPLETE)
 			continue;
-		if (is_twin(watch, futs[i], number)) {
-			twin_at(watch, watch->ntwins++)->fut = futs[i];
-			continue;
-		}
-
-		mia_waiter_init(&watch->waiters->waiters[number], futs[i],
-			(struct future_waker){
-				.data = mia_ready_data(watch->ready, number),
-				.wake = mia_ready_wake});
-		watch->nadded++;
 		watch->nleft++;
+		if (mia_waiters_is_twin(watch->waiters, futs[i], number))
+			continue;
+		init_waiter(watch, number, futs[i]);
+		watch->nadded++;
 	}
 }
 
@@ -531,15 +517,4 @@ mia_watch_strip(struct mia_watch *watch, struct mia_waiters *list)
 	watch->capacity = 0;
 	waiters->next = list;
 	return waiters;
-}
-
-void
-mia_waiters_free(struct mia_waiters *list)
-{
-	while (list != NULL) {
-		struct mia_waiters *next = list->next;
-
-		free(list);
-		list = next;
-	}
 }

@@ -3,13 +3,21 @@
 /*
  * watch.h -- the futures that one thread waits for, and which a pass polls
  *
- * watch.c explains the nouns. The life of a watch:
+ * watch.c explains the nouns. The life of the watch of a runtime's wait:
  *
  *	mia_watch_init()
  *	  mia_watch_reserve(), _clear(), _add()   for each set of futures
  *	  mia_watch_pass_all()                    starts all futures
  *	  mia_watch_pass(), mia_watch_work(), ... until the goal is reached
  *	  mia_watch_give_up()                     if futures are left
+ *	mia_watch_fini()
+ *
+ * In that of a completion queue, futures come and go:
+ *
+ *	mia_watch_init()
+ *	  mia_watch_reserve(), _put()             starts a future
+ *	  mia_watch_pass(), ...                   until it is complete
+ *	  mia_watch_take_done()                   its number is free again
  *	mia_watch_fini()
  *
  * Threads: one at a time. Wakers, from any thread, use only ready.h.
@@ -39,19 +47,25 @@ struct mia_watch {
 	/* Of the thread that waits: */
 	struct mia_waiters *waiters; /* NULL: capacity is 0 */
 	size_t capacity;             /* room, in futures */
-	size_t nadded;               /* futures, since the last clear */
-	size_t nleft;                /* futures that are not complete */
-	size_t ntwins;               /* pointers that were not added */
+	size_t nadded;               /* numbers in use, or used before */
+	size_t nleft;                /* pointers to futures not complete */
 	struct mia_goal goal;
-	size_t twin_mask; /* of the table that finds twins */
+	bool lists_done;
+	bool roused; /* a taken wake called rouse(). The user clears it */
 	struct mia_list hot;
 	struct mia_list kept;    /* the next to work is the first */
 	unsigned npieces;        /* of the first kept, in a row */
 	struct mia_list refused; /* the next to be polled is the first */
+	struct mia_list done;    /* complete, in the order of the polls */
+	struct mia_list unused;  /* numbers that were taken from there */
 };
 
+/* Whether the watch remembers which futures are complete. */
+enum mia_watch_done { MIA_WATCH_COUNTS_DONE, MIA_WATCH_LISTS_DONE };
+
 /* The watch becomes the taker of ready, and the only user of its numbers. */
-void mia_watch_init(struct mia_watch *watch, struct mia_ready *ready);
+void mia_watch_init(struct mia_watch *watch, struct mia_ready *ready,
+	enum mia_watch_done done);
 
 /* ready goes after the watch. */
 void mia_watch_fini(struct mia_watch *watch);
@@ -59,10 +73,7 @@ void mia_watch_fini(struct mia_watch *watch);
 /* The slow way of mia_watch_reserve(). */
 int mia_watch_grow(struct mia_watch *watch, size_t n);
 
-/*
- * Makes room for n futures. Drops all futures if the room was too small.
- * Returns 0, or -ENOMEM and leaves all as it was.
- */
+/* Makes room for n futures. Returns 0, or -ENOMEM and leaves all as it was. */
 static inline int
 mia_watch_reserve(struct mia_watch *watch, size_t n)
 {
@@ -95,11 +106,26 @@ void mia_watch_add(struct mia_watch *watch, struct future *futs[], size_t n);
 bool mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort);
 
 /*
- * Polls ready and hot futures, and a few refused ones. Does not poll a future
- * whose word is unchanged. Ends when the goal is reached. True: a future
- * started or is complete, or there was a wake or a changed word.
+ * Which futures a pass polls. Those that were refused wait for the end of
+ * others, so each pass polls a few of them.
  */
-bool mia_watch_pass(struct mia_watch *watch, struct mia_meter *meter);
+enum mia_pass {
+	MIA_PASS_READY, /* ready ones */
+	MIA_PASS_DUE,   /* and hot ones, except if their word is unchanged */
+};
+
+/*
+ * Ends when the goal is reached. True: a future started or is complete, or
+ * there was a wake or a changed word. meter may be NULL.
+ */
+bool mia_watch_pass(struct mia_watch *watch, enum mia_pass which,
+	enum mia_effort effort, struct mia_meter *meter);
+
+/* With room for one more, without twins: adds a future, and polls it once. */
+size_t mia_watch_put(struct mia_watch *watch, struct future *fut);
+
+/* The number of the next complete future, or MIA_READY_NONE. */
+size_t mia_watch_take_done(struct mia_watch *watch);
 
 /* Whether passes are due without a wake. */
 static inline bool
@@ -123,21 +149,14 @@ mia_watch_has_work(const struct mia_watch *watch)
  */
 void mia_watch_work(struct mia_watch *watch, enum mia_effort effort);
 
-/* The rare part of the next function. */
-bool mia_watch_has_enough_twins(const struct mia_watch *watch);
-
 /* Whether as many are complete as the goal asks for. */
 static inline bool
 mia_watch_has_enough(const struct mia_watch *watch)
 {
-	return watch->nleft <= watch->goal.max_left &&
-		(watch->ntwins == 0 || mia_watch_has_enough_twins(watch));
+	return watch->nleft <= watch->goal.max_left;
 }
 
-/*
- * The thread does not wait any more. Others get the work that was left for it.
- * The futures stay in the watch until it is cleared.
- */
+/* The thread does not wait any more. Others get the work left for it. */
 void mia_watch_give_up(struct mia_watch *watch);
 
 /*
@@ -147,8 +166,5 @@ void mia_watch_give_up(struct mia_watch *watch);
  */
 struct mia_waiters *mia_watch_strip(
 	struct mia_watch *watch, struct mia_waiters *list);
-
-/* Frees such a list. */
-void mia_waiters_free(struct mia_waiters *list);
 
 #endif /* LIBMINIASYNC_WATCH_H */

@@ -17,6 +17,8 @@
  *	k  RUNNING, WAKER, keeps work    K  the same, and works if it may
  *	e  works if it may and is COMPLETE then; otherwise as k
  *
+ *	!  RUNNING, WAKER, keeps work that nobody has offered to do
+ *
  * The letters k, K and e keep nothing without an offer.
  */
 
@@ -153,6 +155,10 @@ play(char letter, struct script *script, struct future_context *context,
 	case 'k':
 		keep(n);
 		break;
+	case '!':
+		n->padding = FUTURE_NOTIFIER_WORK_;
+		n->notifier_used = FUTURE_NOTIFIER_WAKER;
+		break;
 	case 'e':
 		if (do_piece(n))
 			return FUTURE_STATE_COMPLETE;
@@ -205,7 +211,7 @@ setup(void **state)
 	(void)state;
 	rouses = 0;
 	mia_ready_init(&ready, rouse, MIA_READY_LISTENS);
-	mia_watch_init(&watch, &ready);
+	mia_watch_init(&watch, &ready, MIA_WATCH_COUNTS_DONE);
 	mia_meter_init(&meter);
 	return 0;
 }
@@ -272,14 +278,21 @@ clear_log(void)
 
 /* A pass must poll these, in this order. */
 static inline void
-assert_pass(const char *names, enum result result)
+assert_pass_of(enum mia_pass which, const char *names, enum result result)
 {
 	clear_log();
 
-	const bool progress = mia_watch_pass(&watch, &meter);
+	const bool progress =
+		mia_watch_pass(&watch, which, MIA_EFFORT_OFFER, &meter);
 
 	assert_string_equal(polled, names);
 	assert_int_equal(progress, result == PROGRESS);
+}
+
+static inline void
+assert_pass(const char *names, enum result result)
+{
+	assert_pass_of(MIA_PASS_DUE, names, result);
 }
 
 static inline void

@@ -7,6 +7,8 @@
 
 #include "watched.h"
 
+#include "wait/waiters.h"
+
 uint64_t __wrap_mia_clock_ns(void);
 
 uint64_t

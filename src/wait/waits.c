@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* waits.c -- see waits.h */
+
+#include "wait/waits.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "wait/waiters.h"
+
+/*
+ * Futures, 84 bytes each, for which the unused waits keep room, except the wait
+ * that was used last.
+ */
+#define KEPT_WAITERS ((size_t)32768)
+
+/* The last wait gives up more room than that after so many small uses. */
+#define SMALL_USES 16
+
+struct mia_recycled {
+	struct mia_wait wait; /* the first member: see recycled_of() */
+
+	/* Of the call that uses it. L, while unused: */
+	unsigned small_uses; /* in a row */
+
+	/* L: */
+	struct mia_recycled *next_unused;
+	struct mia_recycled *next; /* in the list of all */
+};
+
+static struct mia_recycled *
+recycled_of(struct mia_wait *wait)
+{
+	return (struct mia_recycled *)(void *)wait;
+}
+
+/*
+ * Whether a wait that has room for many futures was used for few of them for
+ * some time. Its last use was for n futures.
+ */
+static bool
+is_oversized(struct mia_recycled *recycled, size_t n)
+{
+	const size_t capacity = recycled->wait.watch.capacity;
+
+	if (capacity <= KEPT_WAITERS || n > capacity / 4)
+		recycled->small_uses = 0;
+	else
+		recycled->small_uses++;
+	return recycled->small_uses > SMALL_USES;
+}
+
+/*
+ * Takes the memory from unused waits, except from those used last, which may
+ * keep KEPT_WAITERS together. Under the lock. Returns the list of that memory.
+ */
+static struct mia_waiters *
+strip_unused(struct mia_waits *waits)
+{
+	struct mia_waiters *garbage = NULL;
+
+	waits->nkept = 0;
+	for (struct mia_recycled *recycled = waits->unused; recycled != NULL;
+		recycled = recycled->next_unused) {
+		const size_t capacity = recycled->wait.watch.capacity;
+
+		if (waits->nkept + capacity <= KEPT_WAITERS)
+			waits->nkept += capacity;
+		else
+			garbage =
+				mia_watch_strip(&recycled->wait.watch, garbage);
+	}
+
+	return garbage;
+}
+
+/* The wait keeps its room, so that the next call finds it. */
+void
+mia_waits_give_back(struct mia_waits *waits, struct mia_wait *wait, size_t n)
+{
+	struct mia_recycled *recycled = recycled_of(wait);
+	struct mia_waiters *garbage = NULL;
+
+	if (is_oversized(recycled, n))
+		mia_waiters_free(mia_watch_strip(&wait->watch, NULL));
+
+	mia_mutex_lock(&waits->lock);
+	if (waits->nkept > KEPT_WAITERS)
+		garbage = strip_unused(waits);
+	waits->nkept += wait->watch.capacity;
+	recycled->next_unused = waits->unused;
+	waits->unused = recycled;
+	mia_mutex_unlock(&waits->lock);
+
+	/* Outside of the lock: to free much memory takes long. */
+	if (garbage != NULL)
+		mia_waiters_free(garbage);
+}
+
+/* NULL: there is none. */
+static struct mia_recycled *
+take_unused(struct mia_waits *waits)
+{
+	mia_mutex_lock(&waits->lock);
+	struct mia_recycled *recycled = waits->unused;
+
+	if (recycled != NULL) {
+		waits->unused = recycled->next_unused;
+		waits->nkept -= recycled->wait.watch.capacity;
+	}
+	mia_mutex_unlock(&waits->lock);
+	return recycled;
+}
+
+/* Any thread. */
+static void
+rouse(struct mia_ready *ready)
+{
+	/* The first member. */
+	struct mia_wait *wait = (struct mia_wait *)(void *)ready;
+
+	mia_parker_unpark(&wait->parker);
+}
+
+static int
+add(struct mia_waits *waits, struct mia_recycled **recycledp)
+{
+	struct mia_recycled *recycled = mia_aligned_alloc(
+		_Alignof(struct mia_recycled), sizeof(*recycled));
+
+	if (recycled == NULL)
+		return -ENOMEM;
+
+	const int error = mia_wait_init(&recycled->wait, rouse,
+		MIA_READY_LISTENS, MIA_WATCH_COUNTS_DONE);
+
+	if (error != 0) {
+		mia_aligned_free(recycled);
+		return error;
+	}
+
+	recycled->small_uses = 0;
+	mia_mutex_lock(&waits->lock);
+	recycled->next = waits->all;
+	waits->all = recycled;
+	mia_mutex_unlock(&waits->lock);
+	*recycledp = recycled;
+	return 0;
+}
+
+int
+mia_waits_take(struct mia_waits *waits, size_t n, struct mia_wait **waitp)
+{
+	struct mia_recycled *recycled = take_unused(waits);
+	int error = 0;
+
+	if (recycled == NULL)
+		error = add(waits, &recycled);
+	if (error != 0)
+		return error;
+
+	*waitp = &recycled->wait;
+	error = mia_watch_reserve(&recycled->wait.watch, n);
+	if (error != 0)
+		mia_waits_give_back(waits, *waitp, n);
+	return error;
+}
+
+int
+mia_waits_init(struct mia_waits *waits)
+{
+	struct mia_wait *wait;
+	int error = mia_mutex_init(&waits->lock);
+
+	if (error != 0)
+		return error;
+
+	waits->all = NULL;
+	waits->unused = NULL;
+	waits->nkept = 0;
+	error = mia_waits_take(waits, 1, &wait);
+	if (error != 0)
+		mia_waits_fini(waits);
+	else
+		mia_waits_give_back(waits, wait, 1);
+	return error;
+}
+
+void
+mia_waits_fini(struct mia_waits *waits)
+{
+	while (waits->all != NULL) {
+		struct mia_recycled *next = waits->all->next;
+
+		mia_wait_fini(&waits->all->wait);
+		mia_aligned_free(waits->all);
+		waits->all = next;
+	}
+	mia_mutex_fini(&waits->lock);
+}
