@@ -25,6 +25,7 @@
 #include "libminiasync/future.h"
 #include "libminiasync/vdm.h"
 #include "libminiasync/runtime.h"
+#include "libminiasync/completion_queue.h"
 #include "libminiasync/data_mover_sync.h"
 #include "libminiasync/data_mover_threads.h"
 #include "libminiasync/version.h"

@@ -59,3 +59,23 @@ mia_net_again(struct mia_net *net, enum mia_net_catch found, uint64_t now)
 	}
 	net->start_ns = now;
 }
+
+#define MIN_GAP_NS UINT64_C(2000)
+#define MAX_GAP_NS UINT64_C(1000000)
+
+void
+mia_gap_shortest(struct mia_gap *gap)
+{
+	gap->ns = MIN_GAP_NS;
+	gap->end_ns = mia_clock_ns() + gap->ns;
+}
+
+void
+mia_gap_longer(struct mia_gap *gap, uint64_t start_ns)
+{
+	const uint64_t now = mia_clock_ns();
+	const uint64_t pass_ns = now - start_ns;
+
+	gap->ns = gap->ns < MAX_GAP_NS / 2 ? 2 * gap->ns : MAX_GAP_NS;
+	gap->end_ns = now + (gap->ns > pass_ns ? gap->ns : pass_ns);
+}

@@ -7,6 +7,8 @@
  *         none while the polls do work. Otherwise they grow.
  *   net   the safety net: a pass over all futures after a time, for movers
  *         that forget to wake
+ *   gap   of a completion queue, between passes over futures that nobody
+ *         announces
  *   goal  when the wait is over
  *
  * Threads: one at a time.
@@ -78,6 +80,20 @@ struct mia_net {
 	uint64_t wait_ns;
 };
 
+struct mia_gap {
+	uint64_t ns;
+	uint64_t end_ns; /* when the next pass is due */
+};
+
+/* A pass made progress, or a future is new: it is soon. */
+void mia_gap_shortest(struct mia_gap *gap);
+
+/*
+ * A pass that began at start_ns made none: twice as long, up to 1 ms, and not
+ * less than the pass took.
+ */
+void mia_gap_longer(struct mia_gap *gap, uint64_t start_ns);
+
 /* No end. The clock never gets there. */
 #define MIA_NEVER UINT64_MAX
 
@@ -86,6 +102,8 @@ struct mia_goal {
 	size_t max_left;
 	uint64_t end_ns; /* or MIA_NEVER */
 };
+
+#define MIA_NO_GOAL ((struct mia_goal){.max_left = 0, .end_ns = MIA_NEVER})
 
 /* The same with a time from now on. */
 struct mia_limit {

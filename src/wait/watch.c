@@ -371,22 +371,24 @@ init_waiter(struct mia_watch *watch, size_t number, struct future *fut)
 			.wake = mia_ready_wake});
 }
 
-size_t
-mia_watch_put(struct mia_watch *watch, struct future *fut)
+enum mia_put
+mia_watch_put(struct mia_watch *watch, struct future *fut, size_t *number)
 {
 	struct pass pass = {.effort = MIA_EFFORT_ONCE};
 	struct mia_link *link = mia_list_take(&watch->unused);
 	struct mia_waiter *waiter = link != NULL
 		? mia_waiter_of(link)
 		: &watch->waiters->waiters[watch->nadded++];
-	const size_t number = (size_t)(waiter - watch->waiters->waiters);
 
+	*number = (size_t)(waiter - watch->waiters->waiters);
 	watch->nleft++;
-	init_waiter(watch, number, fut);
+	init_waiter(watch, *number, fut);
 	poll_waiter(watch, waiter, &pass);
-	if (waiter->fut != NULL)
-		file_waiter(watch, waiter);
-	return number;
+	if (waiter->fut == NULL)
+		return MIA_PUT_DONE;
+
+	file_waiter(watch, waiter);
+	return mia_waiter_is_hot(waiter) ? MIA_PUT_HOT : MIA_PUT_WAITING;
 }
 
 size_t
@@ -407,7 +409,7 @@ drop_all(struct mia_watch *watch)
 {
 	watch->nadded = 0;
 	watch->nleft = 0;
-	watch->goal = (struct mia_goal){.end_ns = MIA_NEVER};
+	watch->goal = MIA_NO_GOAL;
 	mia_list_init(&watch->hot);
 	mia_list_init(&watch->kept);
 	mia_list_init(&watch->refused);

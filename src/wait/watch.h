@@ -121,8 +121,18 @@ enum mia_pass {
 bool mia_watch_pass(struct mia_watch *watch, enum mia_pass which,
 	enum mia_effort effort, struct mia_meter *meter);
 
-/* With room for one more, without twins: adds a future, and polls it once. */
-size_t mia_watch_put(struct mia_watch *watch, struct future *fut);
+enum mia_put {
+	MIA_PUT_DONE,    /* it is complete */
+	MIA_PUT_HOT,     /* passes are due without a wake */
+	MIA_PUT_WAITING, /* for a wake */
+};
+
+/*
+ * With room for one more: adds a future that the watch does not have, and polls
+ * it once. *number is its number.
+ */
+enum mia_put mia_watch_put(
+	struct mia_watch *watch, struct future *fut, size_t *number);
 
 /* The number of the next complete future, or MIA_READY_NONE. */
 size_t mia_watch_take_done(struct mia_watch *watch);

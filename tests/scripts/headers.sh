@@ -56,9 +56,9 @@ each_standard() {
 }
 
 for header in libminiasync.h libminiasync/future.h libminiasync/vdm.h \
-	libminiasync/runtime.h libminiasync/data_mover_sync.h \
-	libminiasync/data_mover_threads.h libminiasync/version.h \
-	libminiasync-vdm-dml.h \
+	libminiasync/runtime.h libminiasync/completion_queue.h \
+	libminiasync/data_mover_sync.h libminiasync/data_mover_threads.h \
+	libminiasync/version.h libminiasync-vdm-dml.h \
 	libminiasync-vdm-dml/data_mover_dml.h; do
 	printf '#include <%s>\n#include <%s>\nextern int used;\nint used;\n' \
 		"$header" "$header" >"$work/t.c"

@@ -16,7 +16,7 @@ table='
 system:    | future version
 operation: system | future vdm
 crew:      system |
-wait:      system | future runtime
+wait:      system | future runtime completion_queue
 movers:    crew operation system | future vdm data_mover_sync data_mover_threads data_mover_dml
 '
 # The CPU pause of future.h, and version.h, are all that system/ includes of the

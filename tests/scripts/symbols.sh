@@ -21,8 +21,9 @@ case $1 in
 	;;
 *)
 	headers="$include/libminiasync/runtime.h $include/libminiasync/version.h
+		$include/libminiasync/completion_queue.h
 		$include/libminiasync/data_mover_*.h"
-	public='^(data_mover_(sync|threads)|runtime|miniasync)_[a-z_]+(@@LIBMINIASYNC_1\.[01])?$'
+	public='^(data_mover_(sync|threads)|runtime|completion_queue|miniasync)_[a-z_]+(@@LIBMINIASYNC_1\.[01])?$'
 	;;
 esac
 
@@ -42,7 +43,7 @@ if [ -z "$dynamic" ] && readelf -h "$1" 2>/dev/null | grep -q "ELF[36]"; then
 	[ -z "$wrong" ] || { echo "of the wrong visibility:"; echo "$wrong"; exit 1; }
 fi
 # Nothing is declared that is not there.
-for symbol in $(grep -ohE '(runtime|miniasync|data_mover_[a-z]+)_[a-z_]+\(' \
+for symbol in $(grep -ohE '\<(runtime|completion_queue|miniasync|data_mover_[a-z]+)_[a-z_]+\(' \
 	$headers | tr -d '(' | sort -u); do
 	echo "$symbols" | grep -qE "^$symbol(@|$)" || {
 		echo "$symbol is declared, and missing"

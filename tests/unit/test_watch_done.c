@@ -18,15 +18,20 @@ setup_done(void **state)
 	return 0;
 }
 
+static enum mia_put result;
+
 /* The future with this name plays the script. Returns its number. */
 static size_t
 put(char name, const char *letters)
 {
 	const size_t i = (size_t)(name - 'a');
+	size_t number;
 
 	script(i, letters);
 	assert_int_equal(mia_watch_reserve(&watch, watch.nadded + 1), 0);
-	return mia_watch_put(&watch, FUTURE_AS_RUNNABLE(&futures[i]));
+	result =
+		mia_watch_put(&watch, FUTURE_AS_RUNNABLE(&futures[i]), &number);
+	return number;
 }
 
 static void
@@ -49,8 +54,11 @@ future_is_polled_once_when_it_is_put(void **state)
 
 	/* A second poll would be made at once for the word of b. */
 	assert_int_equal(put('a', "w"), 0);
+	assert_int_equal(result, MIA_PUT_WAITING);
 	assert_int_equal(put('b', "a"), 1);
+	assert_int_equal(result, MIA_PUT_HOT);
 	assert_int_equal(put('c', "c"), 2);
+	assert_int_equal(result, MIA_PUT_DONE);
 	assert_int_equal(put('d', "k"), 3);
 	assert_int_equal(put('e', "!"), 4);
 	assert_string_equal(polled, "abcde");

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* event_fd.c -- see event_fd.h */
+
+#include "system/event_fd.h"
+
+#include <errno.h>
+
+#if defined(__linux__)
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "system/platform.h"
+
+/*
+ * syscall() is no cancellation point, but write(), read() and close() are. Each
+ * of these may run in a thread of the program, inside of a waker.
+ */
+static void
+close_if_open(int fd)
+{
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+}
+
+void
+mia_event_fd_fini(struct mia_event_fd *fd)
+{
+	const int saved_errno = errno;
+
+	close_if_open(fd->epoll);
+	close_if_open(fd->event);
+	close_if_open(fd->timer);
+	mia_restore_errno(saved_errno);
+}
+
+static int
+watch(const struct mia_event_fd *fd, int which)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return epoll_ctl(fd->epoll, EPOLL_CTL_ADD, which, &event);
+}
+
+int
+mia_event_fd_init(struct mia_event_fd *fd)
+{
+	fd->event = -1;
+	fd->timer = -1;
+	fd->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (fd->epoll >= 0)
+		fd->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd->event >= 0)
+		fd->timer = timerfd_create(
+			CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd->timer >= 0 && watch(fd, fd->event) == 0 &&
+		watch(fd, fd->timer) == 0)
+		return 0;
+
+	const int error = -errno;
+
+	mia_event_fd_fini(fd);
+	return error;
+}
+
+void
+mia_event_fd_set(struct mia_event_fd *fd)
+{
+	const int saved_errno = errno;
+	const uint64_t one = 1;
+
+	syscall(SYS_write, fd->event, &one, sizeof(one));
+	mia_restore_errno(saved_errno);
+}
+
+bool
+mia_event_fd_reset(struct mia_event_fd *fd)
+{
+	const int saved_errno = errno;
+	uint64_t sets;
+	const bool was_set = syscall(SYS_read, fd->event, &sets,
+				     sizeof(sets)) == sizeof(sets);
+
+	mia_restore_errno(saved_errno);
+	return was_set;
+}
+
+void
+mia_event_fd_arm(struct mia_event_fd *fd, uint64_t ns)
+{
+	const int saved_errno = errno;
+	const struct itimerspec when = {
+		.it_value.tv_sec = (time_t)(ns / MIA_NS_PER_S),
+		.it_value.tv_nsec = (long)(ns % MIA_NS_PER_S)};
+
+	timerfd_settime(fd->timer, 0, &when, NULL);
+	mia_restore_errno(saved_errno);
+}
+
+#else
+
+int
+mia_event_fd_init(struct mia_event_fd *fd)
+{
+	(void)fd;
+	return -ENOTSUP;
+}
+
+/* There is none. */
+void
+mia_event_fd_fini(struct mia_event_fd *fd)
+{
+	(void)fd;
+}
+
+void
+mia_event_fd_set(struct mia_event_fd *fd)
+{
+	(void)fd;
+}
+
+bool
+mia_event_fd_reset(struct mia_event_fd *fd)
+{
+	(void)fd;
+	return false;
+}
+
+void
+mia_event_fd_arm(struct mia_event_fd *fd, uint64_t ns)
+{
+	(void)fd;
+	(void)ns;
+}
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * completion_queue.c -- futures come and go, and one thread reaps them
+ *
+ * A queue is a wait whose watch lists complete futures. Its thread is awake
+ * while it is in a call, so it is a quiet taker (ready.h). It listens while it
+ * is parked, and between two calls if there is a descriptor.
+ *
+ * The descriptor, between two calls:
+ *   - It is set if a wake has come, or a complete future is left. Then the
+ *     queue is quiet, so more wakes cost no system call.
+ *   - Otherwise the queue listens, and the first wake sets it. If futures need
+ *     polls without a wake, the timer does.
+ *
+ * It is reset only while the queue is quiet, and the queue listens afterwards.
+ * A waker that has lost its CPU may set it late. Then it is readable without
+ * reason, until the next reap finds nothing and resets it. The Spin model is
+ * tests/model/queue.pml.
+ *
+ * Threads: one at a time. Wakers, from any thread, use ready, parker and fd.
+ */
+
+#include "libminiasync/completion_queue.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "system/platform.h"
+#include "wait/queue_fd.h"
+#include "wait/wait.h"
+
+struct completion_queue {
+	struct mia_wait wait; /* the first member: see rouse() */
+	struct mia_queue_fd fd;
+
+	/* Of the queue's thread: */
+	struct mia_gap gap;       /* until hot futures are polled */
+	size_t npending;          /* futures added and not reaped */
+	struct completion *added; /* by number */
+	size_t capacity;          /* of added */
+};
+
+/* Any thread. */
+static void
+rouse(struct mia_ready *ready)
+{
+	/* The first member of the first member. */
+	struct completion_queue *cq = (struct completion_queue *)(void *)ready;
+
+	mia_parker_unpark(&cq->wait.parker);
+	mia_queue_fd_rouse(&cq->fd);
+}
+
+MIA_PUBLIC struct completion_queue *
+completion_queue_new(void)
+{
+	struct completion_queue *cq = mia_aligned_alloc(
+		_Alignof(struct completion_queue), sizeof(*cq));
+
+	if (cq == NULL)
+		return NULL;
+
+	memset(cq, 0, sizeof(*cq));
+
+	const int error = mia_wait_init(
+		&cq->wait, rouse, MIA_READY_IS_QUIET, MIA_WATCH_LISTS_DONE);
+
+	if (error != 0) {
+		mia_aligned_free(cq);
+		mia_restore_errno(-error);
+		return NULL;
+	}
+
+	mia_queue_fd_init(&cq->fd);
+	return cq;
+}
+
+static void
+look(struct completion_queue *cq)
+{
+	struct mia_watch *watch = &cq->wait.watch;
+	const uint64_t now = mia_watch_needs_passes(watch) ? mia_clock_ns() : 0;
+	const bool is_due = now > 0 && now >= cq->gap.end_ns;
+	const bool progress = mia_watch_pass(watch,
+		is_due ? MIA_PASS_DUE : MIA_PASS_READY, MIA_EFFORT_NONE, NULL);
+
+	if (!mia_watch_needs_passes(watch))
+		return;
+	if (progress)
+		mia_gap_shortest(&cq->gap);
+	else if (is_due)
+		mia_gap_longer(&cq->gap, now);
+}
+
+static size_t
+take(struct completion_queue *cq, struct completion *out, size_t max)
+{
+	size_t n = 0;
+	size_t number;
+
+	while (n < max &&
+		(number = mia_watch_take_done(&cq->wait.watch)) !=
+			MIA_READY_NONE)
+		out[n++] = cq->added[number];
+	cq->npending -= n;
+	return n;
+}
+
+static void
+set_timer(struct completion_queue *cq)
+{
+	mia_queue_fd_set_timer(&cq->fd,
+		mia_watch_needs_passes(&cq->wait.watch) ? cq->gap.end_ns : 0);
+}
+
+/*
+ * The end of a call that has looked, and took n futures. If it found nothing,
+ * the descriptor may be readable without reason.
+ */
+static void
+settle(struct completion_queue *cq, size_t n)
+{
+	struct mia_watch *watch = &cq->wait.watch;
+
+	if (!mia_queue_fd_is_open(&cq->fd))
+		return;
+
+	cq->fd.is_set |= watch->roused;
+	watch->roused = false;
+	if (!mia_list_is_empty(&watch->done) ||
+		!mia_ready_is_empty(&cq->wait.ready)) {
+		mia_queue_fd_set(&cq->fd);
+		return;
+	}
+	if (cq->fd.is_set || n == 0)
+		mia_queue_fd_reset(&cq->fd);
+	if (!mia_ready_listen(&cq->wait.ready))
+		mia_queue_fd_set(&cq->fd);
+	set_timer(cq);
+}
+
+MIA_PUBLIC int
+completion_queue_fd(struct completion_queue *cq)
+{
+	if (!mia_queue_fd_is_open(&cq->fd)) {
+		const int error = mia_queue_fd_open(&cq->fd);
+
+		if (error != 0) {
+			errno = -error;
+			return -1;
+		}
+
+		/* Wakes before did not set it. */
+		cq->wait.watch.roused = false;
+		settle(cq, 1);
+	}
+
+	return cq->fd.fd.epoll;
+}
+
+/* Makes room for a future more. */
+static int
+reserve(struct completion_queue *cq)
+{
+	struct mia_watch *watch = &cq->wait.watch;
+
+	if (!mia_list_is_empty(&watch->unused) || watch->nadded < cq->capacity)
+		return 0;
+
+	const int error = mia_watch_reserve(watch, watch->nadded + 1);
+
+	if (error != 0)
+		return error;
+
+	struct completion *added =
+		realloc(cq->added, watch->capacity * sizeof(struct completion));
+
+	if (added == NULL)
+		return -ENOMEM;
+
+	cq->added = added;
+	cq->capacity = watch->capacity;
+	return 0;
+}
+
+MIA_PUBLIC int
+completion_queue_add(
+	struct completion_queue *cq, struct future *fut, void *user_data)
+{
+	const int saved_errno = errno;
+	const int error = reserve(cq);
+	size_t number;
+
+	mia_restore_errno(error != 0 ? -error : saved_errno);
+	if (error != 0)
+		return -1;
+
+	const enum mia_put put = mia_watch_put(&cq->wait.watch, fut, &number);
+
+	cq->added[number] = (struct completion){fut, user_data};
+	cq->npending++;
+	if (put == MIA_PUT_HOT)
+		mia_gap_shortest(&cq->gap);
+	if (!mia_queue_fd_is_open(&cq->fd))
+		return 0;
+
+	if (put == MIA_PUT_DONE)
+		mia_queue_fd_set(&cq->fd);
+	else if (put == MIA_PUT_HOT)
+		set_timer(cq);
+	return 0;
+}
+
+MIA_PUBLIC size_t
+completion_queue_reap(
+	struct completion_queue *cq, struct completion *out, size_t max)
+{
+	size_t n = 0;
+	size_t found;
+
+	if (max == 0)
+		return 0;
+
+	/* Once more for wakes that came meanwhile, while that finds some. */
+	do {
+		look(cq);
+		found = take(cq, out + n, max - n);
+		n += found;
+	} while (found > 0 && n < max && !mia_ready_is_empty(&cq->wait.ready));
+
+	settle(cq, n);
+	return n;
+}
+
+static void
+wait_for_goal(
+	struct completion_queue *cq, struct mia_limit limit, uint64_t start_ns)
+{
+	const struct mia_net_times times = MIA_NET_TIMES;
+
+	mia_wait_for_goal(&cq->wait, limit, &times, start_ns);
+	cq->wait.watch.goal = MIA_NO_GOAL;
+}
+
+MIA_PUBLIC size_t
+completion_queue_wait(struct completion_queue *cq, struct completion *out,
+	size_t max, size_t nwanted, int64_t timeout_ns)
+{
+	struct mia_watch *watch = &cq->wait.watch;
+	const uint64_t start_ns = timeout_ns > 0 ? mia_clock_ns() : 0;
+
+	if (max == 0)
+		return 0;
+	if (nwanted > max)
+		nwanted = max;
+	if (nwanted > cq->npending)
+		nwanted = cq->npending;
+
+	const struct mia_limit limit = {
+		.max_left = cq->npending - nwanted, .timeout_ns = timeout_ns};
+
+	mia_watch_pass(watch, MIA_PASS_DUE, MIA_EFFORT_OFFER, NULL);
+	if (timeout_ns != 0 && watch->nleft > limit.max_left)
+		wait_for_goal(cq, limit, start_ns);
+	if (mia_watch_has_work(watch))
+		mia_watch_give_up(watch);
+
+	if (mia_watch_needs_passes(watch))
+		mia_gap_shortest(&cq->gap);
+
+	const size_t n = take(cq, out, max);
+
+	settle(cq, n);
+	return n;
+}
+
+MIA_PUBLIC size_t
+completion_queue_pending(const struct completion_queue *cq)
+{
+	return cq->npending;
+}
+
+MIA_PUBLIC void
+completion_queue_delete(struct completion_queue *cq)
+{
+	if (cq == NULL)
+		return;
+
+	/* Also futures whose waker another poll has replaced. */
+	mia_watch_pass_all(&cq->wait.watch, MIA_EFFORT_WORK);
+	if (cq->wait.watch.nleft > 0)
+		wait_for_goal(cq, (struct mia_limit){0, -1}, 0);
+	mia_queue_fd_fini(&cq->fd);
+	mia_wait_fini(&cq->wait);
+	free(cq->added);
+	mia_aligned_free(cq);
+}
