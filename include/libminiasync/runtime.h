@@ -46,10 +46,23 @@ struct runtime *runtime_new(void);
 /*
  * runtime_delete -- destroys a runtime
  *
- * runtime  may be NULL. No thread may be waiting on it. The wakers of its
- *          futures must not be called any more. They are not called once the
- *          futures are complete, or once another waker has replaced them.
+ * runtime  may be NULL. No thread may be waiting on it. No waker of it may be
+ *          running, or be called later.
  * Blocks   never
+ *
+ * When a poll has returned COMPLETE, the runtime's waker of that future has
+ * returned, and is not called any more. The movers of this library see to that,
+ * and other tasks must. So only futures that runtime_wait_some() has left
+ * matter. There are two ways to end their wakers:
+ *  - Wait for them, or poll them until they are complete. This is always safe.
+ *  - Poll each once with another waker, which may do nothing. A mover with
+ *    FUTURE_PROPERTY_RENOTIFY calls that one from then on. If the old waker is
+ *    being called just then, the poll waits for its return, but movers of this
+ *    library wait for at most 200 ms. A thread that has no CPU for so long may
+ *    still call the old waker, or be inside of it. Other movers keep the first
+ *    waker.
+ * A poll without a notifier, or with one whose waker.wake is NULL, replaces no
+ * waker.
  *
  * Also frees the memory of waits that did not return because of longjmp(),
  * thread cancellation or a C++ exception.
@@ -102,9 +115,7 @@ void runtime_wait_multiple(
  *
  * Futures that are not complete go on, except those that advance in polls only.
  * They may be waited for again, by any runtime, polled, and moved in memory.
- * Do not delete this runtime until each of them is complete, or another waker
- * has replaced that of this runtime: see future_poll() and
- * vdm_operation_impl().
+ * Their movers may still have wakers of this runtime: see runtime_delete().
  */
 size_t runtime_wait_some(struct runtime *runtime, struct future *futs[],
 	size_t nfuts, size_t nwanted, int64_t timeout_ns);
