@@ -34,9 +34,9 @@ enum mia_completion_state {
 
 struct mia_completion {
 	_Atomic uint32_t state;
-	_Atomic uint32_t result;   /* enum vdm_operation_result */
+	_Atomic uint16_t result;   /* enum vdm_operation_result */
+	uint16_t waits;            /* polls that waited for a waker in vain */
 	struct future_waker waker; /* the last one that a poll set */
-	unsigned waits;            /* polls that waited for a waker in vain */
 };
 
 /* Poller: begins a new life. Relaxed: other threads come in by begin. */
@@ -61,7 +61,7 @@ mia_completion_finish_here(
 	struct mia_completion *c, enum vdm_operation_result result)
 {
 	atomic_store_explicit(
-		&c->result, (uint32_t)result, memory_order_relaxed);
+		&c->result, (uint16_t)result, memory_order_relaxed);
 	atomic_store_explicit(
 		&c->state, MIA_COMPLETION_DONE, memory_order_relaxed);
 }
@@ -110,7 +110,7 @@ static inline void
 mia_completion_fail(struct mia_completion *c, enum vdm_operation_result result)
 {
 	atomic_store_explicit(
-		&c->result, (uint32_t)result, memory_order_relaxed);
+		&c->result, (uint16_t)result, memory_order_relaxed);
 }
 
 /*
