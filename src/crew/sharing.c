@@ -6,8 +6,9 @@
  * Why nobody joins work that is complete: joining is under the stripe's lock,
  * and takes work from the list. The sharer that claims the last byte takes the
  * work off the list before it does anything else. The first sharer leaves no
- * earlier. So work on the list has a sharer, and has bytes to claim, or has a
- * sharer that is about to take it off.
+ * earlier, nor does the thread that has taken its part over. So work on the
+ * list has a sharer, and has bytes to claim, or has a sharer that is about to
+ * take it off.
  */
 
 #include "crew/sharing.h"
@@ -121,6 +122,14 @@ hide(struct mia_sharing *sharing, struct mia_stripe *stripe, unsigned number)
 		&sharing->shown, ~bit_of(number), memory_order_seq_cst);
 }
 
+void
+mia_sharing_take_over(struct mia_sharing *sharing, struct mia_shared *shared)
+{
+	/* Relaxed: a hint. */
+	atomic_store_explicit(&sharing->stripes[shared->stripe].cpu, mia_cpu(),
+		memory_order_relaxed);
+}
+
 enum mia_showing
 mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
 	size_t total, size_t show_min, enum mia_opener opener)
@@ -134,9 +143,8 @@ mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
 	/* Relaxed: published by the lock. */
 	atomic_store_explicit(&shared->sharers, 1, memory_order_relaxed);
 
+	mia_sharing_take_over(sharing, shared);
 	mia_mutex_lock(&stripe->lock);
-	/* Relaxed: a hint. */
-	atomic_store_explicit(&stripe->cpu, mia_cpu(), memory_order_relaxed);
 	shared->prev = stripe->end;
 	*stripe->end = shared;
 	stripe->end = &shared->next;
@@ -286,15 +294,4 @@ mia_sharing_claim(struct mia_sharing *sharing, struct mia_shared *shared,
 	if (part.n > 0 && claim.is_last)
 		claim.for_help = mia_sharing_close(sharing, shared);
 	return claim;
-}
-
-bool
-mia_sharing_leave(struct mia_shared *shared)
-{
-	/*
-	 * Release: the chunks of the caller, to the last sharer. Acquire: the
-	 * chunks of the others, which the last sharer passes on.
-	 */
-	return atomic_fetch_sub_explicit(
-		       &shared->sharers, 1, memory_order_acq_rel) == 1;
 }

@@ -89,9 +89,15 @@ enum mia_showing mia_sharing_open(struct mia_sharing *sharing,
 	enum mia_opener opener);
 
 /*
- * Takes the work off the list, if it is on it. Nobody joins any more, and the
- * member next is the caller's. Sharers keep their part. Returns the bytes of
- * the other works on the list.
+ * The part of the thread that opened the work is the caller's now. Whoever gave
+ * it away remained a sharer until then, and the work may be on the list.
+ */
+void mia_sharing_take_over(
+	struct mia_sharing *sharing, struct mia_shared *shared);
+
+/*
+ * Takes the work off the list, if it is on it. Nobody joins any more. Sharers
+ * keep their part. Returns the bytes of the other works on the list.
  */
 size_t mia_sharing_close(
 	struct mia_sharing *sharing, struct mia_shared *shared);
@@ -149,6 +155,15 @@ struct mia_claim mia_sharing_claim(struct mia_sharing *sharing,
  * sharer that opened the work stays until nothing is left to claim, or until
  * another thread takes its part over.
  */
-bool mia_sharing_leave(struct mia_shared *shared);
+static inline bool
+mia_sharing_leave(struct mia_shared *shared)
+{
+	/*
+	 * Release: the chunks of the caller, to the last sharer. Acquire: the
+	 * chunks of the others, which the last sharer passes on.
+	 */
+	return atomic_fetch_sub_explicit(
+		       &shared->sharers, 1, memory_order_acq_rel) == 1;
+}
 
 #endif /* LIBMINIASYNC_SHARING_H */

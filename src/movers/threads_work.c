@@ -119,11 +119,6 @@ learn(struct data_mover_threads *dmt, size_t n, uint64_t ns)
 			&dmt->speed, (unsigned)speed, memory_order_relaxed);
 }
 
-/* What goes to the backlog must not overwrite what other sharers read. */
-_Static_assert(offsetof(struct mia_shared, next) == 0 &&
-		sizeof(struct mia_backlog_node) <= sizeof(struct mia_shared *),
-	"the node overlays only next");
-
 /* The plan */
 
 /* The type may be unknown. */
@@ -434,10 +429,14 @@ mia_threads_help(void *arg, struct mia_shared *shared)
 	leave(op);
 }
 
-/* A worker takes the part of the sharer that opened the operation. */
+/*
+ * A worker takes the part of the sharer that opened the operation. Others may
+ * have done the rest, or help with it.
+ */
 static void
 run_rest(struct mia_threads_operation *op)
 {
+	mia_sharing_take_over(&op->dmt->crew.sharing, &op->shared);
 	if (op->is_claimed)
 		run_in_order(op, op->piece.n - op->done);
 	while (run_front_chunk(op))
@@ -493,8 +492,12 @@ wake_for(const struct mia_threads_operation *op)
 {
 	if (op->piece.n < bytes_in(op->dmt, WAKE_EACH_MIN_US))
 		return MIA_CREW_WAKE_ONE;
-	return op->plan == MIA_PLAN_SHARE ? MIA_CREW_WAKE_EACH_SHARED
-					  : MIA_CREW_WAKE_EACH;
+
+	const bool is_shared = op->plan == MIA_PLAN_SHARE ||
+		(op->plan == MIA_PLAN_KEEP &&
+			op->piece.n >= bytes_in(op->dmt, SHARE_MIN_US));
+
+	return is_shared ? MIA_CREW_WAKE_EACH_SHARED : MIA_CREW_WAKE_EACH;
 }
 
 void
@@ -582,6 +585,5 @@ void
 mia_threads_stop_work(struct mia_threads_operation *op)
 {
 	op->is_kept = false;
-	mia_sharing_close(&op->dmt->crew.sharing, &op->shared);
 	mia_threads_hand_over(op);
 }

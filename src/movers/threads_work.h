@@ -12,7 +12,8 @@
  *               piece. Workers may help, or be faster
  *
  * The polling thread of a kept operation is the first of its sharers. A poll
- * that may not work hands this part over to a worker.
+ * that may not work hands this part over to a worker. The operation stays open,
+ * so workers may join before and afterwards.
  *
  * Threads: the functions for polls belong to the thread that polls the future,
  * one at a time.
@@ -96,10 +97,9 @@ struct mia_threads_operation {
 		const struct vdm_segment *end;
 	};
 
-	union {
-		struct mia_backlog_node node; /* on the way to a worker */
-		struct mia_shared shared;     /* while it is open, or kept */
-	};
+	/* May be in use at once: what is kept stays open when handed over. */
+	struct mia_backlog_node node; /* on the way to a worker */
+	struct mia_shared shared;     /* while it is open */
 };
 
 /* The polls that follow will do what this one keeps. */

@@ -10,10 +10,9 @@
  *
  * Pieces:   open, join, claim, take_off, leave: the functions of these names,
  *           without mia_sharing_; close is take_off. opener: what a caller
- *           does, as run_shared() of threads_work.c. It may close its work
- *           first, as mia_threads_stop_work() does, and go on as run_rest().
- *           helper: mia_threads_help(). Steps under the lock that nobody can
- *           see are one.
+ *           does, as run_shared() of threads_work.c. Another thread may take
+ *           its part over: waiting.pml. helper: mia_threads_help(). Steps under
+ *           the lock that nobody can see are one.
  * Shown:    a stripe begins to show its work at any open or not, which stands
  *           for show_min.
  * Checked:  - Each chunk is claimed once. Exactly one sharer is told that it
@@ -22,7 +21,6 @@
  *             life when it is opened again, which old sharers do not touch.
  *           - Work on the list has a sharer. The links of the list are right,
  *             and so are its bytes. A stripe that shows work has some.
- *           - Nobody writes next after close: the caller has it.
  *           - Nobody waits for ever, and there is no endless run (-DENDS).
  * Assumed:  sequential consistency. The memory orders are argued in the code
  *           and tested with ThreadSanitizer.
@@ -32,7 +30,6 @@
  *	-DNOT_TAKEN_OFF	the last claim does not take the work off
  *	-DENDS -DJOINER_DOES_NOT_CLOSE	a helper that finds nothing leaves at once (endless)
  *	-DENDS -DSHOWN_FOR_EVER	a stripe without work shows it (endless)
- *	-DUSES_NEXT_ON_LIST	the opener uses next without close
  *	-DUNLINKED_TWICE	work is taken off that is off already
  *	-DJOINS_UNLOCKED	a helper joins without the lock
  *	-DSHARERS_FROM_0	the opener is not counted as a sharer
@@ -61,7 +58,6 @@
 
 #define NONE 255
 #define HEAD 254 /* prev: the stripe's first */
-#define MINE 253 /* next: after close */
 
 /* struct mia_stripe, and struct mia_sharing's shown */
 bool lock[STRIPES];
@@ -146,7 +142,7 @@ inline take_off()
 #else
 		:: prev[work] != NONE ->
 #endif
-			assert(prev[work] != NONE && next[work] != MINE);
+			assert(prev[work] != NONE);
 			if
 			:: prev[work] == HEAD -> first[stripe] = next[work]
 			:: else -> next[prev[work]] = next[work]
@@ -294,19 +290,11 @@ active [OPENERS] proctype opener()
 	byte work = _pid;
 	byte stripe = STRIPE(_pid);
 	byte mine, at;
-	bool got, exhausted, last, closed;
+	bool got, exhausted, last;
 
 	do
 	:: life[work] < 2 * LIVES ->
 		open();
-		if
-		:: true
-		:: closed = true;
-#ifndef USES_NEXT_ON_LIST
-			take_off();
-#endif
-			atomic { touch(); next[work] = MINE }
-		fi;
 		do
 		:: do_chunk();
 			if
@@ -317,9 +305,7 @@ active [OPENERS] proctype opener()
 #endif
 			fi
 		od;
-		assert(!closed || next[work] == MINE);
 		leave();
-		closed = false;
 		/* The poll that returns COMPLETE. */
 		life[work] % 2 == 0
 	:: else -> break

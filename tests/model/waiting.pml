@@ -35,9 +35,8 @@
  *           - Exactly one thread ends the operation: the waiting thread without
  *             a waker, or a worker, which calls it before a poll can return
  *             COMPLETE.
- *           - No slot is touched after its operation has ended: life. What
- *             overlays in it, the link of the list and that of the backlog, is
- *             used by one at a time: link.
+ *           - No slot is touched after its operation has ended: life. Only the
+ *             list uses its link: link.
  *           - Nobody waits for ever, hence no wake is lost: the waiting thread
  *             gets all its COMPLETEs, and sleeps only without kept work. A
  *             worker may sleep in the end. There is no endless run (-DENDS,
@@ -48,9 +47,10 @@
  *
  * Each of these must be found wrong:
  *	-DLEAVES_FIRST	the last claim is taken off after its sharer has left
- *	-DNOT_CLOSED	work is handed over while it is on the list
- *	-DSUBMITS_FIRST	work is handed over first, and closed then
- *	-DLEFT_NOT_HANDED	the waiting thread closes and leaves its part
+ *	-DONE_LINK	the list and the backlog have one link
+ *	-DLEFT_NOT_HANDED	the waiting thread leaves its part to helpers
+ *	-DJOINS_TOO	the worker that takes a part over is counted as one more sharer
+ *	-DREST_NOT_LEFT	the worker does not leave if helpers have done the rest
  *	-DPOLL_WAKES	the poll that ends the operation calls the waker too
  *	-DLAST_IS_SILENT	the worker that is the last ends nothing
  *	-DANY_LAST	a worker that finds nothing to claim ends the operation
@@ -96,7 +96,7 @@
 #define WAKING 2
 #define DONE 3
 
-/* link: shared.next and node.next, which are the same memory */
+/* link: shared.next, and with ONE_LINK also node.next */
 #define NOBODY 0
 #define LIST 1
 #define NODE 2
@@ -346,6 +346,9 @@ inline help()
 
 inline run_rest()
 {
+#ifdef JOINS_TOO
+	atomic { touch(); sharers++ };
+#endif
 	if
 #ifndef CLAIM_LOST
 	:: is_claimed ->
@@ -360,14 +363,20 @@ inline run_rest()
 #endif
 	:: else
 	fi;
-	do
-	:: claim(true);
-		if
-		:: n == 0 -> break
-		:: n > 0 -> do_claim()
-		fi
-	od;
-	leave()
+	if
+#ifdef REST_NOT_LEFT
+	:: front + back == PIECES
+#endif
+	:: else ->
+		do
+		:: claim(true);
+			if
+			:: n == 0 -> break
+			:: n > 0 -> do_claim()
+			fi
+		od;
+		leave()
+	fi
 }
 
 /* Sets item. */
@@ -376,9 +385,8 @@ inline take_work()
 	atomic {
 		if
 		:: backlog ->
-			assert(life % 2 == 1 && sharers > 0 && link == NODE);
+			assert(life % 2 == 1 && sharers > 0);
 			backlog = false;
-			link = NOBODY;
 			mine = life;
 			item = ITEM
 		:: else
@@ -556,7 +564,9 @@ inline submit()
 #endif
 	atomic {
 		touch();
+#ifdef ONE_LINK
 		link = NODE;
+#endif
 		backlog = true
 	};
 #if defined(HANDED_AS_HELP)
@@ -568,18 +578,10 @@ inline submit()
 
 inline stop_work()
 {
-#if defined(LEFT_NOT_HANDED)
-	take_off();
+#ifdef LEFT_NOT_HANDED
 	leave_here()
-#elif defined(SUBMITS_FIRST)
-	is_kept = false;
-	submit();
-	take_off()
 #else
 	is_kept = false;
-#ifndef NOT_CLOSED
-	take_off();
-#endif
 	submit()
 #endif
 }

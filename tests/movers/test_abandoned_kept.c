@@ -107,8 +107,8 @@ copy_goes_on_without_the_wait(void **state)
 		else
 			assert_int_equal(here_pieces, 1);
 
-		/* A worker has it, and nobody polls. */
-		assert_false(mia_sharing_has_work(&c.dmt->crew.sharing));
+		/* A worker will get it, and nobody polls. */
+		assert_false(mia_backlog_is_empty(&c.dmt->crew.backlog));
 		release(c.dmt);
 		await_worker();
 		while (future_poll(fut, NULL) != FUTURE_STATE_COMPLETE)
@@ -133,7 +133,7 @@ single_poll_hands_over(void **state)
 		fut = future_of(&c);
 		assert_int_equal(runtime_wait_some(runtime, &fut, 1, 1, 0), 0);
 		assert_int_equal(here_pieces, 0);
-		assert_false(mia_sharing_has_work(&c.dmt->crew.sharing));
+		assert_false(mia_backlog_is_empty(&c.dmt->crew.backlog));
 		release(c.dmt);
 		runtime_wait(runtime, fut);
 		copy_fini(&c);
@@ -161,7 +161,7 @@ copy_goes_on_when_enough_are_complete(void **state)
 		futs[0] = future_of(&c);
 		futs[1] = FUTURE_AS_RUNNABLE(&small);
 		assert_int_equal(runtime_wait_some(runtime, futs, 2, 1, -1), 1);
-		assert_false(mia_sharing_has_work(&c.dmt->crew.sharing));
+		assert_false(mia_backlog_is_empty(&c.dmt->crew.backlog));
 		release(c.dmt);
 		runtime_wait_multiple(runtime, futs, 2);
 		copy_fini(&c);

@@ -97,8 +97,9 @@ check_given_up(enum form form, enum owner owner, size_t pieces)
 	assert_int_equal(poll_without_offer(&f, owner), FUTURE_STATE_RUNNING);
 	assert_int_equal(here_pieces, pieces);
 
-	/* Off the list: its link leads through the backlog now. */
-	assert_false(mia_sharing_has_work(&dmt->crew.sharing));
+	/* Workers may join. What has an order is not shown. */
+	assert_int_equal(mia_sharing_has_work(&dmt->crew.sharing),
+		form == PLAIN || form == SET);
 
 	/* It is with the workers now, for good. */
 	if (owner != PROGRAM) {
@@ -236,6 +237,44 @@ join_as_worker(struct data_mover_threads *dmt, struct mia_threads_operation *op)
 	assert_ptr_equal(
 		mia_sharing_join(&dmt->crew.sharing, op->shared.stripe, &cpu),
 		&op->shared);
+}
+
+/* A worker takes the part over in the end, even if nothing is left to do. */
+static void
+workers_help_with_what_is_in_the_backlog(void **state)
+{
+	(void)state;
+	for (size_t helped = 0; helped <= PIECES; helped++) {
+		struct data_mover_threads *dmt =
+			held_mover(FUTURE_NOTIFIER_WAKER);
+		struct vdm_operation_future f =
+			operation_of(data_mover_threads_get_vdm(dmt), PLAIN);
+		struct mia_threads_operation *op = f.data.data;
+
+		counter_init(&runtime_wakes);
+		poll_like_runtime(&f, OFFER);
+		poll_like_runtime(&f, WORK);
+		poll_without_offer(&f, BUSY_WAIT);
+		count_pieces();
+		for (size_t i = 0; i < helped; i++) {
+			join_as_worker(dmt, op);
+			forget_speed(&f);
+			mia_threads_help(dmt, &op->shared);
+		}
+		assert_int_equal(here_pieces, helped);
+		assert_int_equal(mia_sharing_has_work(&dmt->crew.sharing),
+			helped < PIECES);
+		assert_int_equal(
+			poll_like_runtime(&f, OFFER), FUTURE_STATE_RUNNING);
+		release(dmt);
+		assert_true(await(&runtime_wakes.sem));
+		FUTURE_BUSY_POLL(&f);
+		assert_done(&f);
+		assert_int_equal(runtime_wakes.calls, 1);
+		assert_int_equal(other_pieces == 0, helped == PIECES);
+		data_mover_threads_delete(dmt);
+		counter_fini(&runtime_wakes);
+	}
 }
 
 /*
@@ -503,6 +542,7 @@ main(void)
 		KEPT_TEST(copy_of_the_notifier_hands_over),
 		KEPT_TEST(last_of_several_wakers_is_called),
 		KEPT_TEST(failure_here_or_by_a_worker_is_the_result),
+		cmocka_unit_test(workers_help_with_what_is_in_the_backlog),
 		KEPT_TEST(helper_that_finds_nothing_closes),
 		KEPT_TEST(waiting_thread_and_helper_begin_at_different_ends),
 		KEPT_TEST(kept_operations_may_be_dropped),

@@ -42,12 +42,25 @@ hold(void *to, const void *from, size_t n, unsigned flags)
 	return memcpy_at_gate(to, from, n, flags);
 }
 
+/* The second: its first poll offers to work, and another one does not. */
+enum poller { PROGRAM, WAIT_THAT_GIVES_UP };
+
+static void
+offer_to_work(struct future *fut)
+{
+	struct future_notifier n = {.padding = FUTURE_NOTIFIER_INLINE_};
+
+	n.poller.ptr_to_monitor = future_notifier_offer_impl(&n);
+	future_poll(fut, &n);
+	assert_int_equal(n.padding, FUTURE_NOTIFIER_WORK_);
+}
+
 /*
  * Starts operations of these sizes, in turn, while no worker is free. Returns
  * in searchers[] what each of them asked for.
  */
 static void
-start(const size_t sizes[], size_t searchers[], size_t n)
+start(enum poller poller, const size_t sizes[], size_t searchers[], size_t n)
 {
 	static struct vdm_operation_future held[WORKERS], f[MAX_OPERATIONS];
 	static char to[WORKERS][64], from[64];
@@ -66,6 +79,8 @@ start(const size_t sizes[], size_t searchers[], size_t n)
 	for (size_t i = 0; i < n; i++) {
 		asked = 0;
 		f[i] = vdm_memset(vdm, dst[i], 1, sizes[i], 0);
+		if (poller == WAIT_THAT_GIVES_UP)
+			offer_to_work(FUTURE_AS_RUNNABLE(&f[i]));
 		future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL);
 		searchers[i] = asked;
 	}
@@ -85,7 +100,7 @@ smaller_operations_ask_for_one_searcher(void **state)
 	size_t searchers[4];
 
 	(void)state;
-	start(sizes, searchers, 4);
+	start(PROGRAM, sizes, searchers, 4);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(searchers[i], 1);
 }
@@ -98,7 +113,7 @@ big_operations_ask_for_a_searcher_for_each_that_waits(void **state)
 	size_t searchers[5];
 
 	(void)state;
-	start(sizes, searchers, 5);
+	start(PROGRAM, sizes, searchers, 5);
 	assert_int_equal(searchers[0], 1);
 	assert_int_equal(searchers[1], 2);
 	assert_int_equal(searchers[2], 1);
@@ -113,10 +128,25 @@ shared_operations_ask_for_a_helper_too(void **state)
 	size_t searchers[3];
 
 	(void)state;
-	start(sizes, searchers, 3);
+	start(PROGRAM, sizes, searchers, 3);
 	assert_int_equal(searchers[0], 1);
 	assert_int_equal(searchers[1], 3);
 	assert_int_equal(searchers[2], 4);
+}
+
+/* Work that is handed over remains open, so a helper may begin with it. */
+static void
+larger_operations_that_are_given_up_ask_for_a_helper_too(void **state)
+{
+	const size_t sizes[] = {64 * KIB, 1024 * KIB, 2048 * KIB, SHARED};
+	size_t searchers[4];
+
+	(void)state;
+	start(WAIT_THAT_GIVES_UP, sizes, searchers, 4);
+	assert_int_equal(searchers[0], 1);
+	assert_int_equal(searchers[1], 2);
+	assert_int_equal(searchers[2], 4);
+	assert_int_equal(searchers[3], 5);
 }
 
 static void
@@ -126,7 +156,7 @@ operations_of_the_poll_ask_for_nobody(void **state)
 	size_t searchers[3];
 
 	(void)state;
-	start(sizes, searchers, 3);
+	start(PROGRAM, sizes, searchers, 3);
 	assert_int_equal(searchers[0], 0);
 	assert_int_equal(searchers[1], 0);
 	assert_int_equal(searchers[2], 1);
@@ -140,6 +170,8 @@ main(void)
 		cmocka_unit_test(
 			big_operations_ask_for_a_searcher_for_each_that_waits),
 		cmocka_unit_test(shared_operations_ask_for_a_helper_too),
+		cmocka_unit_test(
+			larger_operations_that_are_given_up_ask_for_a_helper_too),
 		cmocka_unit_test(operations_of_the_poll_ask_for_nobody),
 	};
 

@@ -385,6 +385,17 @@ joiner_leaves_the_cpu_of_the_opener(void **state)
 	assert_ptr_equal(join(WORKERS), &worker);
 	assert_int_equal(left_cpu, 0);
 
+	/* Or of the thread that has taken its part over. */
+	left_cpu = NONE;
+	mia_sharing_take_over(&sharing, &works[0]);
+	fake_cpu = 3;
+	assert_ptr_equal(join(0), &works[1]);
+	assert_int_equal(left_cpu, NONE);
+	assert_int_equal(opener_cpu, 0);
+	fake_cpu = 0;
+	assert_ptr_equal(join(0), &works[1]);
+	assert_int_equal(left_cpu, 0);
+
 	/* Nothing is there to be joined. */
 	left_cpu = NONE;
 	for (int i = 0; i < 2; i++)
