@@ -340,6 +340,34 @@ waiting_thread_and_helper_begin_at_different_ends(void **state)
 	data_mover_threads_delete(dmt);
 }
 
+/*
+ * Helpers may join an overlapping move when the waiting thread claims it. They
+ * find nothing. ThreadSanitizer sees whether they read what that thread writes.
+ */
+static void
+helpers_join_a_claimed_order(void **state)
+{
+	struct data_mover_threads *dmt = mover_new(2, 8);
+	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
+	struct runtime *runtime = runtime_new();
+	enum { MOVES = 300 };
+
+	(void)state;
+	memcpy(dst, before, sizeof(dst));
+	for (int i = 0; i < MOVES; i++) {
+		struct vdm_operation_future f =
+			vdm_memmove(vdm, dst, dst + 1, sizeof(dst) - 1, 0);
+
+		/* So slow that each move is worth a wake. */
+		atomic_store(&dmt->speed, 5000);
+		runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	}
+	assert_true(memcmp(dst, before + MOVES, sizeof(dst) - MOVES) == 0);
+	runtime_delete(runtime);
+	data_mover_threads_delete(dmt);
+}
+
 /* The mover is deleted, with workers that are held and without. */
 static void
 kept_operations_may_be_dropped(void **state)
@@ -545,6 +573,7 @@ main(void)
 		cmocka_unit_test(workers_help_with_what_is_in_the_backlog),
 		KEPT_TEST(helper_that_finds_nothing_closes),
 		KEPT_TEST(waiting_thread_and_helper_begin_at_different_ends),
+		KEPT_TEST(helpers_join_a_claimed_order),
 		KEPT_TEST(kept_operations_may_be_dropped),
 		KEPT_TEST(mover_without_wakes_keeps_work_too),
 		KEPT_TEST(mover_with_words_keeps_work_too),
