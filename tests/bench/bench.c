@@ -23,8 +23,8 @@
  *    operation is checked, and an error ends the program.
  *  - Noise decides. A verdict shows when noise may have decided (report.c).
  *
- * libuv, GLib and OpenMP (gcc's) take part if they were installed when the
- * benchmark was built.
+ * libuv, GLib, liburing and OpenMP (gcc's) take part if they were installed
+ * when the benchmark was built.
  */
 
 #include "bench.h"
@@ -114,6 +114,7 @@ main(int argc, char *argv[])
 	bench_pending();
 	bench_wait_cost();
 	bench_work_in_polls();
+	bench_queues();
 	bench_wake();
 	bench_cpu();
 #ifdef BENCH_DML
@@ -121,6 +122,7 @@ main(int argc, char *argv[])
 #endif
 	bench_timer();
 	bench_moves();
+	bench_lists();
 	bench_ways();
 	report_end();
 	return 0;

@@ -6,6 +6,8 @@
  *	bench.c        options, and the order of the parts
  *	operations.c   the cost of one operation
  *	waits.c        the cost of a wait
+ *	queues.c       the cost of a completion queue, and of a time limit
+ *	lists.c        many ranges in one operation
  *	wakes.c        the cost of a wake-up and of idleness
  *	timers.c       the delay of a timer beside a copy
  *	moves.c        moves with overlap, and flushes
@@ -241,11 +243,13 @@ void bench_hand_over(void);
 void bench_pending(void);
 void bench_wait_cost(void);
 void bench_work_in_polls(void);
+void bench_queues(void);
 void bench_wake(void);
 void bench_cpu(void);
 void bench_dml(void); /* with BENCH_DML */
 void bench_timer(void);
 void bench_moves(void);
+void bench_lists(void);
 
 /* dst and src have settings.arena_size bytes. src has a pattern. */
 void bench_bulk(struct ways *ways, char *dst, char *src);
