@@ -520,20 +520,21 @@ vdm_flush(struct vdm *vdm, void *dest, size_t n, uint64_t flags)
 static inline size_t
 vdm_segments_cost_impl(const struct vdm_segment *segments, size_t nsegments)
 {
-	size_t cost = 0;
-
-	if (segments == NULL && nsegments > 0)
+	if ((segments == NULL && nsegments > 0) ||
+		nsegments > SIZE_MAX / VDM_SEGMENT_COST_)
 		return SIZE_MAX;
 
+	size_t cost = nsegments * VDM_SEGMENT_COST_;
+
+	/* Pointers first: then a valid segment needs three tests. */
 	for (size_t i = 0; i < nsegments; i++) {
 		const struct vdm_segment *s = &segments[i];
 
-		if (s->n > 0 && (s->dest == NULL || s->src == NULL))
+		if ((s->dest == NULL || s->src == NULL) && s->n > 0)
 			return SIZE_MAX;
-		if (SIZE_MAX - cost <= VDM_SEGMENT_COST_ ||
-			SIZE_MAX - cost - VDM_SEGMENT_COST_ <= s->n)
+		cost += s->n;
+		if (cost < s->n)
 			return SIZE_MAX;
-		cost += s->n + VDM_SEGMENT_COST_;
 	}
 	return cost;
 }

@@ -97,10 +97,16 @@ null_list_and_unknown_flags_are_invalid(void **state)
 {
 	char to = 't', from = 'f';
 	const struct vdm_segment list = {&to, &from, 1};
+	const struct vdm_segment *nowhere =
+		(const struct vdm_segment *)(uintptr_t)64;
 
 	(void)state;
 	assert_int_equal(piece_of(NULL, 1, 0).kind, MIA_PIECE_INVALID);
 	assert_int_equal(piece_of(NULL, SIZE_MAX, 0).kind, MIA_PIECE_INVALID);
+	/* Their cost alone is too large, so no segment is read. */
+	assert_int_equal(
+		piece_of(nowhere, SIZE_MAX / VDM_SEGMENT_COST_ + 1, 0).kind,
+		MIA_PIECE_INVALID);
 	for (unsigned bit = 2; bit < 64; bit++) {
 		const uint64_t flags = UINT64_C(1) << bit | 3;
 
