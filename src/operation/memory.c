@@ -11,7 +11,8 @@
  * defined.
  *
  * Invariant: a function that streamed or wrote back ends with a fence of the
- * CPU. A release store that follows then publishes the bytes.
+ * CPU, or tells its caller that a fence must follow. A release store that
+ * follows the fence then publishes the bytes.
  */
 
 #include "operation/memory.h"
@@ -107,8 +108,11 @@ mia_memory_capabilities(void)
 	return best_line_fn() != NULL ? VDM_F_VALID_FLAGS : 0;
 }
 
-/* After n bytes at dst were streamed: makes them as durable as flags ask. */
-static void
+/*
+ * After n bytes at dst were streamed: makes them as durable as flags ask.
+ * Returns whether a fence must follow.
+ */
+static bool
 finish_stream(
 	const char *dst, size_t n, struct mia_ragged ragged, unsigned flags)
 {
@@ -118,33 +122,46 @@ finish_stream(
 		write_back(dst, ragged.head_bytes);
 		write_back(dst + n - ragged.tail_bytes, ragged.tail_bytes);
 	}
-	if (is_durable || ragged.head_bytes + ragged.tail_bytes < n)
-		mia_cpu_fence();
+	return is_durable || ragged.head_bytes + ragged.tail_bytes < n;
 }
 
-void
-mia_memory_move(void *dst, const void *src, size_t n, unsigned flags)
+bool
+mia_memory_move_unfenced(void *dst, const void *src, size_t n, unsigned flags)
 {
 	/*
 	 * Streaming goes upwards, which is wrong if dst is inside of src's
 	 * range. The unsigned distance is less than n only in that case.
 	 */
 	if ((flags & VDM_F_NO_CACHE_HINT) != 0 &&
-		(uintptr_t)dst - (uintptr_t)src >= n) {
-		finish_stream(dst, n, mia_cpu_stream_move(dst, src, n), flags);
-		return;
-	}
+		(uintptr_t)dst - (uintptr_t)src >= n)
+		return finish_stream(
+			dst, n, mia_cpu_stream_move(dst, src, n), flags);
 
 	memmove(dst, src, n);
-	if ((flags & VDM_F_MEM_DURABLE) != 0)
-		mia_memory_flush(dst, n);
+	return (flags & VDM_F_MEM_DURABLE) != 0 && write_back(dst, n) == 0;
+}
+
+void
+mia_memory_fence(void)
+{
+	mia_cpu_fence();
+}
+
+void
+mia_memory_move(void *dst, const void *src, size_t n, unsigned flags)
+{
+	if (mia_memory_move_unfenced(dst, src, n, flags))
+		mia_cpu_fence();
 }
 
 void
 mia_memory_set(void *dst, int c, size_t n, unsigned flags)
 {
 	if ((flags & VDM_F_NO_CACHE_HINT) != 0) {
-		finish_stream(dst, n, mia_cpu_stream_set(dst, c, n), flags);
+		const struct mia_ragged ragged = mia_cpu_stream_set(dst, c, n);
+
+		if (finish_stream(dst, n, ragged, flags))
+			mia_cpu_fence();
 		return;
 	}
 

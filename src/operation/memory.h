@@ -13,10 +13,19 @@
 #ifndef LIBMINIASYNC_MEMORY_H
 #define LIBMINIASYNC_MEMORY_H 1
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Copies n bytes; the ranges may overlap. */
 void mia_memory_move(void *dst, const void *src, size_t n, unsigned flags);
+
+/*
+ * The same for one of many moves. True: mia_memory_fence() must follow, once
+ * after the last of them.
+ */
+bool mia_memory_move_unfenced(
+	void *dst, const void *src, size_t n, unsigned flags);
+void mia_memory_fence(void);
 
 /* Sets n bytes to (unsigned char)c. */
 void mia_memory_set(void *dst, int c, size_t n, unsigned flags);

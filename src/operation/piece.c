@@ -120,6 +120,12 @@ next(struct mia_piece *moves, struct mia_piece *move)
 	return false;
 }
 
+/*
+ * Streaming pays for moves of this size and larger. Of smaller ones many lines
+ * are not whole, and go through the caches all the same.
+ */
+#define STREAM_MIN_BYTES 512
+
 /* Takes the members of a piece, so that other kinds may be in registers. */
 MIA_NOINLINE static void
 run_moves(const struct vdm_segment *segment, size_t skip, size_t n,
@@ -131,13 +137,20 @@ run_moves(const struct vdm_segment *segment, size_t skip, size_t n,
 		.flags = flags,
 		.kind = MIA_PIECE_MOVES};
 	struct mia_piece move;
+	bool is_unfenced = false;
 
 	/* Small segments cost little more than memmove() itself. */
-	while (next(&moves, &move))
-		if (flags == 0)
+	while (next(&moves, &move)) {
+		if (move.n < STREAM_MIN_BYTES)
+			move.flags &= ~VDM_F_NO_CACHE_HINT;
+		if (move.flags == 0)
 			memmove(move.dest, move.src, move.n);
-		else
-			mia_memory_move(move.dest, move.src, move.n, flags);
+		else if (mia_memory_move_unfenced(
+				 move.dest, move.src, move.n, move.flags))
+			is_unfenced = true;
+	}
+	if (is_unfenced)
+		mia_memory_fence();
 }
 
 static inline enum vdm_operation_result

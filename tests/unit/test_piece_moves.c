@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_piece_moves.c -- tests operation/piece: the parser of a MEMCPYV, and the
- * parts of its segments against a plain loop
+ * test_piece_moves.c -- tests operation/piece: the parser of a MEMCPYV, the
+ * parts of its segments against a plain loop, and which segments are streamed
  */
 
 #include "test.h"
 
 #include <stdbool.h>
 
+#include "operation/memory_cpu.h"
 #include "operation/operation.h"
 #include "operation/piece.h"
 #include "segments.h"
@@ -275,6 +276,65 @@ next_gives_the_bytes_of_each_segment_once(void **state)
 	assert_false(mia_piece_next(&moves, &move));
 }
 
+/* Streaming and fences. The linker puts these before those of the CPU file. */
+
+static size_t nstreamed, nfences;
+static bool is_unfenced;
+
+void __wrap_mia_cpu_fence(void);
+
+void
+__wrap_mia_cpu_fence(void)
+{
+	nfences++;
+	is_unfenced = false;
+}
+
+struct mia_ragged __wrap_mia_cpu_stream_move(
+	void *to, const void *from, size_t n);
+
+/* As if the ends were whole lines, on every CPU. */
+struct mia_ragged
+__wrap_mia_cpu_stream_move(void *to, const void *from, size_t n)
+{
+	assert_true(n >= 512);
+	memmove(to, from, n);
+	nstreamed++;
+	is_unfenced = true;
+	return (struct mia_ragged){0, 0};
+}
+
+/* Of 30 segments, each kind in turn. */
+static void
+only_long_moves_are_streamed_and_all_share_a_fence(void **state)
+{
+	static const size_t kinds[] = {511, 512, 0, 16, 5000};
+	uint64_t seed = test_seed("piece_moves");
+	size_t sizes[30];
+
+	(void)state;
+	for (size_t i = 0; i < ELEMENTS(sizes); i++)
+		sizes[i] = kinds[i % ELEMENTS(kinds)];
+	for (uint64_t flags = 0; flags <= VDM_F_VALID_FLAGS; flags++) {
+		struct segments s = segments_of(sizes, ELEMENTS(sizes), &seed);
+		const bool is_hint = (flags & VDM_F_NO_CACHE_HINT) != 0;
+		const struct mia_piece piece = piece_of(s.list, s.n, flags);
+
+		nstreamed = nfences = 0;
+		assert_int_equal(mia_piece_run(&piece), VDM_SUCCESS);
+		assert_int_equal(nstreamed, is_hint ? 12 : 0);
+		assert_false(is_unfenced);
+		if (is_hint)
+			assert_int_equal(nfences, 1);
+		else if (flags == 0)
+			assert_int_equal(nfences, 0);
+		else /* unless the CPU cannot write lines back */
+			assert_true(nfences <= 1);
+		segments_check(&s);
+		segments_free(&s);
+	}
+}
+
 int
 main(void)
 {
@@ -288,6 +348,8 @@ main(void)
 		cmocka_unit_test(parts_downwards_are_equal_to_a_loop),
 		cmocka_unit_test(any_part_is_found_from_the_front),
 		cmocka_unit_test(next_gives_the_bytes_of_each_segment_once),
+		cmocka_unit_test(
+			only_long_moves_are_streamed_and_all_share_a_fence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
