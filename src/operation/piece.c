@@ -120,6 +120,23 @@ next(struct mia_piece *moves, struct mia_piece *move)
 	return false;
 }
 
+/* Segments that are not cut: nearly all. With next() each takes 0.5 ns more. */
+static inline void
+move_whole(struct mia_piece *moves)
+{
+	if (moves->skip > 0)
+		return;
+
+	while (moves->n > 0 && cost_of(moves->segment) <= moves->n) {
+		const struct vdm_segment *segment = moves->segment;
+
+		if (segment->n > 0)
+			memmove(segment->dest, segment->src, segment->n);
+		moves->n -= cost_of(segment);
+		moves->segment++;
+	}
+}
+
 /*
  * Streaming pays for moves of this size and larger. Of smaller ones many lines
  * are not whole, and go through the caches all the same.
@@ -139,8 +156,11 @@ run_moves(const struct vdm_segment *segment, size_t skip, size_t n,
 	struct mia_piece move;
 	bool is_unfenced = false;
 
-	/* Small segments cost little more than memmove() itself. */
-	while (next(&moves, &move)) {
+	for (;;) {
+		if (flags == 0)
+			move_whole(&moves);
+		if (!next(&moves, &move))
+			break;
 		if (move.n < STREAM_MIN_BYTES)
 			move.flags &= ~VDM_F_NO_CACHE_HINT;
 		if (move.flags == 0)
