@@ -160,6 +160,65 @@ helper_does_the_back_while_the_front_is_done(void **state)
 		}
 }
 
+/* Helpers 1 and 2 run a piece each in turn, until one finds no more. */
+static atomic_int turn;
+static atomic_bool is_alone;
+static _Thread_local int helper; /* 0: none */
+
+static void
+wait_for_turn(void)
+{
+	if (helper == 0)
+		return;
+	while (atomic_load(&turn) != helper && !atomic_load(&is_alone))
+		sched_yield();
+	atomic_store(&turn, 3 - helper);
+}
+
+static struct data_mover_threads *helped;
+
+static void *
+help_by_turns(void *number)
+{
+	helper = *(int *)number;
+	help_all(helped);
+	atomic_store(&is_alone, true);
+	return NULL;
+}
+
+static void
+helper_steps_over_what_another_helper_does(void **state)
+{
+	int numbers[] = {1, 2};
+
+	(void)state;
+	for (size_t kind = 0; kind < KINDS; kind++) {
+		helped = held_mover_of_memcpyv();
+		struct segments s = list_of_kind(kind);
+		struct vdm_operation_future f = start(helped, &s);
+		pthread_t threads[2];
+
+		poll_like_runtime(&f, OFFER);
+		atomic_store(&turn, 1);
+		atomic_store(&is_alone, false);
+		before_piece = wait_for_turn;
+		for (size_t i = 0; i < 2; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL,
+						 help_by_turns, &numbers[i]),
+				0);
+		for (size_t i = 0; i < 2; i++)
+			pthread_join(threads[i], NULL);
+		before_piece = NULL;
+		while (poll_like_runtime(&f, WORK) != FUTURE_STATE_COMPLETE)
+			continue;
+		assert_int_equal(other_pieces, pieces_of(&s));
+		segments_check(&s);
+		segments_free(&s);
+		release(helped);
+		data_mover_threads_delete(helped);
+	}
+}
+
 /* A poll without an offer: a worker goes on where the thread has come to. */
 static void
 worker_takes_over_where_the_waiting_thread_stops(void **state)
@@ -193,7 +252,7 @@ workers_share_a_large_list(void **state)
 	struct data_mover_threads *dmt = mover_new(3, 8);
 
 	(void)state;
-	for (size_t i = 0; i < TEST_ROUNDS(60); i++) {
+	for (size_t i = 0; i < TEST_ROUNDS(30); i++) {
 		struct segments s =
 			segments_random(2000, i % 2 ? 12000 : 8000, &seed);
 		struct vdm_operation_future f = start(dmt, &s);
@@ -216,7 +275,7 @@ waiting_thread_and_workers_are_right_together(void **state)
 	struct data_mover_threads *dmt = mover_new(3, 8);
 
 	(void)state;
-	for (size_t i = 0; i < TEST_ROUNDS(100); i++) {
+	for (size_t i = 0; i < TEST_ROUNDS(50); i++) {
 		struct segments s[2] = {
 			segments_random(2000, i % 2 ? 12000 : 100, &seed),
 			list_of_kind(i % KINDS)};
@@ -224,12 +283,13 @@ waiting_thread_and_workers_are_right_together(void **state)
 			start(dmt, &s[0]), start(dmt, &s[1])};
 		bool is_left = true;
 
-		for (size_t k = 0; is_left; k++) {
+		while (is_left) {
 			is_left = false;
 			for (size_t j = 0; j < 2; j++)
 				if (poll_like_runtime(&f[j], WORK) !=
 					FUTURE_STATE_COMPLETE)
 					is_left = true;
+			sched_yield();
 		}
 		for (size_t j = 0; j < 2; j++) {
 			assert_int_equal(
@@ -287,6 +347,7 @@ main(void)
 		KEPT_TEST(poll_does_small_lists_at_once_and_keeps_others),
 		KEPT_TEST(waiting_thread_does_it_piece_by_piece),
 		KEPT_TEST(helper_does_the_back_while_the_front_is_done),
+		KEPT_TEST(helper_steps_over_what_another_helper_does),
 		KEPT_TEST(worker_takes_over_where_the_waiting_thread_stops),
 		KEPT_TEST(workers_share_a_large_list),
 		KEPT_TEST(waiting_thread_and_workers_are_right_together),

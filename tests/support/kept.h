@@ -36,6 +36,9 @@ static atomic_size_t here_pieces, other_pieces, longest_piece;
 static size_t failing_piece = SIZE_MAX;
 static pthread_t test_thread;
 
+/* Called before each piece, if it is not NULL. */
+static void (*before_piece)(void);
+
 /*
  * Bytes in a microsecond, on a clock of the test. 0: pieces are really run.
  * Then the mover does not learn.
@@ -56,6 +59,9 @@ __wrap_mia_piece_run(const struct mia_piece *piece)
 		return failing_piece == 0 ? VDM_ERROR_JOB_CORRUPTED
 					  : VDM_SUCCESS;
 	}
+
+	if (before_piece != NULL)
+		before_piece();
 
 	const enum vdm_operation_result result = __real_mia_piece_run(piece);
 	size_t longest = atomic_load(&longest_piece);
