@@ -248,11 +248,19 @@ set_by(memset_fn fn, const struct mia_piece *piece)
 	return VDM_SUCCESS;
 }
 
+/* Short copies say little about long ones. */
+static bool
+has_many_segments(const struct mia_piece *piece)
+{
+	return piece->kind == MIA_PIECE_MOVES &&
+		piece->segment->n < piece->skip + piece->n;
+}
+
 /* Does a piece, and learns from some. */
 static enum vdm_operation_result
 run_piece(struct data_mover_threads *dmt, const struct mia_piece *piece)
 {
-	if (!mia_threads_is_sample(piece->n)) {
+	if (!mia_threads_is_sample(piece->n) || has_many_segments(piece)) {
 		mia_threads_count_untimed(piece->n);
 		return mia_piece_run(piece);
 	}

@@ -120,6 +120,43 @@ failures_teach_nothing(void **state)
 	data_mover_threads_delete(dmt);
 }
 
+static unsigned
+speed_after_list(struct data_mover_threads *dmt, const struct vdm_segment *list,
+	size_t n)
+{
+	struct vdm_operation_future f =
+		vdm_memcpyv(data_mover_threads_get_vdm(dmt), list, n, 0);
+
+	mia_threads_init_speed(dmt);
+	work_until_end(&f);
+	return atomic_load(&dmt->speed);
+}
+
+/* The bytes are the same, and so is the time. */
+static void
+only_long_segments_of_a_list_teach(void **state)
+{
+	enum { N = 4096 };
+	static struct vdm_segment list[N];
+	struct data_mover_threads *dmt = held_mover(FUTURE_NOTIFIER_WAKER);
+	const struct vdm_segment one = {nowhere, nowhere, SIZE};
+
+	(void)state;
+	data_mover_threads_set_memcpy_fn(dmt, NULL);
+	mia_threads_init_speed(dmt);
+	fake_speed = 1000;
+
+	const unsigned before = atomic_load(&dmt->speed);
+
+	for (size_t i = 0; i < N; i++)
+		list[i] = (struct vdm_segment){nowhere, nowhere, SIZE / N};
+	assert_int_equal(speed_after_list(dmt, list, N), before);
+	assert_true(speed_after_list(dmt, &one, 1) < before);
+	fake_speed = 0;
+	release(dmt);
+	data_mover_threads_delete(dmt);
+}
+
 /*
  * Also copies that the first poll does without a plan, of one buffer again and
  * again, wherever it is.
@@ -162,6 +199,7 @@ main(void)
 		KEPT_TEST(piece_takes_the_same_time_at_any_speed),
 		KEPT_TEST(one_slow_piece_halves_the_speed_at_most),
 		KEPT_TEST(failures_teach_nothing),
+		KEPT_TEST(only_long_segments_of_a_list_teach),
 		KEPT_TEST(copies_of_one_piece_teach_too),
 	};
 
