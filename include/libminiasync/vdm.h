@@ -247,8 +247,12 @@ struct vdm {
 	vdm_operation_delete op_delete;
 	vdm_operation_start op_start;
 	vdm_operation_check op_check;
-	unsigned capabilities;               /* supported VDM_F_* */
-	future_has_property_fn has_property; /* of its futures, or NULL */
+	unsigned capabilities; /* supported VDM_F_* */
+	/*
+	 * Of its futures, or NULL. vdm_memcpyv() asks for
+	 * FUTURE_PROPERTY_MEMCPYV before op_new: data.data is NULL then.
+	 */
+	future_has_property_fn has_property;
 };
 
 /*
@@ -645,6 +649,21 @@ vdm_memcpyv_impl(struct future_context *context, struct future_notifier *n)
 }
 
 /*
+ * Private: has_property of the same future. The mover may look at its own data,
+ * so it is asked only while there is some.
+ */
+static inline int
+vdm_memcpyv_has_property_impl(void *future, enum future_property property)
+{
+	struct vdm_operation_data *data = FUTURE_DATA(
+		FUTURE_CAST_(struct vdm_operation_future *, future));
+
+	if (data->data == NULL || data->vdm->has_property == NULL)
+		return 0;
+	return data->vdm->has_property(future, property);
+}
+
+/*
  * vdm_memcpyv -- returns a future that copies all segments
  *
  * It is complete when all segments are copied. The order in which they are
@@ -688,8 +707,8 @@ vdm_memcpyv(struct vdm *vdm, const struct vdm_segment *segments,
 	future.output.type = VDM_OPERATION_MEMCPYV;
 	future.output.result = VDM_SUCCESS;
 	future.output.output.memcpyv.copied = 0;
-	FUTURE_INIT(&future, vdm_memcpyv_impl);
-	vdm_set_has_property_fn(&future, vdm->has_property);
+	FUTURE_INIT_EXT(
+		&future, vdm_memcpyv_impl, vdm_memcpyv_has_property_impl);
 	if (vdm->has_property != NULL &&
 		vdm->has_property(&future, FUTURE_PROPERTY_MEMCPYV) ==
 			FUTURE_PROPERTY_MEMCPYV)

@@ -99,6 +99,9 @@ has_property(void *future, enum future_property property)
 	const struct vdm_operation_future *f = future;
 
 	assert_non_null(f->data.vdm);
+	/* As an old mover may do. */
+	if (property != FUTURE_PROPERTY_MEMCPYV)
+		assert_true(((const struct copy *)f->data.data)->is_started);
 	return property == FUTURE_PROPERTY_RENOTIFY ? 0 : mover.property;
 }
 
@@ -426,6 +429,41 @@ runtime_completes_it_also_in_a_chain(void **state)
 	runtime_delete(runtime);
 }
 
+/* See has_property(): only while a memcpy runs. */
+static void
+mover_is_asked_for_properties_only_with_its_data(void **state)
+{
+	uint64_t seed = test_seed("vdm_memcpyv");
+	struct segments s = segments_random(2, 100, &seed);
+	struct vdm_operation_future f = vdm_memcpyv(&vdm, s.list, s.n, 0);
+
+	(void)state;
+	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	mover.running = 1;
+	mover.refusals = 1;
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	assert_true(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	mover.refusals = 1;
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	FUTURE_BUSY_POLL(&f);
+	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	segments_free(&s);
+
+	/* One that answers nothing. */
+	struct vdm silent = {op_new, op_delete, op_start, op_check, 0, NULL};
+
+	s = segments_random(1, 100, &seed);
+	f = vdm_memcpyv(&silent, s.list, s.n, 0);
+	mover.running = 1;
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	assert_false(future_has_property(&f, FUTURE_PROPERTY_ASYNC));
+	FUTURE_BUSY_POLL(&f);
+	segments_free(&s);
+}
+
 /* Before the first poll, and when the mover has refused the first segment. */
 static void
 canceled_list_was_never_given_to_the_mover(void **state)
@@ -519,6 +557,7 @@ main(void)
 		TEST(each_segment_gets_the_notifier_of_the_poll_that_starts_it),
 		TEST(silence_of_the_mover_is_kept_for_the_segment),
 		TEST(runtime_completes_it_also_in_a_chain),
+		TEST(mover_is_asked_for_properties_only_with_its_data),
 		TEST(canceled_list_was_never_given_to_the_mover),
 		TEST(only_the_answer_itself_makes_a_mover_know_the_operation),
 	};
