@@ -96,10 +96,12 @@ size_t completion_queue_reap(
  * nwanted     so many, but at most max, and at most as many as the queue has
  * timeout_ns  nanoseconds of the monotonic clock since the call. Negative: no
  *             limit. 0: does not wait
- * Blocks      the calling thread, which polls and sleeps, and does work of the
- *             futures as in runtime_wait(). The call never returns early with
- *             fewer than nwanted. It may be late by one piece of a copy and one
- *             poll. It gives work back to movers.
+ * Blocks      the calling thread, which polls and sleeps. It works on
+ *             operations that start during the call, as runtime_wait() does.
+ *             Those that an add has started are at work in their mover. The
+ *             call never returns early with fewer than nwanted. It may be late
+ *             by one piece of a copy and one poll. It gives work back to
+ *             movers.
  * Errors      none
  */
 size_t completion_queue_wait(struct completion_queue *cq,

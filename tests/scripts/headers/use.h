@@ -108,16 +108,18 @@ init(void *future, struct future_context *c, void *arg)
 	FUTURE_INIT(CAST(struct one *, future), task);
 }
 
-int use(struct vdm *vdm, struct runtime *runtime, int yes, char *a,
-	const char *b);
+int use(struct vdm *vdm, struct runtime *runtime,
+	struct completion_queue *queue, int yes, char *a, const char *b);
 
 int
-use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
+use(struct vdm *vdm, struct runtime *runtime, struct completion_queue *queue,
+	int yes, char *a, const char *b)
 {
 	struct one f;
 	struct chain c;
 	const struct vdm_segment segment = {a, b, 1};
 	struct vdm_operation_future ops[5];
+	struct completion done;
 	struct wide w;
 #if defined(OVERALIGNED_INIT) || defined(OVERALIGNED_INIT_EXT) || \
 	defined(OVERALIGNED_INIT_COMPLETE)
@@ -158,6 +160,10 @@ use(struct vdm *vdm, struct runtime *runtime, int yes, char *a, const char *b)
 	else
 		FUTURE_INIT_COMPLETE(&c);
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&c));
+	if (completion_queue_add(queue, FUTURE_AS_RUNNABLE(&f), a) != 0 ||
+		completion_queue_wait(queue, &done, 1, 1, -1) != 1 ||
+		done.future != FUTURE_AS_RUNNABLE(&f) || done.user_data != a)
+		return 0;
 
 #ifdef UNUSED
 	UNUSED;
