@@ -130,8 +130,7 @@ settle(struct completion_queue *cq, size_t n)
 
 	cq->fd.is_set |= watch->roused;
 	watch->roused = false;
-	if (!mia_list_is_empty(&watch->done) ||
-		!mia_ready_is_empty(&cq->wait.ready)) {
+	if (!mia_list_is_empty(&watch->done)) {
 		mia_queue_fd_set(&cq->fd);
 		return;
 	}

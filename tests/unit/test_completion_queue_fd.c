@@ -4,7 +4,8 @@
  * test_completion_queue_fd.c -- tests wait/completion_queue: when the
  * descriptor is readable, and what that costs
  *
- * The linker puts __wrap_mia_event_fd_set() before the function.
+ * The linker puts __wrap_mia_event_fd_set() and __wrap_mia_event_fd_arm()
+ * before the functions.
  */
 
 #include "queue.h"
@@ -33,6 +34,18 @@ __wrap_mia_event_fd_set(struct mia_event_fd *fd)
 	}
 	atomic_fetch_add(&sets, 1);
 	__real_mia_event_fd_set(fd);
+}
+
+static unsigned arms;
+
+void __real_mia_event_fd_arm(struct mia_event_fd *fd, uint64_t ns);
+void __wrap_mia_event_fd_arm(struct mia_event_fd *fd, uint64_t ns);
+
+void
+__wrap_mia_event_fd_arm(struct mia_event_fd *fd, uint64_t ns)
+{
+	arms++;
+	__real_mia_event_fd_arm(fd, ns);
 }
 
 #if !defined(__linux__)
@@ -273,8 +286,20 @@ timer_makes_it_readable_for_silent_futures(void **state)
 		while (reap(N) == 0);
 		ASSERT_OUT(1, 0);
 
-		/* The timer does not come any more. */
+		/* The timer does not come any more, and costs nothing. */
+		const unsigned armed = arms;
+
 		assert_false(is_readable_within(20));
+		for (int i = 0; i < 10; i++)
+			assert_int_equal(reap(N), 0);
+		assert_int_equal(arms, armed);
+
+		/* A future that is announced needs none. */
+		add(0, FUTURE_NOTIFIER_WAKER);
+		assert_int_equal(reap(N), 0);
+		complete(0);
+		ASSERT_OUT(reap(N), 0);
+		assert_int_equal(arms, armed);
 	}
 }
 
