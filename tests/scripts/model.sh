@@ -94,10 +94,12 @@ cases() {
 		ends;parker;
 		verified;ready;
 		ends;ready;
+		verified;queue;
+		ends;queue;
 		verified;parker;-DPORTABLE
 		ends;parker;-DPORTABLE
 	END
-	for model in sleep backlog sharing waiting completion parker ready; do
+	for model in sleep backlog sharing waiting completion parker ready queue; do
 		sed -n "s/^ \*	\(-D[^	]*\)	.*/found wrong;$model;\1/p" \
 			"$top/model/$model.pml"
 	done
