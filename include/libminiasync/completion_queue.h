@@ -18,8 +18,9 @@
  * While a queue has a future, only a poll with a NULL notifier may poll it
  * elsewhere. Such a poll leaves the queue's waker in place.
  *
- * Threads: one thread at a time may use a queue. Any thread may be calling its
- * wakers.
+ * Threads: one thread at a time may use a queue, and not from within a poll of
+ * its futures. Any thread may be calling its wakers. After fork() the child
+ * must not use it, because both processes would have one descriptor.
  */
 
 #ifndef LIBMINIASYNC_COMPLETION_QUEUE_H
@@ -55,7 +56,8 @@ struct completion_queue *completion_queue_new(void);
 /*
  * completion_queue_delete -- destroys a queue
  *
- * cq      may be NULL. No thread may be using it.
+ * cq      may be NULL. No thread may be using it. The wakers of its futures
+ *         must not be called any more: see runtime_delete().
  * Blocks  until the futures that it still has are complete. The calling thread
  *         polls and sleeps. An error path calls vdm_operation_cancel() before.
  *

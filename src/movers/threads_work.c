@@ -332,16 +332,13 @@ struct place {
 static struct place
 place_at_end(const struct mia_threads_operation *op)
 {
-	struct place place = {.at = 0};
-
 	/* Of others end is not valid, and a claimed order writes over it. */
-	if (op->piece.kind == MIA_PIECE_MOVES)
-		place = (struct place){.piece = {.segment = op->end,
-					       .skip = 0,
-					       .flags = op->piece.flags,
-					       .kind = MIA_PIECE_MOVES},
-			.at = op->piece.n};
-	return place;
+	if (op->piece.kind != MIA_PIECE_MOVES)
+		return (struct place){.at = 0};
+	return (struct place){.piece = {.segment = op->end,
+				      .flags = op->piece.flags,
+				      .kind = MIA_PIECE_MOVES},
+		.at = op->piece.n};
 }
 
 static void

@@ -75,7 +75,20 @@ completion_queue_new(void)
 	}
 
 	mia_queue_fd_init(&cq->fd);
+	cq->gap.end_ns = MIA_NEVER;
 	return cq;
+}
+
+/* After a pass. An earlier plan stays, unless the pass was due. */
+static void
+plan(struct completion_queue *cq, bool was_due)
+{
+	const bool needs = mia_watch_needs_passes(&cq->wait.watch);
+
+	if (was_due || !needs)
+		cq->gap.end_ns = MIA_NEVER;
+	if (needs)
+		mia_gap_shorten(&cq->gap);
 }
 
 static void
@@ -83,14 +96,13 @@ look(struct completion_queue *cq)
 {
 	struct mia_watch *watch = &cq->wait.watch;
 	const uint64_t now = mia_watch_needs_passes(watch) ? mia_clock_ns() : 0;
-	const bool is_due = now > 0 && now >= cq->gap.end_ns;
-	const bool progress = mia_watch_pass(watch,
-		is_due ? MIA_PASS_DUE : MIA_PASS_READY, MIA_EFFORT_NONE, NULL);
+	const bool is_due = now >= cq->gap.end_ns;
+	const enum mia_pass which = is_due ? MIA_PASS_DUE : MIA_PASS_READY;
+	const bool progress =
+		mia_watch_pass(watch, which, MIA_EFFORT_NONE, NULL);
 
-	if (!mia_watch_needs_passes(watch))
-		return;
-	if (progress)
-		mia_gap_shortest(&cq->gap);
+	if (progress || !mia_watch_needs_passes(watch))
+		plan(cq, is_due);
 	else if (is_due)
 		mia_gap_longer(&cq->gap, now);
 }
@@ -107,13 +119,6 @@ take(struct completion_queue *cq, struct completion *out, size_t max)
 		out[n++] = cq->added[number];
 	cq->npending -= n;
 	return n;
-}
-
-static void
-set_timer(struct completion_queue *cq)
-{
-	mia_queue_fd_set_timer(&cq->fd,
-		mia_watch_needs_passes(&cq->wait.watch) ? cq->gap.end_ns : 0);
 }
 
 /*
@@ -138,7 +143,7 @@ settle(struct completion_queue *cq, size_t n)
 		mia_queue_fd_reset(&cq->fd);
 	if (!mia_ready_listen(&cq->wait.ready))
 		mia_queue_fd_set(&cq->fd);
-	set_timer(cq);
+	mia_queue_fd_set_timer(&cq->fd, cq->gap.end_ns);
 }
 
 MIA_PUBLIC int
@@ -169,10 +174,8 @@ reserve(struct completion_queue *cq)
 	if (!mia_list_is_empty(&watch->unused) || watch->nadded < cq->capacity)
 		return 0;
 
-	const int error = mia_watch_reserve(watch, watch->nadded + 1);
-
-	if (error != 0)
-		return error;
+	if (mia_watch_reserve(watch, watch->nadded + 1) != 0)
+		return -ENOMEM;
 
 	struct completion *added =
 		realloc(cq->added, watch->capacity * sizeof(struct completion));
@@ -202,14 +205,14 @@ completion_queue_add(
 	cq->added[number] = (struct completion){fut, user_data};
 	cq->npending++;
 	if (put == MIA_PUT_HOT)
-		mia_gap_shortest(&cq->gap);
+		mia_gap_shorten(&cq->gap);
 	if (!mia_queue_fd_is_open(&cq->fd))
 		return 0;
 
 	if (put == MIA_PUT_DONE)
 		mia_queue_fd_set(&cq->fd);
 	else if (put == MIA_PUT_HOT)
-		set_timer(cq);
+		mia_queue_fd_set_timer(&cq->fd, cq->gap.end_ns);
 	return 0;
 }
 
@@ -266,9 +269,7 @@ completion_queue_wait(struct completion_queue *cq, struct completion *out,
 		wait_for_goal(cq, limit, start_ns);
 	if (mia_watch_has_work(watch))
 		mia_watch_give_up(watch);
-
-	if (mia_watch_needs_passes(watch))
-		mia_gap_shortest(&cq->gap);
+	plan(cq, true);
 
 	const size_t n = take(cq, out, max);
 

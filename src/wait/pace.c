@@ -64,10 +64,13 @@ mia_net_again(struct mia_net *net, enum mia_net_catch found, uint64_t now)
 #define MAX_GAP_NS UINT64_C(1000000)
 
 void
-mia_gap_shortest(struct mia_gap *gap)
+mia_gap_shorten(struct mia_gap *gap)
 {
+	const uint64_t end_ns = mia_clock_ns() + MIN_GAP_NS;
+
 	gap->ns = MIN_GAP_NS;
-	gap->end_ns = mia_clock_ns() + gap->ns;
+	if (gap->end_ns > end_ns)
+		gap->end_ns = end_ns;
 }
 
 void

@@ -82,11 +82,11 @@ struct mia_net {
 
 struct mia_gap {
 	uint64_t ns;
-	uint64_t end_ns; /* when the next pass is due */
+	uint64_t end_ns; /* when the next pass is due, or MIA_NEVER */
 };
 
-/* A pass made progress, or a future is new: it is soon. */
-void mia_gap_shortest(struct mia_gap *gap);
+/* Ends soon: a pass made progress, or a future is new. */
+void mia_gap_shorten(struct mia_gap *gap);
 
 /*
  * A pass that began at start_ns made none: twice as long, up to 1 ms, and not

@@ -5,13 +5,14 @@
 #include "wait/queue_fd.h"
 
 #include "system/platform.h"
+#include "wait/pace.h"
 
 void
 mia_queue_fd_init(struct mia_queue_fd *qfd)
 {
 	atomic_init(&qfd->is_open, false);
 	qfd->is_set = false;
-	qfd->timer_ns = 0;
+	qfd->timer_ns = MIA_NEVER;
 }
 
 void
@@ -26,10 +27,10 @@ mia_queue_fd_open(struct mia_queue_fd *qfd)
 {
 	const int error = mia_event_fd_init(&qfd->fd);
 
-	/* Relaxed: see mia_queue_fd_is_open(). */
+	/* Release: pairs with the acquire in mia_queue_fd_rouse(). */
 	if (error == 0)
 		atomic_store_explicit(
-			&qfd->is_open, true, memory_order_relaxed);
+			&qfd->is_open, true, memory_order_release);
 	return error;
 }
 
@@ -51,10 +52,10 @@ mia_queue_fd_reset(struct mia_queue_fd *qfd)
 void
 mia_queue_fd_set_timer(struct mia_queue_fd *qfd, uint64_t due_ns)
 {
-	if (due_ns == 0) {
-		if (qfd->timer_ns != 0)
+	if (due_ns == MIA_NEVER) {
+		if (qfd->timer_ns != MIA_NEVER)
 			mia_event_fd_arm(&qfd->fd, 0);
-		qfd->timer_ns = 0;
+		qfd->timer_ns = MIA_NEVER;
 		return;
 	}
 

@@ -26,7 +26,7 @@ struct mia_queue_fd {
 
 	/* Of the queue's thread: */
 	bool is_set;       /* or a waker is about to set it */
-	uint64_t timer_ns; /* when the timer sets it. 0: never */
+	uint64_t timer_ns; /* when the timer sets it, or MIA_NEVER */
 };
 
 void mia_queue_fd_init(struct mia_queue_fd *qfd);
@@ -35,21 +35,22 @@ void mia_queue_fd_fini(struct mia_queue_fd *qfd);
 /* Not twice. Wakers that rouse afterwards set it. Returns 0 or -errno. */
 int mia_queue_fd_open(struct mia_queue_fd *qfd);
 
-/*
- * Relaxed: the queue's thread has written it. For a waker, its push has
- * acquired what mia_ready_listen() released.
- */
+/* Relaxed: the queue's thread has written it. */
 static inline bool
 mia_queue_fd_is_open(struct mia_queue_fd *qfd)
 {
 	return atomic_load_explicit(&qfd->is_open, memory_order_relaxed);
 }
 
-/* Any thread: sets it, if it is open. */
+/*
+ * Any thread: sets it, if it is open. Acquire: pairs with the release in
+ * mia_queue_fd_open(). A wake after that finds it open, because its push has
+ * acquired what mia_ready_listen() released. One before may find it open, too.
+ */
 static inline void
 mia_queue_fd_rouse(struct mia_queue_fd *qfd)
 {
-	if (mia_queue_fd_is_open(qfd))
+	if (atomic_load_explicit(&qfd->is_open, memory_order_acquire))
 		mia_event_fd_set(&qfd->fd);
 }
 
@@ -62,7 +63,7 @@ void mia_queue_fd_set(struct mia_queue_fd *qfd);
  */
 void mia_queue_fd_reset(struct mia_queue_fd *qfd);
 
-/* It is readable at this time. An earlier timer stays. 0: there is no timer. */
+/* It is readable at this time, or MIA_NEVER. An earlier timer stays. */
 void mia_queue_fd_set_timer(struct mia_queue_fd *qfd, uint64_t due_ns);
 
 #endif /* LIBMINIASYNC_QUEUE_FD_H */

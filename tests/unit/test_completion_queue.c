@@ -162,6 +162,37 @@ silent_futures_are_polled_at_growing_intervals(void **state)
 	ASSERT_OUT(1, 0);
 }
 
+/* Neither wakes nor new futures move their time away. */
+static void
+silent_future_is_polled_beside_busy_ones(void **state)
+{
+	int nslow = 0;
+
+	(void)state;
+	for (int round = 0; round < 40; round++) {
+		const uint64_t start_ns = test_clock_ns(CLOCK_MONOTONIC);
+		size_t n;
+
+		add(0, FUTURE_NOTIFIER_NONE);
+		atomic_store(&events[0].done, 1);
+		do {
+			add(1,
+				round % 2 ? FUTURE_NOTIFIER_WAKER
+					  : FUTURE_NOTIFIER_NONE);
+			complete(1);
+			while ((n = reap(N)) == 0)
+				continue;
+		} while (n == 1 && out[0].user_data == &events[1]);
+
+		if (test_clock_ns(CLOCK_MONOTONIC) - start_ns > 50000)
+			nslow++;
+		while (completion_queue_pending(cq) > 0)
+			reap(N);
+	}
+	printf("%d of 40 are slow\n", nslow);
+	assert_true(!TEST_IS_FAST || nslow < 20);
+}
+
 static void
 changed_word_brings_a_poll(void **state)
 {
@@ -515,6 +546,7 @@ main(void)
 		QUEUE_TEST(complete_future_comes_out_at_once),
 		QUEUE_TEST(nothing_is_taken_into_no_room),
 		QUEUE_TEST(silent_futures_are_polled_at_growing_intervals),
+		QUEUE_TEST(silent_future_is_polled_beside_busy_ones),
 		QUEUE_TEST(changed_word_brings_a_poll),
 		QUEUE_TEST(early_wake_is_not_the_last_poll),
 		QUEUE_TEST(wait_returns_when_enough_are_complete),

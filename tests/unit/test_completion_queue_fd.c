@@ -181,6 +181,44 @@ descriptor_made_late_knows_what_came_before(void **state)
 	assert_false(is_readable());
 }
 
+static void *
+wake_in_vain(void *arg)
+{
+	atomic_bool *stop = arg;
+
+	while (!atomic_load(stop)) {
+		event_wake(&events[0]);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* A waker may be on its way since a wait. ThreadSanitizer sees the rest. */
+static void
+descriptor_is_made_beside_wakers(void **state)
+{
+	(void)state;
+	for (int round = 0; round < TEST_ROUNDS(1000); round++) {
+		atomic_bool stop = false;
+		pthread_t thread;
+
+		add(0, FUTURE_NOTIFIER_WAKER);
+		pthread_create(&thread, NULL, wake_in_vain, &stop);
+		for (int i = 0; i < 20; i++)
+			completion_queue_wait(cq, out, N, 1, 1000);
+		fd = completion_queue_fd(cq);
+		assert_true(fd >= 0);
+		atomic_store(&stop, true);
+		pthread_join(thread, NULL);
+		complete(0);
+		assert_true(is_readable());
+		while (reap(N) == 0)
+			continue;
+		tear_down(state);
+		set_up(state);
+	}
+}
+
 /* A batch of wakes takes one system call, and none if the reader is awake. */
 static void
 first_wake_after_a_reap_costs_a_set(void **state)
@@ -565,18 +603,6 @@ take(size_t n)
 	}
 }
 
-static void *
-wake_in_vain(void *arg)
-{
-	atomic_bool *stop = arg;
-
-	while (!atomic_load(stop)) {
-		event_wake(&events[0]);
-		sched_yield();
-	}
-	return NULL;
-}
-
 static void
 run_event_loop(enum future_notifier_type notifier, uint64_t *seed)
 {
@@ -652,6 +678,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(descriptor_is_readable_while_a_reap_may_find_something),
 		QUEUE_TEST(descriptor_made_late_knows_what_came_before),
+		QUEUE_TEST(descriptor_is_made_beside_wakers),
 		TEST(first_wake_after_a_reap_costs_a_set),
 		TEST(wakes_of_a_reap_cost_no_set),
 		TEST(timer_makes_it_readable_for_silent_futures),
