@@ -4,7 +4,8 @@
 # (go-md2man or pandoc); VERSION and DATE go into them
 #
 # NAME.SECTION.md becomes manSECTION/NAME.SECTION. Each other name that its
-# section NAME lists becomes a link page, so that man finds it.
+# section NAME lists becomes a link page, so that man finds it. A name that
+# differs only in case does not: some file systems take both for one file.
 
 file(REMOVE_RECURSE ${OUTPUT})
 file(GLOB pages ${SOURCE}/*.md)
@@ -57,8 +58,12 @@ foreach(page IN LISTS pages)
 .ad l
 .ss 12 0
 ${text}")
-  list(REMOVE_ITEM links ${name})
+  string(TOLOWER ${name} lower_name)
   foreach(link IN LISTS links)
+    string(TOLOWER ${link} lower_link)
+    if(lower_link STREQUAL lower_name)
+      continue()
+    endif()
     if(EXISTS ${folder}/${link}.${section})
       message(FATAL_ERROR "${page} names ${link}, as another page does")
     endif()
