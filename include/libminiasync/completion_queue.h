@@ -11,16 +11,18 @@
  *
  * A queue polls a future when it is added, and then
  *  - after its waker was called or its word has changed
- *  - at growing intervals, up to 1 ms, if the future sends no notification. Of
- *    the futures that could not start, it polls 16 at a time, also when others
- *    have completed
+ *  - at growing intervals, up to 1 ms between reaps and 4 ms in a wait, if the
+ *    future sends no notification. Of the futures that could not start, it
+ *    polls 16 at a time, also when others have completed
  *
  * While a queue has a future, only a poll with a NULL notifier may poll it
  * elsewhere. Such a poll leaves the queue's waker in place.
  *
  * Threads: one thread at a time may use a queue, and not from within a poll of
  * its futures. Any thread may be calling its wakers. After fork() the child
- * must not use it, because both processes would have one descriptor.
+ * must not use it, because both processes would have one descriptor. If
+ * longjmp(), thread cancellation or a C++ exception of a task leaves a call,
+ * the queue can neither be used nor deleted afterwards.
  */
 
 #ifndef LIBMINIASYNC_COMPLETION_QUEUE_H
