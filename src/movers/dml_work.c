@@ -21,7 +21,8 @@
 /*
  * The CPU does a part after so many submissions in a row found the queue full.
  * DML returns the same status for a queue that never has room, for example of
- * another NUMA node.
+ * another NUMA node. Until DML accepts a part, each later part of the operation
+ * gets one try, or the parts of a long list would all wait so long.
  */
 #define REFUSALS_MAX 1024 /* of 16 bits */
 
@@ -280,8 +281,8 @@ submit_parts(struct mia_dml_operation *op)
 			op->refusals++;
 			return -EAGAIN;
 		}
-		op->refusals = 0;
 		if (status == DML_STATUS_OK) {
+			op->refusals = 0;
 			op->stage = MIA_DML_FLYING;
 			op->is_begun = true;
 			return 0;

@@ -86,7 +86,7 @@ struct mia_dml_operation {
 	enum mia_dml_stage stage;
 	enum vdm_operation_result result;
 	uint32_t part_bytes; /* of the current part */
-	uint16_t refusals;   /* of the current part, in a row */
+	uint16_t refusals;   /* in a row, since DML accepted a part */
 	bool is_begun;       /* DML or the CPU has got a part */
 	bool has_job;        /* job is initialised */
 

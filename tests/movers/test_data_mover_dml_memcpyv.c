@@ -246,6 +246,52 @@ full_queue_at_a_later_segment_is_running(void **state)
 	data_mover_dml_delete(dmd);
 }
 
+/* Otherwise a list of n segments would wait n times as long as a copy. */
+static void
+queue_that_stays_full_is_waited_for_once(void **state)
+{
+	enum { N = 30 };
+	struct data_mover_dml *dmd = mover_new(DATA_MOVER_DML_HARDWARE);
+	size_t sizes[N];
+
+	(void)state;
+	for (size_t i = 0; i < N; i++)
+		sizes[i] = 100 * i + 1;
+
+	struct segments s = segments_of(sizes, N, &seed);
+	struct vdm_operation_future f = start(dmd, &s, 0);
+
+	fake_dml_always(FAKE_DML_QUEUE_FULL);
+	check(&f, &s);
+	assert_in_range(fake_dml_seen().refusals, 500, 2000);
+	segments_free(&s);
+	data_mover_dml_delete(dmd);
+}
+
+/* The first segment waits in vain. All others get to the device again. */
+static void
+queue_that_has_room_again_is_used_again(void **state)
+{
+	enum { REFUSED = 1025 };
+	const size_t sizes[] = {5000, 6000, 7000, 100};
+	struct data_mover_dml *dmd = mover_new(DATA_MOVER_DML_HARDWARE);
+	struct segments s = segments_of(sizes, 4, &seed);
+	struct vdm_operation_future f = start(dmd, &s, 0);
+	const size_t before = fake_dml_seen().submits;
+	enum fake_dml_outcome script[REFUSED + 2];
+
+	(void)state;
+	for (size_t i = 0; i < REFUSED; i++)
+		script[i] = FAKE_DML_QUEUE_FULL;
+	script[REFUSED] = FAKE_DML_DONE;
+	script[REFUSED + 1] = FAKE_DML_QUEUE_OVERFLOW;
+	fake_dml_script(script, REFUSED + 2);
+	check(&f, &s);
+	assert_int_equal(fake_dml_seen().submits - before, 3);
+	segments_free(&s);
+	data_mover_dml_delete(dmd);
+}
+
 static void
 durable_segments_are_written_back_where_dml_does_not(void **state)
 {
@@ -329,6 +375,8 @@ main(void)
 		TEST(failures_at_random_are_repaired),
 		TEST(full_queue_at_the_first_segment_is_not_now),
 		TEST(full_queue_at_a_later_segment_is_running),
+		TEST(queue_that_stays_full_is_waited_for_once),
+		TEST(queue_that_has_room_again_is_used_again),
 		TEST(durable_segments_are_written_back_where_dml_does_not),
 		TEST(bad_input_gets_no_job),
 		TEST(deletion_waits_for_an_abandoned_one),
