@@ -13,6 +13,7 @@
 #include "contract.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
+#include "segments.h"
 
 static enum data_mover_dml_type type;
 
@@ -69,6 +70,39 @@ short_fills_and_moves(void **state)
 	data_mover_dml_delete(dmd);
 }
 
+static void
+lists_are_equal_to_a_loop(void **state)
+{
+	uint64_t seed = test_seed("lists");
+
+	(void)state;
+	for (int t = 0; t < 3; t++) {
+		struct data_mover_dml *dmd =
+			data_mover_dml_new((enum data_mover_dml_type)t);
+
+		if (dmd == NULL) {
+			assert_int_equal(t, DATA_MOVER_DML_HARDWARE);
+			continue;
+		}
+		for (size_t i = 0; i < 200; i++) {
+			struct segments s = segments_random(
+				i % 40, i % 10 == 0 ? 40000 : 500, &seed);
+			struct vdm_operation_future f =
+				vdm_memcpyv(data_mover_dml_get_vdm(dmd), s.list,
+					s.n, i % 4);
+
+			FUTURE_BUSY_POLL(&f);
+			assert_int_equal(
+				FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+			assert_int_equal(
+				FUTURE_OUTPUT(&f)->output.memcpyv.copied, s.n);
+			segments_check(&s);
+			segments_free(&s);
+		}
+		data_mover_dml_delete(dmd);
+	}
+}
+
 int
 main(void)
 {
@@ -76,6 +110,7 @@ main(void)
 		.name = "DML", .make = make, .get_vdm = get_vdm, .end = end};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_fills_and_moves),
+		cmocka_unit_test(lists_are_equal_to_a_loop),
 	};
 	const dml_library_version_t *version = dml_get_library_version();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
