@@ -34,6 +34,24 @@ __wrap_mia_memory_flush(const void *address, size_t n)
 	return __real_mia_memory_flush(address, n);
 }
 
+/* The moves that memory.c has done with the flags that are looked for. */
+static struct {
+	unsigned flags;
+	size_t n;
+} moved;
+
+void __real_mia_memory_move(
+	void *dst, const void *src, size_t n, unsigned flags);
+void __wrap_mia_memory_move(
+	void *dst, const void *src, size_t n, unsigned flags);
+
+void
+__wrap_mia_memory_move(void *dst, const void *src, size_t n, unsigned flags)
+{
+	moved.n += flags == moved.flags;
+	__real_mia_memory_move(dst, src, n, flags);
+}
+
 static int
 setup(void **state)
 {
@@ -181,11 +199,92 @@ failure_at_any_segment_is_repaired(void **state)
 		assert_true(fake_dml_seen().outcomes[o] >= N);
 }
 
+/* Every status of DML, for the segment in the middle, at every moment. */
+static void
+every_status_in_the_middle_is_repaired(void **state)
+{
+	const size_t sizes[] = {300, 5000, 700};
+
+	(void)state;
+	for (unsigned i = 2 * 3; i < 257 * 3; i++) {
+		const dml_status_t status = (dml_status_t)(i / 3);
+		const enum fake_dml_outcome script[] = {FAKE_DML_DONE,
+			(enum fake_dml_outcome)(FAKE_DML_REFUSED + i % 3)};
+
+		/* BEING_PROCESSED is no answer yet. */
+		if (status == DML_STATUS_BEING_PROCESSED && i % 3 != 0)
+			continue;
+
+		/* A new one each time: some statuses change a mover. */
+		struct data_mover_dml *dmd = mover_new(DATA_MOVER_DML_HARDWARE);
+		struct segments s = segments_of(sizes, 3, &seed);
+		struct vdm_operation_future f = start(dmd, &s, i % 4);
+
+		fake_dml_set_status(status);
+		fake_dml_script(script, 2);
+		check(&f, &s);
+		assert_true(fake_dml_seen().outcomes[script[1]] > 0);
+		segments_free(&s);
+		data_mover_dml_delete(dmd);
+	}
+}
+
+static void
+repaired_segments_keep_their_flags(void **state)
+{
+	const enum fake_dml_outcome script[] = {
+		FAKE_DML_DONE, FAKE_DML_PAGE_FAULT, FAKE_DML_CORRUPT};
+	const size_t sizes[] = {5000, 300, 6000, 7000};
+	struct data_mover_dml *dmd = mover_new(DATA_MOVER_DML_HARDWARE);
+	struct segments s = segments_of(sizes, 4, &seed);
+
+	(void)state;
+	for (unsigned flags = 0; flags < 4; flags++) {
+		struct vdm_operation_future f = start(dmd, &s, flags);
+
+		moved.flags = flags;
+		moved.n = 0;
+		fake_dml_script(script, 3);
+		check(&f, &s);
+		assert_int_equal(moved.n, 2);
+	}
+	segments_free(&s);
+	data_mover_dml_delete(dmd);
+}
+
+/* The device fails the second segment. After that there is no new job. */
+static void
+without_another_job_the_cpu_does_the_rest(void **state)
+{
+	const enum fake_dml_outcome script[] = {
+		FAKE_DML_SILENT, FAKE_DML_DEVICE_LOST};
+	const size_t sizes[] = {5000, 6000, 300, 7000};
+	struct data_mover_dml *dmd = mover_new(DATA_MOVER_DML_AUTO);
+	struct segments s = segments_of(sizes, 4, &seed);
+
+	(void)state;
+	fake_dml_script(script, 2);
+
+	struct vdm_operation_future f = start(dmd, &s, 0);
+
+	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
+		FUTURE_STATE_RUNNING);
+	fake_dml_set_init_status(DML_STATUS_LIBACCEL_NOT_FOUND);
+	fake_dml_answer();
+	check(&f, &s);
+	assert_int_equal(fake_dml_seen().submits, 2);
+	assert_int_equal(fake_dml_seen().inits, 1);
+	segments_free(&s);
+	data_mover_dml_delete(dmd);
+}
+
+/* Longer segments than the device takes, so that parts of them fail. */
 static void
 failures_at_random_are_repaired(void **state)
 {
 	(void)state;
 	fake_dml_random(seed, 3);
+	fake_dml_set_max_transfer(5000);
 	for (size_t t = 0; t < 3; t++) {
 		struct data_mover_dml *dmd = NULL;
 
@@ -201,6 +300,34 @@ failures_at_random_are_repaired(void **state)
 		}
 		data_mover_dml_delete(dmd);
 	}
+}
+
+/* More lists than the queue has places, which overtake each other. */
+static void
+many_lists_at_once_lose_nothing(void **state)
+{
+	enum { N = 40 };
+	struct runtime *runtime = runtime_new();
+	struct data_mover_dml *dmd = mover_new(DATA_MOVER_DML_HARDWARE);
+	struct vdm_operation_future f[N];
+	struct future *futs[N];
+	struct segments s[N];
+
+	(void)state;
+	assert_non_null(runtime);
+	fake_dml_random(seed, 4);
+	for (size_t i = 0; i < N; i++) {
+		s[i] = segments_random(i, 9000, &seed);
+		f[i] = start(dmd, &s[i], i % 4);
+		futs[i] = FUTURE_AS_RUNNABLE(&f[i]);
+	}
+	runtime_wait_multiple(runtime, futs, N);
+	for (size_t i = 0; i < N; i++) {
+		check(&f[i], &s[i]);
+		segments_free(&s[i]);
+	}
+	data_mover_dml_delete(dmd);
+	runtime_delete(runtime);
 }
 
 /* Only before the first part the future stays IDLE: nothing was written. */
@@ -342,24 +469,25 @@ bad_input_gets_no_job(void **state)
 	data_mover_dml_delete(dmd);
 }
 
-/* Its array is still there, as vdm.h asks. */
+/* Its array is still there, as vdm.h asks. Deletion does what is left. */
 static void
 deletion_waits_for_an_abandoned_one(void **state)
 {
 	static const enum fake_dml_outcome late[] = {
-		FAKE_DML_DONE_LATE, FAKE_DML_DONE_LATE};
-	const size_t sizes[] = {5000, 6000, 100};
+		FAKE_DML_DONE_LATE, FAKE_DML_DONE_LATE, FAKE_DML_FAILED_LATE};
+	const size_t sizes[] = {5000, 6000, 100, 7000};
 	struct data_mover_dml *dmd = mover_new(DATA_MOVER_DML_HARDWARE);
-	struct segments s = segments_of(sizes, 3, &seed);
+	struct segments s = segments_of(sizes, 4, &seed);
 
 	(void)state;
-	fake_dml_script(late, 2);
+	fake_dml_script(late, 3);
 
 	struct vdm_operation_future f = start(dmd, &s, 0);
 
 	assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), NULL),
 		FUTURE_STATE_RUNNING);
 	data_mover_dml_delete(dmd);
+	segments_check(&s);
 	segments_free(&s);
 }
 
@@ -372,7 +500,11 @@ main(void)
 		TEST(each_segment_is_a_job),
 		TEST(overlapping_segment_does_not_stop_the_others),
 		TEST(failure_at_any_segment_is_repaired),
+		TEST(every_status_in_the_middle_is_repaired),
+		TEST(repaired_segments_keep_their_flags),
+		TEST(without_another_job_the_cpu_does_the_rest),
 		TEST(failures_at_random_are_repaired),
+		TEST(many_lists_at_once_lose_nothing),
 		TEST(full_queue_at_the_first_segment_is_not_now),
 		TEST(full_queue_at_a_later_segment_is_running),
 		TEST(queue_that_stays_full_is_waited_for_once),
