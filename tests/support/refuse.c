@@ -13,6 +13,7 @@
 static const int errors[REFUSALS] = {
 	[MALLOC] = ENOMEM,
 	[CALLOC] = ENOMEM,
+	[REALLOC] = ENOMEM,
 	[SLAB] = ENOMEM,
 	[ALIGNED_ALLOC] = ENOMEM,
 	[THREAD_CREATE] = EAGAIN,
@@ -28,6 +29,7 @@ static const int errors[REFUSALS] = {
 const char *const refusal_names[REFUSALS] = {
 	[MALLOC] = "malloc",
 	[CALLOC] = "calloc",
+	[REALLOC] = "realloc",
 	[SLAB] = "slab",
 	[ALIGNED_ALLOC] = "aligned_alloc",
 	[THREAD_CREATE] = "pthread_create",
@@ -138,6 +140,20 @@ void *
 __wrap_calloc(size_t n, size_t size)
 {
 	return refuse_fails(CALLOC) ? NULL : counted(__real_calloc(n, size));
+}
+
+void *__real_realloc(void *memory, size_t n);
+void *__wrap_realloc(void *memory, size_t n);
+
+void *
+__wrap_realloc(void *memory, size_t n)
+{
+	if (refuse_fails(REALLOC))
+		return NULL;
+
+	void *moved = __real_realloc(memory, n);
+
+	return memory == NULL ? counted(moved) : moved;
 }
 
 void *__real_mia_aligned_alloc(size_t align, size_t n);

@@ -95,6 +95,42 @@ use_dml(struct runtime *runtime)
 	fake_dml_set_device(FAKE_DML_DEVICE);
 }
 
+/* Without memory the future is as it was, and works otherwise. */
+static void
+use_queue(struct vdm *vdm, struct runtime *runtime)
+{
+	const long before = refused(REFUSE_MEMORY);
+	struct completion_queue *cq = completion_queue_new();
+	struct vdm_operation_future copies[20];
+	struct completion done[20];
+	char dst[20] = "", src[20] = "abcdefghijklmnopqrs";
+	size_t nadded = 0;
+
+	if (cq == NULL) {
+		EXPECT(refused(REFUSE_ALL) > 0);
+		return;
+	}
+	for (size_t i = 0; i < 20; i++) {
+		copies[i] = vdm_memcpy(vdm, &dst[i], &src[i], 1, 0);
+		if (completion_queue_add(
+			    cq, FUTURE_AS_RUNNABLE(&copies[i]), &dst[i]) == 0) {
+			nadded++;
+			continue;
+		}
+		EXPECT(refused(REFUSE_MEMORY) > before && errno == ENOMEM);
+		EXPECT(FUTURE_STATE(&copies[i]) == FUTURE_STATE_IDLE);
+		if (runtime != NULL)
+			runtime_wait(runtime, FUTURE_AS_RUNNABLE(&copies[i]));
+		else
+			FUTURE_BUSY_POLL(&copies[i]);
+	}
+	EXPECT(completion_queue_wait(cq, done, 20, nadded, -1) == nadded);
+	for (size_t i = 0; i < 20; i++)
+		EXPECT(dst[i] == src[i] ||
+			copies[i].output.result == VDM_ERROR_OUT_OF_MEMORY);
+	completion_queue_delete(cq);
+}
+
 static void *
 scenario(void *arg)
 {
@@ -108,6 +144,7 @@ scenario(void *arg)
 	if (was_made(dms, before)) {
 		EXPECT(data_mover_sync_set_capabilities(dms, 0) == 0);
 		scenario_use(data_mover_sync_get_vdm(dms), runtime);
+		use_queue(data_mover_sync_get_vdm(dms), runtime);
 	}
 
 	for (int notifier = 0; notifier < 4; notifier++) {
