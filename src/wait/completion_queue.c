@@ -79,32 +79,32 @@ completion_queue_new(void)
 	return cq;
 }
 
-/* After a pass. An earlier plan stays, unless the pass was due. */
+/* The first hot future makes a plan, and the last one ends it. */
 static void
-plan(struct completion_queue *cq, bool was_due)
+plan(struct completion_queue *cq)
 {
-	const bool needs = mia_watch_needs_passes(&cq->wait.watch);
-
-	if (was_due || !needs)
+	if (!mia_watch_needs_passes(&cq->wait.watch))
 		cq->gap.end_ns = MIA_NEVER;
-	if (needs)
+	else if (cq->gap.end_ns == MIA_NEVER)
 		mia_gap_shorten(&cq->gap);
 }
 
+/* Hot futures are polled when it is their time, however many wakes come. */
 static void
-look(struct completion_queue *cq)
+look(struct completion_queue *cq, enum mia_effort effort)
 {
 	struct mia_watch *watch = &cq->wait.watch;
 	const uint64_t now = mia_watch_needs_passes(watch) ? mia_clock_ns() : 0;
-	const bool is_due = now >= cq->gap.end_ns;
-	const enum mia_pass which = is_due ? MIA_PASS_DUE : MIA_PASS_READY;
-	const bool progress =
-		mia_watch_pass(watch, which, MIA_EFFORT_NONE, NULL);
 
-	if (progress || !mia_watch_needs_passes(watch))
-		plan(cq, is_due);
-	else if (is_due)
-		mia_gap_longer(&cq->gap, now);
+	mia_watch_pass(watch, MIA_PASS_READY, effort, NULL);
+	if (now >= cq->gap.end_ns) {
+		const bool progress =
+			mia_watch_pass(watch, MIA_PASS_DUE, effort, NULL);
+
+		mia_gap_again(&cq->gap,
+			progress ? MIA_NET_CAUGHT : MIA_NET_EMPTY, now);
+	}
+	plan(cq);
 }
 
 static size_t
@@ -121,10 +121,7 @@ take(struct completion_queue *cq, struct completion *out, size_t max)
 	return n;
 }
 
-/*
- * The end of a call that has looked, and took n futures. If it found nothing,
- * the descriptor may be readable without reason.
- */
+/* A call took n futures. If none, the descriptor may be readable in vain. */
 static void
 settle(struct completion_queue *cq, size_t n)
 {
@@ -228,7 +225,7 @@ completion_queue_reap(
 
 	/* Once more for wakes that came meanwhile, while that finds some. */
 	do {
-		look(cq);
+		look(cq, MIA_EFFORT_NONE);
 		found = take(cq, out + n, max - n);
 		n += found;
 	} while (found > 0 && n < max && !mia_ready_is_empty(&cq->wait.ready));
@@ -245,6 +242,9 @@ wait_for_goal(
 
 	mia_wait_for_goal(&cq->wait, limit, &times, start_ns);
 	cq->wait.watch.goal = MIA_NO_GOAL;
+	if (cq->gap.end_ns != MIA_NEVER)
+		mia_gap_again(&cq->gap, MIA_NET_EMPTY, mia_clock_ns());
+	plan(cq);
 }
 
 MIA_PUBLIC size_t
@@ -264,12 +264,11 @@ completion_queue_wait(struct completion_queue *cq, struct completion *out,
 	const struct mia_limit limit = {
 		.max_left = cq->npending - nwanted, .timeout_ns = timeout_ns};
 
-	mia_watch_pass(watch, MIA_PASS_DUE, MIA_EFFORT_OFFER, NULL);
+	look(cq, MIA_EFFORT_OFFER);
 	if (timeout_ns != 0 && watch->nleft > limit.max_left)
 		wait_for_goal(cq, limit, start_ns);
 	if (mia_watch_has_work(watch))
 		mia_watch_give_up(watch);
-	plan(cq, true);
 
 	const size_t n = take(cq, out, max);
 

@@ -63,22 +63,36 @@ mia_net_again(struct mia_net *net, enum mia_net_catch found, uint64_t now)
 #define MIN_GAP_NS UINT64_C(2000)
 #define MAX_GAP_NS UINT64_C(1000000)
 
+static uint64_t
+gap_end_ns(const struct mia_gap *gap, uint64_t now)
+{
+	return now + (gap->ns > gap->pass_ns ? gap->ns : gap->pass_ns);
+}
+
 void
 mia_gap_shorten(struct mia_gap *gap)
 {
-	const uint64_t end_ns = mia_clock_ns() + MIN_GAP_NS;
-
 	gap->ns = MIN_GAP_NS;
+
+	const uint64_t end_ns = gap_end_ns(gap, mia_clock_ns());
+
 	if (gap->end_ns > end_ns)
 		gap->end_ns = end_ns;
 }
 
 void
-mia_gap_longer(struct mia_gap *gap, uint64_t start_ns)
+mia_gap_again(struct mia_gap *gap, enum mia_net_catch found, uint64_t start_ns)
 {
 	const uint64_t now = mia_clock_ns();
-	const uint64_t pass_ns = now - start_ns;
 
-	gap->ns = gap->ns < MAX_GAP_NS / 2 ? 2 * gap->ns : MAX_GAP_NS;
-	gap->end_ns = now + (gap->ns > pass_ns ? gap->ns : pass_ns);
+	switch (found) {
+	case MIA_NET_CAUGHT:
+		gap->ns = MIN_GAP_NS;
+		break;
+	case MIA_NET_EMPTY:
+		gap->ns = gap->ns < MAX_GAP_NS / 2 ? 2 * gap->ns : MAX_GAP_NS;
+		break;
+	}
+	gap->pass_ns = now - start_ns;
+	gap->end_ns = gap_end_ns(gap, now);
 }

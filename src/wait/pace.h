@@ -80,20 +80,6 @@ struct mia_net {
 	uint64_t wait_ns;
 };
 
-struct mia_gap {
-	uint64_t ns;
-	uint64_t end_ns; /* when the next pass is due, or MIA_NEVER */
-};
-
-/* Ends soon: a pass made progress, or a future is new. */
-void mia_gap_shorten(struct mia_gap *gap);
-
-/*
- * A pass that began at start_ns made none: twice as long, up to 1 ms, and not
- * less than the pass took.
- */
-void mia_gap_longer(struct mia_gap *gap, uint64_t start_ns);
-
 /* No end. The clock never gets there. */
 #define MIA_NEVER UINT64_MAX
 
@@ -129,6 +115,22 @@ mia_goal_left_ns(const struct mia_goal *goal, uint64_t now)
 }
 
 enum mia_net_catch { MIA_NET_CAUGHT, MIA_NET_EMPTY };
+
+struct mia_gap {
+	uint64_t ns;
+	uint64_t pass_ns; /* duration of the last pass */
+	uint64_t end_ns;  /* when the next pass is due, or MIA_NEVER */
+};
+
+/* A future is new: as short as the last pass, unless it ends earlier. */
+void mia_gap_shorten(struct mia_gap *gap);
+
+/*
+ * A pass is over that began at start_ns: short if it caught something, and
+ * otherwise twice as long, up to 1 ms. Not shorter than the pass.
+ */
+void mia_gap_again(
+	struct mia_gap *gap, enum mia_net_catch found, uint64_t start_ns);
 
 static inline void
 mia_net_init(

@@ -6,9 +6,10 @@
 
 /*
  * Set in notifier_used before a poll, to recognise a task that leaves it
- * unchanged. Then the task's last answer holds.
+ * unchanged. Then the task's last answer holds. In C++ a task may look at it,
+ * and the type has no values above 3 there.
  */
-#define NO_ANSWER ((enum future_notifier_type)0x6e6f)
+#define NO_ANSWER ((enum future_notifier_type)3)
 
 /*
  * The word that a POLLER future named. Its writer may be a device or a thread

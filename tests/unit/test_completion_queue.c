@@ -193,6 +193,37 @@ silent_future_is_polled_beside_busy_ones(void **state)
 	assert_true(!TEST_IS_FAST || nslow < 20);
 }
 
+/* The cost grows with the completions, and not with the silent futures. */
+static void
+call_that_finds_enough_polls_no_silent_futures(void **state)
+{
+	unsigned polls = 0;
+
+	(void)state;
+	for (int i = 0; i < N - 1; i++)
+		add(i, FUTURE_NOTIFIER_NONE);
+
+	/* Until their interval is long. */
+	assert_int_equal(completion_queue_wait(cq, out, N, 1, 50000000), 0);
+	for (int i = 0; i < N - 1; i++)
+		polls += events[i].polls;
+	for (int round = 0; round < 100; round++) {
+		add(N - 1, FUTURE_NOTIFIER_WAKER);
+		atomic_store(&events[N - 1].done, 1);
+		event_wake(&events[N - 1]);
+		ASSERT_OUT(round % 2 ? completion_queue_wait(cq, out, 1, 1, -1)
+				     : completion_queue_wait(cq, out, 1, 1, 0),
+			N - 1);
+	}
+	for (int i = 0; i < N - 1; i++)
+		polls -= events[i].polls;
+	printf("%u polls\n", 0 - polls);
+	assert_true(0 - polls <= 10 * (N - 1));
+	for (int i = 0; i < N - 1; i++)
+		complete(i);
+	assert_int_equal(completion_queue_wait(cq, out, N, N, -1), N - 1);
+}
+
 static void
 changed_word_brings_a_poll(void **state)
 {
@@ -547,6 +578,7 @@ main(void)
 		QUEUE_TEST(nothing_is_taken_into_no_room),
 		QUEUE_TEST(silent_futures_are_polled_at_growing_intervals),
 		QUEUE_TEST(silent_future_is_polled_beside_busy_ones),
+		QUEUE_TEST(call_that_finds_enough_polls_no_silent_futures),
 		QUEUE_TEST(changed_word_brings_a_poll),
 		QUEUE_TEST(early_wake_is_not_the_last_poll),
 		QUEUE_TEST(wait_returns_when_enough_are_complete),
