@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -519,24 +520,23 @@ open_source(const struct options *opt, struct stat *st)
 	return -1;
 }
 
-static const char usage_text[] =
-	"usage: vdmcp [--mover sync|threads|dml] [--threads N] [--durable]\n"
-	"             [--no-cache] [--verify] [--verbose] [--quiet] SOURCE "
-	"DEST\n"
-	"  --mover     copy with worker threads (default), this thread, or "
-	"DML\n"
-	"  --threads   number of worker threads; default: one for each CPU\n"
-	"  --durable   write back the CPU caches and sync before the end\n"
-	"  --no-cache  do not fill the CPU caches\n"
-	"  --verify    compare both files afterwards\n"
-	"  --verbose   print whether --mover dml uses a device\n"
-	"  --quiet     print no progress bar and no summary\n"
-	"  --help      print this help\n";
+#define USAGE "usage: vdmcp [OPTION]... SOURCE DEST, or vdmcp --help\n"
+
+static const char help_text[] = USAGE
+	"  --mover M    copy with worker threads (threads, the default), with\n"
+	"               this thread (sync), or with DML (dml)\n"
+	"  --threads N  number of worker threads; default: one for each CPU\n"
+	"  --durable    write back the CPU caches and sync before the end\n"
+	"  --no-cache   do not fill the CPU caches\n"
+	"  --verify     compare both files afterwards\n"
+	"  --verbose    print whether --mover dml uses a device\n"
+	"  --quiet      print no progress bar and no summary\n"
+	"  --help       print this help\n";
 
 static int
-usage(const char *why)
+usage(const char *why, const char *what)
 {
-	fprintf(stderr, "vdmcp: %s\n%s", why, usage_text);
+	fprintf(stderr, "vdmcp: %s '%s'\n" USAGE, why, what);
 	return EXIT_USAGE;
 }
 
@@ -550,19 +550,41 @@ parse_threads(const char *text)
 	return isdigit((unsigned char)*text) && *end == '\0' ? n : 0;
 }
 
-/* Returns 0, or the exit status, or -1 after --help. */
+/* What getopt_long() has refused: a letter, or an option as it was given. */
+static int
+refuse_option(int letter, const char *option)
+{
+	const char short_option[] = {'-', (char)letter, '\0'};
+
+	if (letter > UCHAR_MAX)
+		return usage("no value is taken by", option);
+	return usage("unknown option", letter != 0 ? short_option : option);
+}
+
+/* Returns -1 if there is something to copy, or the exit status. */
 static int
 parse(int argc, char *argv[], struct options *opt)
 {
+	/* Larger than any letter, so that optopt tells them apart. */
+	enum {
+		OPT_MOVER = UCHAR_MAX + 1,
+		OPT_THREADS,
+		OPT_DURABLE,
+		OPT_NO_CACHE,
+		OPT_VERIFY,
+		OPT_VERBOSE,
+		OPT_QUIET,
+		OPT_HELP,
+	};
 	static const struct option longs[] = {
-		{"mover", required_argument, NULL, 'm'},
-		{"threads", required_argument, NULL, 't'},
-		{"durable", no_argument, NULL, 'd'},
-		{"no-cache", no_argument, NULL, 'n'},
-		{"verify", no_argument, NULL, 'v'},
-		{"verbose", no_argument, NULL, 'V'},
-		{"quiet", no_argument, NULL, 'q'},
-		{"help", no_argument, NULL, 'h'},
+		{"mover", required_argument, NULL, OPT_MOVER},
+		{"threads", required_argument, NULL, OPT_THREADS},
+		{"durable", no_argument, NULL, OPT_DURABLE},
+		{"no-cache", no_argument, NULL, OPT_NO_CACHE},
+		{"verify", no_argument, NULL, OPT_VERIFY},
+		{"verbose", no_argument, NULL, OPT_VERBOSE},
+		{"quiet", no_argument, NULL, OPT_QUIET},
+		{"help", no_argument, NULL, OPT_HELP},
 		{NULL, 0, NULL, 0},
 	};
 	int c;
@@ -570,7 +592,7 @@ parse(int argc, char *argv[], struct options *opt)
 	opterr = 0; /* usage() prints the errors */
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
 		switch (c) {
-		case 'm':
+		case OPT_MOVER:
 			if (strcmp(optarg, "threads") == 0)
 				opt->mover = MOVER_THREADS;
 			else if (strcmp(optarg, "sync") == 0)
@@ -578,52 +600,54 @@ parse(int argc, char *argv[], struct options *opt)
 			else if (strcmp(optarg, "dml") == 0)
 				opt->mover = MOVER_DML;
 			else
-				return usage("--mover takes sync, threads or "
-					     "dml");
+				return usage("unknown mover", optarg);
 			break;
-		case 't':
+		case OPT_THREADS:
 			opt->threads = parse_threads(optarg);
 			if (opt->threads == 0)
-				return usage("--threads takes a number, at "
-					     "least 1");
+				return usage("wrong number of threads", optarg);
 			break;
-		case 'd':
+		case OPT_DURABLE:
 			opt->durable = true;
 			opt->flags |= VDM_F_MEM_DURABLE;
 			break;
-		case 'n':
+		case OPT_NO_CACHE:
 			opt->flags |= VDM_F_NO_CACHE_HINT;
 			break;
-		case 'v':
+		case OPT_VERIFY:
 			opt->verify = true;
 			break;
-		case 'V':
+		case OPT_VERBOSE:
 			opt->verbose = true;
 			break;
-		case 'q':
+		case OPT_QUIET:
 			opt->quiet = true;
 			break;
-		case 'h':
-			fputs(usage_text, stdout);
-			return -1;
+		case OPT_HELP:
+			fputs(help_text, stdout);
+			return fflush(stdout) == 0 ? EXIT_SUCCESS
+						   : EXIT_FAILURE;
 		case ':':
-			return usage("this option takes a value");
+			return usage("no value for option", argv[optind - 1]);
 		default:
-			return usage("unknown option");
+			return refuse_option(optopt, argv[optind - 1]);
 		}
 	}
 	if (opt->mover != MOVER_THREADS && opt->threads != 0)
-		return usage("--threads is for --mover threads");
+		return usage("--threads is for", "--mover threads");
 #ifndef VDMCP_DML
 	if (opt->mover == MOVER_DML)
-		return usage("this vdmcp was built without DML");
+		return usage("this vdmcp was built without", "--mover dml");
 #endif
-	if (argc - optind != 2)
-		return usage("a source and a destination are needed");
+	if (argc - optind < 2)
+		return usage("a file name is missing after",
+			optind < argc ? argv[optind] : "vdmcp");
+	if (argc - optind > 2)
+		return usage("more than two file names:", argv[optind + 2]);
 
 	opt->source = argv[optind];
 	opt->dest = argv[optind + 1];
-	return 0;
+	return -1;
 }
 
 int
@@ -633,8 +657,8 @@ main(int argc, char *argv[])
 	struct stat st;
 	const int status = parse(argc, argv, &opt);
 
-	if (status != 0)
-		return status < 0 ? EXIT_SUCCESS : status;
+	if (status >= 0)
+		return status;
 	if (catch_signals() != 0) {
 		fail("sigaction");
 		return EXIT_FAILURE;

@@ -34,14 +34,20 @@ copies() {
 	rm -f out err dst
 }
 
-# refuses STATUS WHAT ARGUMENTS...: with this status and a word on stderr
+# refuses STATUS WHAT TEXT ARGUMENTS...: with this status and an error with this
+# text, and with one more line of usage if the status is 2
 refuses() {
 	status=$1
 	what=$2
-	shift 2
+	text=$3
+	shift 3
 	"$vdmcp" "$@" >out 2>err
 	[ $? -eq "$status" ] || wrong "$what: not status $status: $(cat err)"
-	[ -s err ] || wrong "$what: no word of it"
+	sed -n 1p err | grep -q "^vdmcp: .*$text" || wrong "$what: $(cat err)"
+	sed 1d err | grep -c '^usage: ' | grep -qx $((status - 1)) ||
+		wrong "$what: usage: $(cat err)"
+	[ "$(wc -l <err)" -eq "$status" ] || wrong "$what: lines: $(cat err)"
+	[ ! -s out ] || wrong "$what: on stdout: $(cat out)"
 	rm -f out err
 }
 
@@ -76,47 +82,59 @@ chmod 4755 src
 [ "$(stat -c %a dst)" = 755 ] || wrong "set-user-id was copied"
 chmod 640 src
 rm dst
-"$vdmcp" --help | grep -q '^usage' || wrong "--help"
+"$vdmcp" --help >out 2>err || wrong "--help: status"
+grep -q '^usage' out || wrong "--help: no usage"
+[ ! -s err ] || wrong "--help: $(cat err)"
+"$vdmcp" --help >/dev/full 2>err && wrong "--help: a full standard output is fine"
+rm -f out err
 "$vdmcp" src dst >/dev/full 2>err && wrong "a full standard output is fine"
 rm -f err dst
 long=$(printf '%0250d' 0)
 "$vdmcp" --quiet src "$long" || wrong "a long name"
 rm -f "$long"
 
-refuses 2 "no arguments"
-refuses 2 "no value" --threads
-refuses 2 "no threads" --threads 0 src dst
-refuses 2 "negative threads" --threads -1 src dst
-refuses 2 "threads, not a number" --threads 2x src dst
-refuses 2 "threads of the synchronous mover" --mover sync --threads 2 src dst
-refuses 1 "too many threads" --threads 99999999999 src dst
-refuses 2 "threads of DML" --mover dml --threads 2 src dst
-[ -n "$dml" ] || refuses 2 "dml, without it" --mover dml src dst
-refuses 2 "unknown mover" --mover sledge src dst
-refuses 2 "unknown option" --fast src dst
-refuses 1 "same file" src src
+refuses 2 "no arguments" "missing after 'vdmcp'"
+refuses 2 "no destination" "missing after 'src'" --verify src
+refuses 2 "no value" "'--threads'" src dst --threads
+refuses 2 "a value" "'--quiet=1'" --quiet=1 src dst
+refuses 2 "no threads" "'0'" --threads 0 src dst
+refuses 2 "negative threads" "'-1'" --threads -1 src dst
+refuses 2 "threads, not a number" "'2x'" --threads 2x src dst
+refuses 2 "threads of the synchronous mover" '--threads' \
+	--mover sync --threads 2 src dst
+refuses 1 "too many threads" 'mover' --threads 99999999999 src dst
+refuses 2 "threads of DML" '--threads' --mover dml --threads 2 src dst
+[ -n "$dml" ] || refuses 2 "dml, without it" '--mover dml' --mover dml src dst
+refuses 2 "unknown mover" "'sledge'" --mover sledge src dst
+refuses 2 "unknown option" "unknown option '--fast'" src --fast dst
+refuses 2 "unknown letter" "unknown option '-q'" --quiet src dst -qx
+refuses 1 "same file" 'src: .*same' src src
 ln src link
-refuses 1 "same file by link" src link
+refuses 1 "same file by link" 'link: .*same' src link
 rm link
 ln -s src link
-refuses 1 "same file by symbolic link" link src
+refuses 1 "same file by symbolic link" 'src: .*same' link src
 rm link
 mkdir dir
-refuses 1 "directory" dir dst
-refuses 1 "onto a directory" src dir
+refuses 1 "directory" 'dir: ' dir dst
+refuses 1 "onto a directory" 'dir: exists' src dir
+refuses 2 "two files" "'dir'" src src dir
 rmdir dir
 mkfifo fifo
-refuses 1 "pipe" fifo dst
+refuses 1 "pipe" 'fifo: not a regular file' fifo dst
+refuses 1 "onto a pipe" 'fifo: .*not a regular file' src fifo
 rm fifo
-refuses 1 "no such source" nothing dst
-[ ! -r /proc/cpuinfo ] || refuses 1 "no size" /proc/cpuinfo dst
-refuses 1 "no such folder" src no/such/dst
+refuses 1 "no such source" 'nothing: No such file' nothing dst
+refuses 1 "a source without a name" ': No such file' '' dst
+[ ! -r /proc/cpuinfo ] ||
+	refuses 1 "no size" '/proc/cpuinfo: .*size' /proc/cpuinfo dst
+refuses 1 "no such folder" 'no/such/dst: .*No such file' src no/such/dst
 only src
 
 # No room: the limit on a file's size stands for a full disk.
 head -c 5000000 /dev/zero >src
 echo old >dst
-(ulimit -f 100; refuses 1 "no room" src dst; exit $((failed > 0))) || failed=1
+(ulimit -f 100; refuses 1 "no room" dst src dst; exit $((failed > 0))) || failed=1
 [ "$(cat dst)" = old ] || wrong "no room: the old destination is gone"
 only "dst src"
 rm dst
