@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * vdmcp.c -- copies a file through a data mover
+ * vdmcp.c -- copies files through a data mover
  *
  *	cc vdmcp.c $(pkg-config --cflags --libs libminiasync) -o vdmcp
  *	cc -DVDMCP_DML vdmcp.c $(pkg-config --cflags --libs
  *		libminiasync-vdm-dml) -o vdmcp		for --mover dml
  *	./vdmcp --verify big.iso copy.iso
+ *	./vdmcp *.iso /mnt
  *
  * The program maps one window of source and destination at a time. It copies
  * each window with many vdm_memcpy() futures, and a runtime waits for them. It
@@ -56,6 +57,11 @@ struct options {
 	bool verbose;
 	bool durable;
 	uint64_t flags;
+	char **sources;
+	size_t nsources;
+	const char *target; /* a file, or the directory for all copies */
+
+	/* The copy in progress: copy_all() sets them. */
 	const char *source;
 	const char *dest;
 };
@@ -257,6 +263,9 @@ static int
 map_windows(
 	int src, int dst, size_t offset, size_t size, const struct options *opt)
 {
+	/* Relaxed: no copy is in progress. */
+	atomic_store_explicit(&src_window.lost, 0, memory_order_relaxed);
+	atomic_store_explicit(&dst_window.lost, 0, memory_order_relaxed);
 	if (window_map(&src_window, src, offset, size, PROT_READ,
 		    opt->source) != 0)
 		return -1;
@@ -407,8 +416,133 @@ copy_and_rename(int src, const struct stat *st, struct vdm *vdm,
 	return ret;
 }
 
+static bool
+is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Opens and checks the source. Returns its descriptor, or -1. */
 static int
-copy_by_threads(int src, const struct stat *st, const struct options *opt)
+open_source(const struct options *opt, struct stat *st)
+{
+	char byte;
+	/* O_NONBLOCK: a pipe without a writer must not block. */
+	const int fd = open(opt->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, st) != 0)
+		fail(opt->source);
+	else if (S_ISDIR(st->st_mode))
+		fail_because(opt->source, "is a directory");
+	else if (!S_ISREG(st->st_mode))
+		fail_because(opt->source, "not a regular file");
+	else if (st->st_size == 0 && read(fd, &byte, 1) != 0)
+		/* In /proc, for example. */
+		fail_because(opt->source, "has data, but its size is 0");
+	else
+		return fd;
+
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* The destination is a new name, or a regular file other than the source. */
+static int
+check_dest(const char *dest, const struct stat *source)
+{
+	struct stat st;
+
+	if (stat(dest, &st) == 0 && is_same_file(&st, source))
+		return fail_because(dest, "is the same file as the source");
+	if (lstat(dest, &st) != 0)
+		return errno == ENOENT && *dest != '\0' ? 0 : fail(dest);
+	if (!S_ISREG(st.st_mode))
+		return fail_because(dest, "exists and is not a regular file");
+	return 0;
+}
+
+/* Copies one file, and prints a summary. */
+static int
+copy_one(struct vdm *vdm, const struct options *opt)
+{
+	const double start_s = now_s();
+	struct stat st;
+	const int src = open_source(opt, &st);
+	int ret = -1;
+
+	if (src < 0)
+		return ret;
+	if (check_dest(opt->dest, &st) == 0)
+		ret = copy_and_rename(src, &st, vdm, opt);
+	close(src);
+	if (ret != 0 || opt->quiet)
+		return ret;
+
+	const double seconds = now_s() - start_s;
+	char size[HUMAN_BYTES], rate[HUMAN_BYTES];
+
+	printf("%s -> %s: %s in %.4g %s, %s/s%s\n", opt->source, opt->dest,
+		human(size, (double)st.st_size),
+		seconds < 1 ? seconds * 1e3 : seconds, seconds < 1 ? "ms" : "s",
+		human(rate, (double)st.st_size / seconds),
+		opt->verify ? ", verified" : "");
+	return fflush(stdout) == 0 ? 0 : fail("standard output");
+}
+
+/* The part behind the last slash, or the path if that part is empty. */
+static const char *
+name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+/* Copies source i into the directory, but never onto an earlier copy. */
+static int
+copy_into_target(struct vdm *vdm, struct options *opt, size_t i)
+{
+	const char *name = name_of(opt->source);
+	const char *end = strchr(opt->target, '\0');
+	char *dest = NULL;
+
+	for (size_t earlier = 0; earlier < i; earlier++)
+		if (strcmp(name_of(opt->sources[earlier]), name) == 0)
+			return fail_because(
+				opt->source, "an earlier source has this name");
+	if (asprintf(&dest, "%s%s%s", opt->target, end[-1] == '/' ? "" : "/",
+		    name) < 0)
+		return fail(opt->source);
+	opt->dest = dest;
+
+	const int ret = copy_one(vdm, opt);
+
+	free(dest);
+	return ret;
+}
+
+/* Copies all sources. A source that fails does not keep the others back. */
+static int
+copy_all(struct vdm *vdm, struct options *opt)
+{
+	struct stat st;
+	const bool is_dir = stat(opt->target, &st) == 0 && S_ISDIR(st.st_mode);
+	int ret = 0;
+
+	if (!is_dir && opt->nsources > 1)
+		return fail_because(opt->target, "is not a directory");
+	opt->dest = opt->target;
+	for (size_t i = 0; stop_signal == 0 && i < opt->nsources; i++) {
+		opt->source = opt->sources[i];
+		ret |= is_dir ? copy_into_target(vdm, opt, i)
+			      : copy_one(vdm, opt);
+	}
+	return ret;
+}
+
+static int
+copy_by_threads(struct options *opt)
 {
 	struct data_mover_threads *dmt = opt->threads == 0
 		? data_mover_threads_default()
@@ -418,23 +552,21 @@ copy_by_threads(int src, const struct stat *st, const struct options *opt)
 	if (dmt == NULL)
 		return fail("mover with threads");
 
-	const int ret =
-		copy_and_rename(src, st, data_mover_threads_get_vdm(dmt), opt);
+	const int ret = copy_all(data_mover_threads_get_vdm(dmt), opt);
 
 	data_mover_threads_delete(dmt);
 	return ret;
 }
 
 static int
-copy_by_sync(int src, const struct stat *st, const struct options *opt)
+copy_by_sync(struct options *opt)
 {
 	struct data_mover_sync *dms = data_mover_sync_new();
 
 	if (dms == NULL)
 		return fail("synchronous mover");
 
-	const int ret =
-		copy_and_rename(src, st, data_mover_sync_get_vdm(dms), opt);
+	const int ret = copy_all(data_mover_sync_get_vdm(dms), opt);
 
 	data_mover_sync_delete(dms);
 	return ret;
@@ -443,7 +575,7 @@ copy_by_sync(int src, const struct stat *st, const struct options *opt)
 #ifdef VDMCP_DML
 /* Copies with a device, or without a device with DML's software. */
 static int
-copy_by_dml(int src, const struct stat *st, const struct options *opt)
+copy_by_dml(struct options *opt)
 {
 	struct data_mover_dml *dmd =
 		data_mover_dml_new(DATA_MOVER_DML_HARDWARE);
@@ -460,8 +592,7 @@ copy_by_dml(int src, const struct stat *st, const struct options *opt)
 	if (dmd == NULL)
 		return fail("mover over DML");
 
-	const int ret =
-		copy_and_rename(src, st, data_mover_dml_get_vdm(dmd), opt);
+	const int ret = copy_all(data_mover_dml_get_vdm(dmd), opt);
 
 	data_mover_dml_delete(dmd);
 	return ret;
@@ -469,16 +600,16 @@ copy_by_dml(int src, const struct stat *st, const struct options *opt)
 #endif
 
 static int
-copy_by_mover(int src, const struct stat *st, const struct options *opt)
+copy_by_mover(struct options *opt)
 {
 	switch (opt->mover) {
 	case MOVER_THREADS:
-		return copy_by_threads(src, st, opt);
+		return copy_by_threads(opt);
 	case MOVER_SYNC:
-		return copy_by_sync(src, st, opt);
+		return copy_by_sync(opt);
 	case MOVER_DML:
 #ifdef VDMCP_DML
-		return copy_by_dml(src, st, opt);
+		return copy_by_dml(opt);
 #else
 		break; /* parse() has refused it */
 #endif
@@ -486,43 +617,11 @@ copy_by_mover(int src, const struct stat *st, const struct options *opt)
 	return -1;
 }
 
-static bool
-is_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-/* Opens and checks the source. Returns its descriptor, or -1. */
-static int
-open_source(const struct options *opt, struct stat *st)
-{
-	struct stat dest;
-	char byte;
-	/* O_NONBLOCK: a pipe without a writer must not block. */
-	const int fd = open(opt->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0 || fstat(fd, st) != 0)
-		fail(opt->source);
-	else if (!S_ISREG(st->st_mode))
-		fail_because(opt->source, "not a regular file");
-	else if (stat(opt->dest, &dest) == 0 && is_same_file(&dest, st))
-		fail_because(opt->dest, "is the same file as the source");
-	else if (lstat(opt->dest, &dest) == 0 && !S_ISREG(dest.st_mode))
-		fail_because(opt->dest, "exists and is not a regular file");
-	else if (st->st_size == 0 && read(fd, &byte, 1) != 0)
-		/* In /proc, for example. */
-		fail_because(opt->source, "has data, but its size is 0");
-	else
-		return fd;
-
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
-#define USAGE "usage: vdmcp [OPTION]... SOURCE DEST, or vdmcp --help\n"
+#define USAGE "usage: vdmcp [OPTION]... SOURCE... DEST, or vdmcp --help\n"
 
 static const char help_text[] = USAGE
+	"Copies SOURCE to the file DEST, or each SOURCE into the directory "
+	"DEST.\n"
 	"  --mover M    copy with worker threads (threads, the default), with\n"
 	"               this thread (sync), or with DML (dml)\n"
 	"  --threads N  number of worker threads; default: one for each CPU\n"
@@ -642,11 +741,10 @@ parse(int argc, char *argv[], struct options *opt)
 	if (argc - optind < 2)
 		return usage("a file name is missing after",
 			optind < argc ? argv[optind] : "vdmcp");
-	if (argc - optind > 2)
-		return usage("more than two file names:", argv[optind + 2]);
 
-	opt->source = argv[optind];
-	opt->dest = argv[optind + 1];
+	opt->sources = argv + optind;
+	opt->nsources = (size_t)(argc - 1 - optind);
+	opt->target = argv[argc - 1];
 	return -1;
 }
 
@@ -654,7 +752,6 @@ int
 main(int argc, char *argv[])
 {
 	struct options opt = {.flags = 0};
-	struct stat st;
 	const int status = parse(argc, argv, &opt);
 
 	if (status >= 0)
@@ -664,38 +761,12 @@ main(int argc, char *argv[])
 		return EXIT_FAILURE;
 	}
 
-	const int src = open_source(&opt, &st);
-
-	if (src < 0)
-		return EXIT_FAILURE;
-
-	const double start_s = now_s();
-	const int ret = copy_by_mover(src, &st, &opt);
-
-	close(src);
+	const int ret = copy_by_mover(&opt);
 
 	if (stop_signal != 0) {
 		/* Ends by the signal, so that the shell sees the reason. */
 		signal(stop_signal, SIG_DFL);
 		raise(stop_signal);
 	}
-	if (ret != 0)
-		return EXIT_FAILURE;
-
-	if (!opt.quiet) {
-		const double seconds = now_s() - start_s;
-		char size[HUMAN_BYTES], rate[HUMAN_BYTES];
-
-		printf("%s -> %s: %s in %.4g %s, %s/s%s\n", opt.source,
-			opt.dest, human(size, (double)st.st_size),
-			seconds < 1 ? seconds * 1e3 : seconds,
-			seconds < 1 ? "ms" : "s",
-			human(rate, (double)st.st_size / seconds),
-			opt.verify ? ", verified" : "");
-		if (fflush(stdout) != 0) {
-			fail("standard output");
-			return EXIT_FAILURE;
-		}
-	}
-	return EXIT_SUCCESS;
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

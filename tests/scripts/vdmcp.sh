@@ -116,9 +116,12 @@ ln -s src link
 refuses 1 "same file by symbolic link" 'src: .*same' link src
 rm link
 mkdir dir
-refuses 1 "directory" 'dir: ' dir dst
-refuses 1 "onto a directory" 'dir: exists' src dir
-refuses 2 "two files" "'dir'" src src dir
+refuses 1 "directory" 'dir: is a directory' dir dst
+refuses 1 "directory with a slash" 'dir/: is a directory' dir/ dst
+refuses 1 "this directory" '\.: is a directory' . dst
+refuses 1 "parent into a directory" '\.\.: is a directory' .. dir
+refuses 1 "same file in a directory" '\./src: .*same' src .
+refuses 1 "same file in its directory" 'dir/\.\./src: .*same' src dir/..
 rmdir dir
 mkfifo fifo
 refuses 1 "pipe" 'fifo: not a regular file' fifo dst
@@ -126,9 +129,58 @@ refuses 1 "onto a pipe" 'fifo: .*not a regular file' src fifo
 rm fifo
 refuses 1 "no such source" 'nothing: No such file' nothing dst
 refuses 1 "a source without a name" ': No such file' '' dst
+refuses 1 "a destination without a name" ': No such file' src ''
+refuses 1 "a file is no directory" 'src/: Not a directory' src/ dst
+echo old >dst
+refuses 1 "onto a file with a slash" 'dst/: Not a directory' src dst/
+refuses 1 "below a file" 'dst/x: Not a directory' src dst/x
+refuses 1 "two files onto a file" 'dst: is not a directory' src src dst
+refuses 1 "two files, no directory" 'new: is not a directory' src dst new
+[ "$(cat dst)" = old ] || wrong "a refusal has changed the destination"
+rm dst
 [ ! -r /proc/cpuinfo ] ||
 	refuses 1 "no size" '/proc/cpuinfo: .*size' /proc/cpuinfo dst
 refuses 1 "no such folder" 'no/such/dst: .*No such file' src no/such/dst
+refuses 1 "no such folder with a slash" 'new/: .*No such file' src new/
+refuses 1 "too long a name" '000: File name too long' src "$long$long"
+only src
+
+# Into a directory, under the name of each source.
+mkdir dir dir/b
+printf another >a
+echo other >-b
+"$vdmcp" --verify a dir >out 2>err || wrong "into dir: $(cat err)"
+"$vdmcp" dir/../a dir/ >>out || wrong "into dir/: status $?"
+cmp -s a dir/a || wrong "into dir: another dir/a"
+[ "$(cut -d : -f 1 out)" = "$(printf 'a -> dir/a\ndir/../a -> dir/a')" ] ||
+	wrong "into dir: $(cat out)"
+ln -s dir link
+"$vdmcp" --quiet --durable -- src -b link || wrong "into link: status $?"
+cmp -s src dir/src || wrong "into link: another dir/src"
+cmp -s ./-b dir/-b || wrong "into link: another dir/-b"
+(cd dir/b && "$vdmcp" --quiet ../a .. 2>err && wrong "onto itself"
+	"$vdmcp" --quiet ../src . && cmp -s ../src src || wrong "into ."
+	rm -f src err
+	exit $((failed > 0))) || failed=1
+cmp -s a dir/a || wrong "onto itself: another dir/a"
+rm link out err
+rm dir/src dir/-b
+mkdir more
+echo more >more/a
+echo more >more/b
+refuses 1 "onto a directory" 'dir/b: exists' more/b dir
+# What fails keeps the others from nothing. No copy is lost by another.
+"$vdmcp" a more/b nothing more/a src dir >out 2>err
+[ $? -eq 1 ] || wrong "some fail: status"
+[ "$(cut -d : -f 1 out)" = "$(printf 'a -> dir/a\nsrc -> dir/src')" ] ||
+	wrong "some fail: $(cat out)"
+[ "$(cut -d : -f 1,2 err)" = \
+	"$(printf 'vdmcp: %s\n' dir/b nothing more/a)" ] ||
+	wrong "some fail: $(cat err)"
+cmp -s a dir/a || wrong "some fail: dir/a is another"
+cmp -s src dir/src || wrong "some fail: dir/src is another"
+[ "$(ls -A dir | tr '\n' ' ')" = 'a b src ' ] || wrong "left: $(ls -A dir)"
+rm -r a ./-b dir more out err
 only src
 
 # No room: the limit on a file's size stands for a full disk.
@@ -143,22 +195,29 @@ rm dst
 truncate -s 200M src
 copies sparse --verify
 
-# Truncated while it is copied: an error, no signal, nothing left.
+# Truncated while it is copied: an error, no signal, nothing left. The next file
+# arrives.
 head -c 400000000 /dev/zero >src
+echo next >next
+mkdir dir
 for i in 1 2 3 4 5 6 7 8; do
-	"$vdmcp" src dst >out 2>err &
+	"$vdmcp" src next dir >out 2>err &
 	pid=$!
-	while kill -0 $pid 2>/dev/null && ! ls -A | grep -q vdmcp; do :; done
+	while kill -0 $pid 2>/dev/null && ! ls -A dir | grep -q vdmcp; do :; done
 	truncate -s 1000 src
 	wait $pid
 	status=$?
 	[ $status -lt 128 ] || wrong "truncated: signal, status $status"
-	[ $status -ne 1 ] || { truncated=1; [ ! -e dst ] || wrong "truncated: dst"; }
-	rm -f dst out err
+	[ $status -ne 1 ] ||
+		{ truncated=1; [ ! -e dir/src ] || wrong "truncated: dir/src"; }
+	cmp -s next dir/next || wrong "truncated: next: $(cat err)"
+	rm -f dir/src dir/next out err
 	truncate -s 400000000 src
 	[ -z "${truncated:-}" ] || break
 done
 [ -n "${truncated:-}" ] || wrong "truncation was never seen"
+rmdir dir || wrong "truncated: left behind"
+rm next
 only src
 
 # Interrupted: nothing left, and dead by the signal.
