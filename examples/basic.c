@@ -128,11 +128,17 @@ copy_then_sum(struct vdm *vdm, char *dst, const char *src, size_t n)
 int
 main(int argc, char *argv[])
 {
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		puts("usage: basic\n"
+		     "Makes one copy, several copies, and a chain.");
+		return EXIT_SUCCESS;
+	}
 	if (argc > 1) {
-		const int is_help = strcmp(argv[1], "--help") == 0;
-
-		fputs("usage: basic\n", is_help ? stdout : stderr);
-		return is_help ? EXIT_SUCCESS : 2;
+		fprintf(stderr,
+			"basic: unexpected argument '%s'\n"
+			"usage: basic\n",
+			argv[1]);
+		return 2;
 	}
 
 	struct data_mover_threads *dmt = data_mover_threads_default();

@@ -24,11 +24,17 @@
 int
 main(int argc, char *argv[])
 {
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		puts("usage: custom_mover_demo\n"
+		     "Copies memory with the mover of custom_mover.c.");
+		return EXIT_SUCCESS;
+	}
 	if (argc > 1) {
-		const int is_help = strcmp(argv[1], "--help") == 0;
-
-		fputs("usage: custom_mover_demo\n", is_help ? stdout : stderr);
-		return is_help ? EXIT_SUCCESS : 2;
+		fprintf(stderr,
+			"custom_mover_demo: unexpected argument '%s'\n"
+			"usage: custom_mover_demo\n",
+			argv[1]);
+		return 2;
 	}
 
 	struct custom_mover *mover = custom_mover_new();

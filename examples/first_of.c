@@ -167,12 +167,15 @@ main(int argc, char *argv[])
 	static const char usage[] = "usage: first_of [MILLISECONDS]\n";
 	const int64_t timeout_ms = argc > 1 ? parse_ms(argv[1]) : DEFAULT_MS;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		fputs(usage, stdout);
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		printf("%sWaits MILLISECONDS (20) for the first of three "
+		       "answers.\n",
+			usage);
 		return EXIT_SUCCESS;
 	}
 	if (argc > 2 || timeout_ms < 0) {
-		fputs(usage, stderr);
+		fprintf(stderr, "first_of: unexpected argument '%s'\n%s",
+			argv[timeout_ms < 0 ? 1 : 2], usage);
 		return 2;
 	}
 

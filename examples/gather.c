@@ -225,17 +225,19 @@ gather_and_write(const struct message *message, struct vdm_segment *segments)
 int
 main(int argc, char *argv[])
 {
-	static const char usage[] =
-		"usage: gather FILE... >MESSAGE\n"
-		"Writes one message of the type multipart/mixed.\n";
+	static const char usage[] = "usage: gather FILE... >MESSAGE\n";
 	const size_t nfiles = argc > 1 ? (size_t)argc - 1 : 0;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		fputs(usage, stdout);
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		printf("%sWrites one message of the type multipart/mixed.\n",
+			usage);
 		return EXIT_SUCCESS;
 	}
 	if (nfiles == 0 || argv[1][0] == '-') {
-		fputs(usage, stderr);
+		fprintf(stderr, "gather: %s '%s'\n%s",
+			nfiles == 0 ? "a file name is missing after"
+				    : "unknown option",
+			nfiles == 0 ? "gather" : argv[1], usage);
 		return 2;
 	}
 

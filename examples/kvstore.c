@@ -593,17 +593,20 @@ main(int argc, char *argv[])
 
 	store.limit_bytes = SIZE_MAX;
 
-	const bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
-	const bool has_limit = argc == 3 && strcmp(argv[1], "--limit") == 0 &&
-		parse_size(argv[2], &store.limit_bytes);
+	const bool is_help = argc > 1 && strcmp(argv[1], "--help") == 0;
+	const bool is_limit = argc > 2 && strcmp(argv[1], "--limit") == 0;
+	const bool has_limit =
+		is_limit && parse_size(argv[2], &store.limit_bytes);
+	const int wrong = has_limit ? 3 : is_limit ? 2 : 1;
 
 	if (is_help) {
 		fputs(usage, stdout);
 		print_help();
-	} else if (argc == 1 || has_limit) {
+	} else if (argc <= wrong) {
 		ret = run();
 	} else {
-		fputs(usage, stderr);
+		fprintf(stderr, "kvstore: unexpected argument '%s'\n%s",
+			argv[wrong], usage);
 		return 2;
 	}
 	if (fflush(stdout) != 0 || ferror(stdout)) {

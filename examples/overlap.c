@@ -159,12 +159,15 @@ main(int argc, char *argv[])
 	static const char usage[] = "usage: overlap [MEBIBYTES]\n";
 	const size_t pieces = argc > 1 ? parse_mib(argv[1]) : DEFAULT_MIB;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		fputs(usage, stdout);
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		printf("%sCopies MEBIBYTES (64), and computes checksums "
+		       "meanwhile.\n",
+			usage);
 		return EXIT_SUCCESS;
 	}
 	if (argc > 2 || pieces == 0) {
-		fputs(usage, stderr);
+		fprintf(stderr, "overlap: unexpected argument '%s'\n%s",
+			argv[pieces == 0 ? 1 : 2], usage);
 		return 2;
 	}
 

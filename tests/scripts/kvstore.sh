@@ -447,7 +447,9 @@ for option in --nothing --limit "--limit x" "--limit -1" "--limit 1 2"; do
 	# shellcheck disable=SC2086 # two words are two words
 	"$kvstore" $option >out 2>err </dev/null
 	[ $? -eq 2 ] || wrong "$option: not status 2"
-	grep -q '^usage' err || wrong "$option: no usage"
+	sed -n 1p err | grep -q "^kvstore: .*'${option##* }'$" ||
+		wrong "$option: $(cat err)"
+	sed -n 2p err | grep -q '^usage' || wrong "$option: no usage"
 done
 if [ -w /dev/full ]; then
 	printf 'get k\n' | "$kvstore" >/dev/full 2>err && wrong "/dev/full"
