@@ -9,139 +9,65 @@
  *	8 pipelines of 16 MiB: 256 copies awaited, all equal
  *
  * Each coroutine copies a piece in, works on it, and copies it out. While one
- * coroutine waits, the others work. The executor is one thread. It runs the
- * coroutines whose wakers were called, and sleeps while none is ready.
+ * coroutine waits, the others work. A completion queue has the copies; the user
+ * data of each is the handle of its coroutine. The only thread takes complete
+ * copies, resumes their coroutines, and sleeps while there are none.
  */
 
 #include <algorithm>
-#include <condition_variable>
 #include <coroutine>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include <libminiasync.h>
 
-class copying;
-
-/* Runs coroutines on the thread that calls run(). */
-class executor
-{
-      public:
-	/* From any thread: the executor polls the copy again. */
-	void
-	wake(copying *copy)
-	{
-		const std::lock_guard<std::mutex> guard(lock);
-
-		ready.push_back(copy);
-		some.notify_one();
-	}
-
-	/* The copy is complete, and will be destroyed. */
-	void
-	forget(copying *copy)
-	{
-		const std::lock_guard<std::mutex> guard(lock);
-
-		std::erase(ready, copy);
-	}
-
-	inline void run();
-
-	/* The thread that calls run() */
-	size_t nrunning = 0; /* coroutines */
-	size_t nawaited = 0; /* copies */
-
-      private:
-	std::mutex lock;
-	std::condition_variable some;
-	std::deque<copying *> ready; /* L: only while holding lock */
-};
-
 /* The operand of co_await. It lives in the frame of the coroutine. */
-class copying
-{
-      public:
-	copying(executor &e, const vdm_operation_future &f)
-	    : where(e), future(f)
-	{
-	}
-	copying(const copying &) = delete;
-	copying &operator=(const copying &) = delete;
+struct copying {
+	completion_queue *queue;
+	vdm_operation_future future;
 
 	bool
 	await_ready()
 	{
-		return poll();
+		return false;
 	}
 
-	void
-	await_suspend(std::coroutine_handle<> h)
+	/* Returns whether the coroutine waits. */
+	bool
+	await_suspend(std::coroutine_handle<> coroutine)
 	{
-		/* If the waker was called before this, ready has the copy. */
-		coroutine = h;
+		if (completion_queue_add(queue, FUTURE_AS_RUNNABLE(&future),
+			    coroutine.address()) == 0)
+			return true;
+
+		/* No memory for the queue. */
+		FUTURE_BUSY_POLL(&future);
+		return false;
 	}
 
 	vdm_operation_result
 	await_resume()
 	{
-		where.forget(this);
-		where.nawaited++;
 		return future.output.result;
 	}
-
-	/* For the executor: resumes the coroutine if the copy is complete. */
-	void
-	resume_if_done()
-	{
-		if (poll())
-			coroutine.resume();
-	}
-
-      private:
-	bool
-	poll()
-	{
-		future_notifier n = {};
-
-		n.waker.data = this;
-		n.waker.wake = [](void *data) {
-			auto *copy = static_cast<copying *>(data);
-
-			copy->where.wake(copy);
-		};
-		if (future_poll(FUTURE_AS_RUNNABLE(&future), &n) ==
-			FUTURE_STATE_COMPLETE)
-			return true;
-		/* Other movers may not call the waker, so poll again. */
-		if (n.notifier_used != FUTURE_NOTIFIER_WAKER)
-			where.wake(this);
-		return false;
-	}
-
-	executor &where;
-	vdm_operation_future future;
-	std::coroutine_handle<> coroutine;
 };
 
-void
-executor::run()
+/* Resumes coroutines until none waits. Returns how often it did. */
+static size_t
+run(completion_queue *queue)
 {
-	while (nrunning > 0) {
-		std::unique_lock<std::mutex> guard(lock);
+	completion done;
+	size_t nawaited = 0;
 
-		some.wait(guard, [this] { return !ready.empty(); });
-		copying *copy = ready.front();
-		ready.pop_front();
-		guard.unlock();
-		copy->resume_if_done();
+	while (completion_queue_wait(queue, &done, 1, 1, -1) > 0) {
+		std::coroutine_handle<>::from_address(done.user_data).resume();
+		nawaited++;
 	}
+	return nawaited;
 }
 
 /* A coroutine that starts at once, and frees itself at its end. */
@@ -193,24 +119,21 @@ struct pipeline {
 };
 
 static task
-run_pipeline(executor &e, vdm *mover, pipeline &p)
+run_pipeline(completion_queue *queue, vdm *mover, pipeline &p)
 {
+	const auto copy = [=](void *dst, const void *src) {
+		return copying{
+			queue, vdm_memcpy(mover, dst, src, PIECE_BYTES, 0)};
+	};
 	bool fine = true;
 
-	e.nrunning++;
 	for (size_t at = 0; at < p.source.size(); at += PIECE_BYTES) {
-		copying in(e,
-			vdm_memcpy(mover, p.stage.data(), p.source.data() + at,
-				PIECE_BYTES, 0));
-		fine &= co_await in == VDM_SUCCESS;
-
+		fine &= co_await copy(p.stage.data(), &p.source[at]) ==
+			VDM_SUCCESS;
 		for (unsigned char &byte : p.stage)
 			byte = (unsigned char)~byte;
-
-		copying out(e,
-			vdm_memcpy(mover, p.sink.data() + at, p.stage.data(),
-				PIECE_BYTES, 0));
-		fine &= co_await out == VDM_SUCCESS;
+		fine &= co_await copy(&p.sink[at], p.stage.data()) ==
+			VDM_SUCCESS;
 	}
 
 	p.is_equal = fine &&
@@ -218,42 +141,50 @@ run_pipeline(executor &e, vdm *mover, pipeline &p)
 			[](unsigned char a, unsigned char b) {
 				return a == (unsigned char)~b;
 			});
-	e.nrunning--;
 }
 
 int
 main(int argc, char *argv[])
 {
+	if (argc > 1 && std::strcmp(argv[1], "--help") == 0) {
+		std::puts("usage: cpp_await\n"
+			  "Copies in coroutines that wait with co_await.");
+		return EXIT_SUCCESS;
+	}
 	if (argc > 1) {
-		const bool is_help = std::strcmp(argv[1], "--help") == 0;
-
-		std::fputs("usage: cpp_await\n", is_help ? stdout : stderr);
-		return is_help ? EXIT_SUCCESS : 2;
+		std::fprintf(stderr,
+			"cpp_await: unexpected argument '%s'\n"
+			"usage: cpp_await\n",
+			argv[1]);
+		return 2;
 	}
 
 	const std::unique_ptr<data_mover_threads,
 		decltype(&data_mover_threads_delete)>
 		mover(data_mover_threads_default(), data_mover_threads_delete);
+	const std::unique_ptr<completion_queue,
+		decltype(&completion_queue_delete)>
+		queue(completion_queue_new(), completion_queue_delete);
 
-	if (!mover) {
-		std::perror("data_mover_threads_default");
+	if (!mover || !queue) {
+		std::perror("cpp_await");
 		return EXIT_FAILURE;
 	}
 
 	std::vector<pipeline> pipelines;
-	executor e;
 
 	for (size_t i = 0; i < PIPELINES; i++)
 		pipelines.emplace_back(i);
 	for (pipeline &p : pipelines)
-		run_pipeline(e, data_mover_threads_get_vdm(mover.get()), p);
-	e.run();
+		run_pipeline(queue.get(),
+			data_mover_threads_get_vdm(mover.get()), p);
 
+	const size_t nawaited = run(queue.get());
 	const bool all = std::all_of(pipelines.begin(), pipelines.end(),
 		[](const pipeline &p) { return p.is_equal; });
 
 	std::printf("%zu pipelines of %zu MiB: %zu copies awaited, %s\n",
-		pipelines.size(), PIECE_BYTES * PIECES >> 20, e.nawaited,
+		pipelines.size(), PIECE_BYTES * PIECES >> 20, nawaited,
 		all ? "all equal" : "DIFFERENT");
 	return all ? EXIT_SUCCESS : EXIT_FAILURE;
 }
