@@ -20,10 +20,12 @@
 
 #include "libminiasync.h"
 #include "operation/memory.h"
+#include "reaping.h"
 #include "stage.h"
 
 #define REGIONS 16
 #define LIVE 24
+#define QUEUES 2
 
 struct region {
 	unsigned char *memory;
@@ -54,6 +56,8 @@ struct live {
 	atomic_uint wakes[2]; /* its waker's, and its other waker's */
 	int waker;            /* which the last poll brought; -1: none */
 	unsigned seen;        /* of that one's wakes, by the last poll */
+	struct queue *queue;  /* NULL: no queue has it */
+	bool is_canceled;     /* while a queue has it */
 };
 
 struct program {
@@ -62,6 +66,7 @@ struct program {
 	struct tally *tally;
 	struct region regions[REGIONS];
 	struct live live[LIVE];
+	struct queue queues[QUEUES];
 	const char *wrong;
 };
 
@@ -109,12 +114,14 @@ finish(struct program *p, struct live *live)
 	const struct vdm_operation_output *output = live->is_pair
 		? &FUTURE_DATA(&live->future.pair)->fill.fut.output
 		: FUTURE_OUTPUT(&live->future.one);
-	const enum vdm_operation_result want =
-		live->is_bad ? VDM_ERROR_JOB_CORRUPTED : VDM_SUCCESS;
+	const enum vdm_operation_result want = live->is_canceled
+		? VDM_ERROR_CANCELED
+		: live->is_bad ? VDM_ERROR_JOB_CORRUPTED
+			       : VDM_SUCCESS;
 
 	if (output->result != want)
 		p->wrong = "result";
-	if (live->segments != NULL &&
+	if (live->segments != NULL && !live->is_canceled &&
 		output->output.memcpyv.copied !=
 			(live->is_bad ? 0
 				      : FUTURE_DATA(&live->future.one)
@@ -273,6 +280,8 @@ create(struct program *p)
 	live->is_bad = false;
 	live->wakes[0] = live->wakes[1] = 0;
 	live->waker = -1;
+	live->queue = NULL;
+	live->is_canceled = false;
 	dst->readers = -1;
 
 	struct vdm *const vdm = live->mover->vdm;
@@ -338,12 +347,18 @@ create(struct program *p)
  * A poll with one of the two wakers, or without a waker (-1). A poll without a
  * waker keeps the last waker of an operation. An operation that a chain starts
  * in such a poll has no waker. So has a segment, if the mover knows no lists.
+ *
+ * If a queue has the future, the poll has no waker. The queue finds the end.
  */
 static void
-poll(struct program *p, struct live *live, int waker)
+poll_live(struct program *p, struct live *live, int waker)
 {
 	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_NONE};
 
+	if (live->queue != NULL) {
+		future_poll(future_of(live), NULL);
+		return;
+	}
 	if (waker >= 0) {
 		n.waker.data = &live->wakes[waker];
 		n.waker.wake = count_wake;
@@ -369,7 +384,7 @@ follow_wakes(struct program *p, struct live *live)
 
 	while (live->mover != NULL && p->wrong == NULL) {
 		if (live->waker < 0 || live->wakes[live->waker] != live->seen)
-			poll(p, live, 0);
+			poll_live(p, live, 0);
 		else if (time(NULL) > deadline)
 			p->wrong = "no wake in a minute";
 		else
@@ -388,7 +403,8 @@ wait_for_several(struct program *p, uint64_t r)
 	size_t n = 0;
 
 	for (int i = 0; i < LIVE; i++)
-		if (p->live[i].mover != NULL && (which >> i & 1) != 0) {
+		if (p->live[i].mover != NULL && p->live[i].queue == NULL &&
+			(which >> i & 1) != 0) {
 			lives[n] = &p->live[i];
 			futs[n++] = future_of(&p->live[i]);
 		}
@@ -422,7 +438,10 @@ wait_for_several(struct program *p, uint64_t r)
 
 enum leave { LEAVE_DROP, LEAVE_CANCEL };
 
-/* A future that was not started. Its operation must never begin. */
+/*
+ * A future that was not started. Its operation must never begin. If a queue has
+ * it, the queue finds that it was canceled.
+ */
 static void
 leave(struct program *p, struct live *live, enum leave how)
 {
@@ -430,7 +449,7 @@ leave(struct program *p, struct live *live, enum leave how)
 
 	if (live->is_pair ||
 		future_of(live)->context.state != FUTURE_STATE_IDLE ||
-		live->waker >= 0)
+		live->waker >= 0 || (how == LEAVE_DROP && live->queue != NULL))
 		return;
 	if (how == LEAVE_CANCEL &&
 		(vdm_operation_cancel(one) != 1 ||
@@ -438,7 +457,10 @@ leave(struct program *p, struct live *live, enum leave how)
 		p->wrong = "cancel";
 	memcpy(live->dst->model + live->at, live->dst->memory + live->at,
 		live->n);
-	clear(p, live);
+	if (live->queue != NULL)
+		live->is_canceled = true;
+	else
+		clear(p, live);
 	if (how == LEAVE_CANCEL)
 		p->tally->canceled++;
 	else
@@ -465,10 +487,86 @@ move(struct program *p, struct live *from)
 		to->segments = from->segments;
 		to->wakes[0] = to->wakes[1] = 0;
 		to->waker = -1;
+		to->queue = NULL;
+		to->is_canceled = false;
 		from->mover = NULL;
 		memset(&from->future, 0xaa, sizeof(from->future));
 		return;
 	}
+}
+
+/* In whatever state it is, also if a wait has given it up. */
+static void
+give_to_queue(struct queue *queue, struct live *live)
+{
+	if (live == NULL || live->queue != NULL)
+		return;
+
+	live->queue = queue;
+	live->waker = -1;
+	queue_add(queue, future_of(live), live);
+}
+
+/* A queue has given it back. */
+static void
+take_from_queue(const struct completion *completion, void *arg)
+{
+	struct program *p = arg;
+	struct live *live = completion->user_data;
+
+	if (live->queue == NULL || completion->future != future_of(live))
+		p->wrong = "a future that no queue has";
+	finish(p, live);
+}
+
+/* Those that it still has are complete then. */
+static void
+delete_queue(struct program *p, struct queue *queue)
+{
+	p->tally->queues += queue->nfutures > 0;
+	queue_delete(queue);
+	for (int i = 0; i < LIVE; i++) {
+		struct live *live = &p->live[i];
+
+		if (live->mover == NULL || live->queue != queue)
+			continue;
+		if (future_of(live)->context.state != FUTURE_STATE_COMPLETE)
+			p->wrong = "a future of a deleted queue";
+		finish(p, live);
+	}
+}
+
+static void
+step_of_queue(struct program *p, uint64_t r)
+{
+	struct queue *queue = &p->queues[r % QUEUES];
+	const uint64_t number = r >> 16;
+
+	switch (r >> 8 & 7) {
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+		for (uint64_t i = 0; i < (number & 3); i++)
+			give_to_queue(queue,
+				find_place(
+					p, number >> (4 + 5 * i), PLACE_USED));
+		break;
+	case 4:
+		queue_add_silent(queue, number);
+		break;
+	case 5:
+		if (number % 16 == 0) {
+			delete_queue(p, queue);
+			queue_make(queue);
+		}
+		break;
+	default:
+		queue_reap(queue, number, take_from_queue, p);
+		break;
+	}
+	if (queue->wrong != NULL)
+		p->wrong = queue->wrong;
 }
 
 static void
@@ -477,7 +575,7 @@ step(struct program *p)
 	const uint64_t r = stream_next(p->stream);
 	struct live *live = find_place(p, r >> 8, PLACE_USED);
 
-	switch (r % 16) {
+	switch (r % 18) {
 	case 0:
 	case 1:
 	case 2:
@@ -495,25 +593,32 @@ step(struct program *p)
 			replace_mover(
 				p, (enum kind)((r >> 24) % KINDS), r >> 32);
 		return;
+	case 16:
+	case 17:
+		step_of_queue(p, r >> 8);
+		return;
 	}
 	if (live == NULL)
 		return;
-	switch (r % 16) {
+	switch (r % 18) {
 	case 8:
 		FUTURE_BUSY_POLL(&live->future.one);
-		finish(p, live);
+		if (live->queue == NULL)
+			finish(p, live);
 		break;
 	case 9:
-		follow_wakes(p, live);
+		if (live->queue == NULL)
+			follow_wakes(p, live);
 		break;
 	case 10:
 		leave(p, live, (r >> 16) % 2 == 0 ? LEAVE_DROP : LEAVE_CANCEL);
 		break;
 	case 11:
-		move(p, live);
+		if (live->queue == NULL)
+			move(p, live);
 		break;
 	default:
-		poll(p, live, (int)((r >> 16) % 3) - 1);
+		poll_live(p, live, (int)((r >> 16) % 3) - 1);
 		break;
 	}
 }
@@ -541,6 +646,9 @@ program_run(struct stage *stage, struct stream *stream, uint64_t max_steps,
 		memcpy(region->model, region->memory, stage->region_size);
 	}
 
+	for (int i = 0; i < QUEUES; i++)
+		queue_make(&p->queues[i]);
+
 	for (uint64_t i = 0; i < max_steps && p->wrong == NULL; i++) {
 		if (stream->data != NULL && stream->size == 0)
 			break;
@@ -548,6 +656,12 @@ program_run(struct stage *stage, struct stream *stream, uint64_t max_steps,
 		tally->steps++;
 	}
 
+	for (int i = 0; i < QUEUES; i++) {
+		delete_queue(p, &p->queues[i]);
+		tally->queued += p->queues[i].nreaped;
+		if (p->queues[i].wrong != NULL)
+			p->wrong = p->queues[i].wrong;
+	}
 	for (int i = 0; i < LIVE; i++)
 		if (p->live[i].mover != NULL) {
 			runtime_wait(stage->runtime, future_of(&p->live[i]));

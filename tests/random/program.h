@@ -52,6 +52,8 @@ struct tally {
 	uint64_t canceled;   /* futures */
 	uint64_t waits;      /* of a runtime */
 	uint64_t given_up;   /* futures, by these waits */
+	uint64_t queued;     /* futures, that queues have given back */
+	uint64_t queues;     /* that were deleted with futures */
 	uint64_t chains;
 	uint64_t lists; /* of segments */
 	uint64_t wakes;

@@ -248,13 +248,15 @@ main(int argc, char *argv[])
 			seen.misuses, seen.inits, seen.finalizes);
 		failed = 1;
 	}
-	if (total.steps >= 1000 && (total.wakes == 0 || total.waits == 0)) {
-		printf("WRONG: nothing woke, or nobody waited\n");
+	if (total.steps >= 1000 &&
+		(total.wakes == 0 || total.waits == 0 || total.queued == 0)) {
+		printf("WRONG: nothing woke, or nobody waited or reaped\n");
 		failed = 1;
 	}
 	printf("%.0f s: %llu steps, %llu operations, %.1f GiB compared, "
 	       "%llu chains, %llu lists, %llu waits, %llu futures given up, "
-	       "%llu wakes\n"
+	       "%llu wakes, %llu futures of queues, %llu queues deleted with "
+	       "some\n"
 	       "%llu bad inputs, %llu futures dropped, %llu canceled, "
 	       "%zu faults of a device, %llu movers, %llu signals, "
 	       "peak %zu MiB\n",
@@ -266,6 +268,8 @@ main(int argc, char *argv[])
 		(unsigned long long)total.waits,
 		(unsigned long long)total.given_up,
 		(unsigned long long)total.wakes,
+		(unsigned long long)total.queued,
+		(unsigned long long)total.queues,
 		(unsigned long long)total.refused,
 		(unsigned long long)total.dropped,
 		(unsigned long long)total.canceled, faults,
