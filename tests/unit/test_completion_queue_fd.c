@@ -372,6 +372,51 @@ timer_is_set_after_a_wait_too(void **state)
 	ASSERT_OUT(1, 0);
 }
 
+struct later_data {
+	FUTURE_CHAIN_ENTRY(struct event_future, event);
+	FUTURE_CHAIN_ENTRY_LAST(struct vdm_operation_future, copy);
+};
+
+FUTURE(later_future, struct later_data, char);
+
+/* A copy starts during a wait, which ends while its thread makes the copy. */
+static void
+workers_do_what_a_wait_leaves(void **state)
+{
+	enum { BIG = 8 << 20 };
+	struct data_mover_threads *dmt =
+		data_mover_threads_new(1, 16, FUTURE_NOTIFIER_WAKER);
+	char *src = calloc(1, BIG);
+	char *dst = calloc(1, BIG);
+	static struct later_future later;
+
+	(void)state;
+	assert_non_null(dmt);
+	src[BIG - 1] = 1;
+	for (int64_t limit_ns = 0; limit_ns < 200000; limit_ns += 10000) {
+		dst[BIG - 1] = 0;
+		FUTURE_CHAIN_ENTRY_INIT(&later.data.event,
+			event_future(&events[0], FUTURE_NOTIFIER_WAKER), NULL,
+			NULL);
+		FUTURE_CHAIN_ENTRY_INIT(&later.data.copy,
+			vdm_memcpy(data_mover_threads_get_vdm(dmt), dst, src,
+				BIG, 0),
+			NULL, NULL);
+		FUTURE_CHAIN_INIT(&later);
+		completion_queue_add(cq, FUTURE_AS_RUNNABLE(&later), NULL);
+		complete(0);
+		completion_queue_wait(cq, out, N, 1, limit_ns);
+		while (completion_queue_pending(cq) > 0) {
+			assert_true(is_readable_within(20000));
+			reap(N);
+		}
+		assert_int_equal(dst[BIG - 1], 1);
+	}
+	free(src);
+	free(dst);
+	data_mover_threads_delete(dmt);
+}
+
 static void
 come_late(void)
 {
@@ -684,6 +729,7 @@ main(void)
 		TEST(timer_makes_it_readable_for_silent_futures),
 		TEST(woken_future_that_is_not_complete_is_looked_at_again),
 		TEST(timer_is_set_after_a_wait_too),
+		TEST(workers_do_what_a_wait_leaves),
 		TEST(late_set_is_taken_back),
 		TEST(late_set_is_not_lost),
 		TEST(descriptors_are_closed_on_exec_and_by_the_end),
