@@ -495,6 +495,51 @@ future_is_as_it_was_without_memory(void **state)
 	ASSERT_OUT(reap(N), 8);
 }
 
+/* Where the queue needs another group of ready.h, too. */
+static void
+queue_that_cannot_grow_is_as_it_was(void **state)
+{
+	enum { FULL = 64 };
+	static struct event all[FULL + 1];
+	static struct event_future futures[FULL + 1];
+	struct completion done[FULL + 1];
+	int result = -1;
+	int left;
+
+	(void)state;
+	for (int i = 0; i < FULL; i++) {
+		futures[i] = event_future(&all[i], FUTURE_NOTIFIER_WAKER);
+		assert_int_equal(
+			completion_queue_add(
+				cq, FUTURE_AS_RUNNABLE(&futures[i]), &all[i]),
+			0);
+	}
+	futures[FULL] = event_future(&all[FULL], FUTURE_NOTIFIER_WAKER);
+
+	/* A wake is on its way, and one comes while there is no memory. */
+	event_wake(&all[5]);
+	for (left = 0; result != 0; left++) {
+		event_wake(&all[left]);
+		allocations_left = left;
+		result = completion_queue_add(
+			cq, FUTURE_AS_RUNNABLE(&futures[FULL]), &all[FULL]);
+		allocations_left = -1;
+		assert_int_equal(
+			completion_queue_pending(cq), FULL + (result == 0));
+	}
+	assert_in_range(left, 4, 5);
+	assert_nothing();
+	for (int i = FULL; i >= 0; i--) {
+		atomic_store(&all[i].done, 1);
+		event_wake(&all[i]);
+	}
+	assert_int_equal(completion_queue_reap(cq, done, FULL + 1), FULL + 1);
+	for (int i = 0; i <= FULL; i++)
+		assert_int_equal(
+			FUTURE_STATE(&futures[i]), FUTURE_STATE_COMPLETE);
+	assert_int_equal(completion_queue_pending(cq), 0);
+}
+
 static void
 queue_is_not_made_without_memory(void **state)
 {
@@ -589,6 +634,7 @@ main(void)
 		QUEUE_TEST(
 			queue_with_futures_is_deleted_when_they_are_complete),
 		QUEUE_TEST(future_is_as_it_was_without_memory),
+		QUEUE_TEST(queue_that_cannot_grow_is_as_it_was),
 		QUEUE_TEST(queue_is_not_made_without_memory),
 		QUEUE_TEST(queue_holds_many_futures),
 	};
