@@ -228,6 +228,70 @@ net_is_due_after_a_time_that_doubles(void **state)
 	assert_int_equal(mia_net_left_ns(&net, now - 1), 0);
 }
 
+/* A pass of so many nanoseconds, which ends now. Returns the gap after it. */
+static uint64_t
+gap_after(struct mia_gap *gap, uint64_t pass_ns, enum mia_net_catch found)
+{
+	const uint64_t start_ns = clock_ns + LOOK_NS - pass_ns;
+
+	mia_gap_again(gap, found, start_ns);
+	return gap->end_ns - clock_ns;
+}
+
+static void
+gap_grows_to_a_millisecond(void **state)
+{
+	struct mia_gap gap = {.end_ns = MIA_NEVER};
+
+	(void)state;
+	clock_ns = 1000 * MS;
+	mia_gap_shorten(&gap);
+	assert_int_equal(gap.end_ns - clock_ns, 2000);
+	for (uint64_t ns = 4000; ns < 4 * MS; ns *= 2)
+		assert_int_equal(
+			gap_after(&gap, 100, MIA_NET_EMPTY), ns < MS ? ns : MS);
+	assert_int_equal(gap_after(&gap, 100, MIA_NET_CAUGHT), 2000);
+	assert_int_equal(gap_after(&gap, 100, MIA_NET_EMPTY), 4000);
+}
+
+static void
+gap_is_not_shorter_than_the_pass(void **state)
+{
+	struct mia_gap gap = {.end_ns = MIA_NEVER};
+
+	(void)state;
+	clock_ns = 1000 * MS;
+	assert_int_equal(gap_after(&gap, 30000, MIA_NET_CAUGHT), 30000);
+	assert_int_equal(gap_after(&gap, 5 * MS, MIA_NET_EMPTY), 5 * MS);
+
+	/* Nor if a future is new. */
+	gap.end_ns = MIA_NEVER;
+	mia_gap_shorten(&gap);
+	assert_int_equal(gap.end_ns - clock_ns, 5 * MS);
+	assert_int_equal(gap_after(&gap, 10, MIA_NET_CAUGHT), 2000);
+}
+
+/* New futures, one after the other, do not move the pass away. */
+static void
+gap_that_ends_earlier_stays(void **state)
+{
+	struct mia_gap gap = {.end_ns = MIA_NEVER};
+
+	(void)state;
+	clock_ns = 1000 * MS;
+	mia_gap_shorten(&gap);
+
+	const uint64_t end_ns = gap.end_ns;
+
+	for (int i = 0; i < 100; i++)
+		mia_gap_shorten(&gap);
+	assert_int_equal(gap.end_ns, end_ns);
+	gap_after(&gap, 10, MIA_NET_EMPTY);
+	gap_after(&gap, 10, MIA_NET_EMPTY);
+	mia_gap_shorten(&gap);
+	assert_int_equal(gap.end_ns - clock_ns, 2000);
+}
+
 int
 main(void)
 {
@@ -240,6 +304,9 @@ main(void)
 		cmocka_unit_test(pauses_become_naps),
 		cmocka_unit_test(clock_is_read_once_while_passes_do_work),
 		cmocka_unit_test(net_is_due_after_a_time_that_doubles),
+		cmocka_unit_test(gap_grows_to_a_millisecond),
+		cmocka_unit_test(gap_is_not_shorter_than_the_pass),
+		cmocka_unit_test(gap_that_ends_earlier_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
