@@ -100,6 +100,8 @@ size_t completion_queue_reap(
  * nwanted     so many, but at most max, and at most as many as the queue has
  * timeout_ns  nanoseconds of the monotonic clock since the call. Negative: no
  *             limit. 0: does not wait
+ * Returns     as completion_queue_reap(). With nwanted above 0 and without a
+ *             limit it is 0 only if the queue has no futures.
  * Blocks      the calling thread, which polls and sleeps. It works on
  *             operations that start during the call, as runtime_wait() does.
  *             Those that an add has started are at work in their mover. The
