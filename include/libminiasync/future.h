@@ -562,11 +562,38 @@ future_chain_next_impl(
 		struct future_chain_entry *, FUTURE_CAST_(void *, next));
 }
 
+/*
+ * Private: where the entry is that a poll left, so that the next poll does not
+ * walk from the first entry. Bytes from the first entry, in the upper bits of
+ * its flags; 0 if it is the first. A chain may be moved in memory.
+ */
+#define FUTURE_CHAIN_PLACE_ (UINT64_C(1) << 8)
+
+static inline void
+future_chain_remember_impl(
+	struct future_context *chain, struct future_chain_entry *entry)
+{
+	struct future_chain_entry *first = future_chain_next_impl(chain, NULL);
+	const uint64_t place = FUTURE_CAST_(uint64_t,
+		FUTURE_CAST_(char *, FUTURE_CAST_(void *, entry)) -
+			FUTURE_CAST_(char *, FUTURE_CAST_(void *, first)));
+
+	first->flags = first->flags % FUTURE_CHAIN_PLACE_ +
+		place * FUTURE_CHAIN_PLACE_;
+}
+
 /* Returns the first entry that is not processed, or NULL. */
 static inline struct future_chain_entry *
 future_chain_current_impl(struct future_context *chain)
 {
 	struct future_chain_entry *entry = future_chain_next_impl(chain, NULL);
+
+	if (entry != NULL && entry->flags >= FUTURE_CHAIN_PLACE_)
+		entry = FUTURE_CAST_(struct future_chain_entry *,
+			FUTURE_CAST_(void *,
+				FUTURE_CAST_(
+					char *, FUTURE_CAST_(void *, entry)) +
+					entry->flags / FUTURE_CHAIN_PLACE_));
 
 	while (entry != NULL && FUTURE_CHAIN_ENTRY_IS_PROCESSED(entry))
 		entry = future_chain_next_impl(chain, entry);
@@ -604,6 +631,7 @@ static inline enum future_state
 async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
 {
 	struct future_chain_entry *entry = future_chain_current_impl(chain);
+	const struct future_chain_entry *found = entry;
 
 	chain->padding &= ~FUTURE_CONTEXT_REFUSED_;
 	while (entry != NULL) {
@@ -621,6 +649,8 @@ async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
 			if (state == FUTURE_STATE_IDLE ||
 				(context->padding & FUTURE_CONTEXT_REFUSED_))
 				chain->padding |= FUTURE_CONTEXT_REFUSED_;
+			if (entry != found)
+				future_chain_remember_impl(chain, entry);
 			return FUTURE_STATE_RUNNING;
 		}
 
@@ -638,6 +668,10 @@ async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
 		chain->padding += FUTURE_CONTEXT_MOVED_;
 	}
 
+	/* The flags become what they would be without a place. */
+	entry = future_chain_next_impl(chain, NULL);
+	if (entry != NULL)
+		future_chain_remember_impl(chain, entry);
 	return FUTURE_STATE_COMPLETE;
 }
 

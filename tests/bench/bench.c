@@ -114,6 +114,7 @@ main(int argc, char *argv[])
 	bench_pending();
 	bench_wait_cost();
 	bench_work_in_polls();
+	bench_chains();
 	bench_queues();
 	bench_wake();
 	bench_cpu();

@@ -6,6 +6,7 @@
  *	bench.c        options, and the order of the parts
  *	operations.c   the cost of one operation
  *	waits.c        the cost of a wait
+ *	chains.c       the cost of an entry of a chain
  *	queues.c       the cost of a completion queue, and of a time limit
  *	lists.c        many ranges in one operation
  *	wakes.c        the cost of a wake-up and of idleness
@@ -243,6 +244,7 @@ void bench_hand_over(void);
 void bench_pending(void);
 void bench_wait_cost(void);
 void bench_work_in_polls(void);
+void bench_chains(void);
 void bench_queues(void);
 void bench_wake(void);
 void bench_cpu(void);

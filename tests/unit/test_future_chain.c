@@ -265,6 +265,83 @@ chain_tells_that_it_went_on_or_was_refused(void **state)
 	assert_int_equal(refusals, 4);
 }
 
+enum { MANY = 300 };
+
+struct many_data {
+	FUTURE_CHAIN_ENTRY(struct count_future, entries[MANY]);
+	FUTURE_CHAIN_ENTRY_LAST(struct count_future, last);
+};
+
+FUTURE(many_chain, struct many_data, struct count_output);
+
+static void
+count_map(struct future_context *lhs, struct future_context *rhs, void *arg)
+{
+	(void)lhs;
+	(void)rhs;
+	++*(int *)arg;
+}
+
+/*
+ * A poll goes on at the entry that the last poll left, wherever the chain is
+ * now, without a look at those before: they are overwritten.
+ */
+static void
+poll_does_not_walk_over_processed_entries(void **state)
+{
+	static struct many_chain chains[2];
+	int nmaps = 0;
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		struct many_chain *c = &chains[0];
+
+		nmaps = 0;
+		for (int i = 0; i < MANY; i++)
+			FUTURE_CHAIN_ENTRY_INIT(&c->data.entries[i],
+				count((i + 1) % 3, 0), count_map, &nmaps);
+		FUTURE_CHAIN_ENTRY_INIT(
+			&c->data.last, count_async(1, 7), carry_out, NULL);
+		FUTURE_CHAIN_INIT(c);
+		for (int polls = 0; future_poll(FUTURE_AS_RUNNABLE(c), NULL) !=
+			FUTURE_STATE_COMPLETE;
+			polls++) {
+			assert_true(polls < 3 * MANY);
+			assert_int_equal(
+				future_has_property(c, FUTURE_PROPERTY_ASYNC),
+				nmaps == MANY);
+
+			/* Not the first: it knows the place. */
+			for (int at = 1; at < nmaps && at < MANY; at++)
+				memset(&c->data.entries[at], 0xee,
+					sizeof(c->data.entries[at]));
+
+			const struct count_future *first =
+				&c->data.entries[0].fut;
+
+			assert_int_equal(FUTURE_STATE(first),
+				nmaps > 0 ? FUTURE_STATE_COMPLETE
+					  : FUTURE_STATE_RUNNING);
+			assert_false(FUTURE_CHAIN_ENTRY_IS_LAST(
+				&c->data.entries[0]));
+			assert_int_equal(FUTURE_CHAIN_ENTRY_IS_PROCESSED(
+						 &c->data.entries[0]),
+				nmaps > 0);
+
+			struct many_chain *other =
+				c == &chains[0] ? &chains[1] : &chains[0];
+
+			memcpy(other, c, sizeof(*c));
+			memset(c, 0xee, sizeof(*c));
+			c = other;
+		}
+		assert_int_equal(nmaps, MANY);
+		assert_int_equal(c->data.entries[0].flags,
+			FUTURE_CHAIN_FLAG_ENTRY_PROCESSED);
+		chains[0] = *c;
+	}
+}
+
 int
 main(void)
 {
@@ -275,6 +352,7 @@ main(void)
 		cmocka_unit_test(chains_nest),
 		cmocka_unit_test(chain_does_not_look_into_the_notifier),
 		cmocka_unit_test(chain_tells_that_it_went_on_or_was_refused),
+		cmocka_unit_test(poll_does_not_walk_over_processed_entries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
