@@ -48,7 +48,7 @@ _Static_assert(_Generic((memcpy_fn)NULL, memmove_fn : 1, default : 0),
 
 /* Speed */
 
-MIA_THREAD_LOCAL unsigned mia_threads_untimed;
+MIA_THREAD_POINTER(char, mia_threads_untimed, NULL);
 
 /* Relaxed, here and below: an estimate. Tests call this beside workers. */
 void
@@ -265,7 +265,7 @@ run_piece(struct data_mover_threads *dmt, const struct mia_piece *piece)
 		return mia_piece_run(piece);
 	}
 
-	mia_threads_untimed = 0;
+	mia_threads_set_untimed(0);
 
 	const uint64_t start_ns = mia_clock_ns();
 	const enum vdm_operation_result result = mia_piece_run(piece);

@@ -140,13 +140,30 @@ mia_threads_is_here(const struct data_mover_threads *dmt, size_t size,
 	return mia_threads_takes_larger(dmt, size, n);
 }
 
-/* Pieces that this thread has done since it timed one, without small ones. */
-extern MIA_THREAD_LOCAL unsigned mia_threads_untimed;
+/*
+ * Pieces that this thread has done since it timed one, without small ones: a
+ * number as a pointer, because all systems have pointers for each thread.
+ */
+MIA_THREAD_POINTER_EXTERN(char, mia_threads_untimed);
+
+static inline uintptr_t
+mia_threads_get_untimed(void)
+{
+	return (uintptr_t)MIA_THREAD_GET(mia_threads_untimed, NULL);
+}
+
+static inline void
+mia_threads_set_untimed(uintptr_t n)
+{
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): nobody follows it */
+	(void)MIA_THREAD_SET(mia_threads_untimed, (char *)n);
+}
 
 static inline void
 mia_threads_count_untimed(size_t n)
 {
-	mia_threads_untimed += n > MIA_THREADS_HERE_MAX_BYTES;
+	if (n > MIA_THREADS_HERE_MAX_BYTES)
+		mia_threads_set_untimed(mia_threads_get_untimed() + 1);
 }
 
 /*
@@ -156,7 +173,7 @@ mia_threads_count_untimed(size_t n)
 static inline bool
 mia_threads_is_sample(size_t n)
 {
-	return n > MIA_THREADS_HERE_MAX_BYTES && mia_threads_untimed >= 6;
+	return n > MIA_THREADS_HERE_MAX_BYTES && mia_threads_get_untimed() >= 6;
 }
 
 /* When the mover is made. */
