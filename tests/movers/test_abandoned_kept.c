@@ -46,9 +46,9 @@ static void
 copy_init(struct copy *c, enum form form)
 {
 	const bool overlaps = form == UPWARDS || form == DOWNWARDS;
-	const size_t far = overlaps ? 12345 : BYTES;
-	const size_t to = form == DOWNWARDS ? far : 0;
-	const size_t from = form == DOWNWARDS ? 0 : far;
+	const size_t apart = overlaps ? 12345 : BYTES;
+	const size_t to = form == DOWNWARDS ? apart : 0;
+	const size_t from = form == DOWNWARDS ? 0 : apart;
 
 	memcpy(dst, before, sizeof(dst));
 	memcpy(expected, before, sizeof(dst));
@@ -152,14 +152,14 @@ copy_goes_on_when_enough_are_complete(void **state)
 	for (int form = 0; form < FORMS; form++) {
 		struct copy c;
 		struct data_mover_sync *dms = data_mover_sync_new();
-		struct vdm_operation_future small;
+		struct vdm_operation_future tiny;
 		struct future *futs[2];
 
 		copy_init(&c, (enum form)form);
 		assert_non_null(dms);
-		small = vdm_memcpy(data_mover_sync_get_vdm(dms), &a, &b, 1, 0);
+		tiny = vdm_memcpy(data_mover_sync_get_vdm(dms), &a, &b, 1, 0);
 		futs[0] = future_of(&c);
-		futs[1] = FUTURE_AS_RUNNABLE(&small);
+		futs[1] = FUTURE_AS_RUNNABLE(&tiny);
 		assert_int_equal(runtime_wait_some(runtime, futs, 2, 1, -1), 1);
 		assert_false(mia_backlog_is_empty(&c.dmt->crew.backlog));
 		release(c.dmt);

@@ -54,9 +54,9 @@ enum form { PLAIN, UPWARDS, DOWNWARDS, SET };
 static struct vdm_operation_future
 operation_of(struct vdm *vdm, enum form form)
 {
-	const size_t far = form == PLAIN ? N : 12345;
-	const size_t to = form == DOWNWARDS ? far : 0;
-	const size_t from = form == DOWNWARDS ? 0 : far;
+	const size_t apart = form == PLAIN ? N : 12345;
+	const size_t to = form == DOWNWARDS ? apart : 0;
+	const size_t from = form == DOWNWARDS ? 0 : apart;
 
 	memcpy(dst, before, sizeof(dst));
 	memcpy(expected, before, sizeof(dst));

@@ -181,13 +181,15 @@ check_all(struct vdm *vdm, uint64_t flags)
 			check(vdm, (enum vdm_operation_type)type, GUARD + i,
 				GUARD + n + i, n, flags);
 		for (size_t d = 0; d < 10; d++) {
-			const size_t far = GUARD + distances[d];
+			const size_t apart = GUARD + distances[d];
 
 			if (distances[d] > n + 1 ||
 				(TEST_SLOWDOWN > 1 && (i + d) % 4 != 0))
 				continue;
-			check(vdm, VDM_OPERATION_MEMMOVE, GUARD, far, n, flags);
-			check(vdm, VDM_OPERATION_MEMMOVE, far, GUARD, n, flags);
+			check(vdm, VDM_OPERATION_MEMMOVE, GUARD, apart, n,
+				flags);
+			check(vdm, VDM_OPERATION_MEMMOVE, apart, GUARD, n,
+				flags);
 		}
 	}
 }

@@ -122,9 +122,8 @@ count_copies(size_t n, size_t size)
 	atomic_store(&counting, true);
 	runtime_wait_multiple(runtime, futs, n);
 	atomic_store(&counting, false);
-	print_message(
-		"%zu copies of %zu bytes: %u writes of the mover's lines, "
-		"%u of its speed, %u of its locks, %u locks of stripes\n",
+	printf("%zu copies of %zu bytes: %u writes of the mover's lines, "
+	       "%u of its speed, %u of its locks, %u locks of stripes\n",
 		n, size, atomic_load(&mover_writes), atomic_load(&speed_writes),
 		atomic_load(&mover_locks), atomic_load(&stripe_locks));
 	assert_memory_equal(memory, memory + n * size, n * size);

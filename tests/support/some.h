@@ -30,7 +30,7 @@ tear_down(void **state)
 	return 0;
 }
 
-#define N 6
+enum { N = 6 };
 
 static struct event events[N];
 static struct event_future f[N];
