@@ -47,8 +47,8 @@ list_of_kind(size_t kind)
 		return segments_of(sizes, 40, &seed);
 	case 4: /* no bytes at all in many pieces */
 		return segments_random(20000, 0, &seed);
-	default:
-		return segments_random(100 + kind, 30000, &seed);
+	default: /* some 7 pieces: less than 1.5 are not shown to helpers */
+		return segments_random(300 + kind, 30000, &seed);
 	}
 }
 
