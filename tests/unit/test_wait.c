@@ -4,17 +4,28 @@
  * test_wait.c -- tests wait/wait: how long a waiting thread lingers before it
  * sleeps
  *
- * The linker puts __wrap_mia_linger_begin() before mia_linger_begin().
+ * Time is the test's own: a look at the clock takes 1 us, and a sleep as long
+ * as it should. The linker puts the __wrap_ functions before those that they
+ * are named after.
  */
 
 #include "test.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include <libminiasync.h>
 
 #include "system/backoff.h"
+#include "system/parker.h"
+
+static uint64_t clock_ns;
+
+uint64_t __wrap_mia_clock_ns(void);
+
+uint64_t
+__wrap_mia_clock_ns(void)
+{
+	clock_ns += 1000;
+	return clock_ns;
+}
 
 /* The times of all lingers, in order. */
 static uint64_t lingers[64];
@@ -36,12 +47,10 @@ __wrap_mia_linger_begin(struct mia_linger *linger, struct mia_yields *yields,
 	__real_mia_linger_begin(linger, yields, start, max_ns);
 }
 
-/* Another thread completes it, and calls the waker that the first poll set. */
+/* Complete at a time. The waker that the first poll set is called then. */
 struct late_data {
-	uint64_t delay_ns;
-	pthread_t thread;
+	uint64_t done_ns;
 	struct future_waker waker;
-	atomic_bool done;
 };
 
 struct late_output {
@@ -50,48 +59,46 @@ struct late_output {
 
 FUTURE(late_future, struct late_data *, struct late_output);
 
-static void *
-complete_late(void *arg)
-{
-	struct late_data *data = arg;
-
-	if (data->delay_ns > 0)
-		test_sleep_ns(data->delay_ns);
-	atomic_store(&data->done, true);
-	FUTURE_WAKER_WAKE(&data->waker);
-	return NULL;
-}
-
 static enum future_state
 late_task(struct future_context *context, struct future_notifier *n)
 {
 	struct late_data **data = future_context_get_data(context);
 
-	if (atomic_load(&(*data)->done))
+	if (clock_ns >= (*data)->done_ns)
 		return FUTURE_STATE_COMPLETE;
 	n->notifier_used = FUTURE_NOTIFIER_WAKER;
-	if (context->state == FUTURE_STATE_IDLE) {
-		(*data)->waker = n->waker;
-		if ((*data)->delay_ns == 0)
-			complete_late(*data);
-		else
-			assert_int_equal(pthread_create(&(*data)->thread, NULL,
-						 complete_late, *data),
-				0);
-	}
+	(*data)->waker = n->waker;
 	return FUTURE_STATE_RUNNING;
+}
+
+/* What the waiting thread waits for. */
+static struct late_data late;
+
+bool __real_mia_parker_park(struct mia_parker *parker, uint64_t ns);
+bool __wrap_mia_parker_park(struct mia_parker *parker, uint64_t ns);
+
+bool
+__wrap_mia_parker_park(struct mia_parker *parker, uint64_t ns)
+{
+	if (clock_ns + ns < late.done_ns) {
+		clock_ns += ns;
+		return false;
+	}
+	if (clock_ns < late.done_ns)
+		clock_ns = late.done_ns;
+	FUTURE_WAKER_WAKE(&late.waker);
+	return __real_mia_parker_park(parker, ns);
 }
 
 static void
 wait_for(struct runtime *runtime, uint64_t delay_ns)
 {
-	struct late_data data = {.delay_ns = delay_ns};
-	struct late_future future = {.data = &data};
+	struct late_future future = {.data = &late};
 
+	late.done_ns = clock_ns + delay_ns;
 	FUTURE_INIT(&future, late_task);
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&future));
-	if (delay_ns > 0)
-		assert_int_equal(pthread_join(data.thread, NULL), 0);
+	assert_true(clock_ns - late.done_ns < 100000);
 }
 
 static void
@@ -102,18 +109,18 @@ lingering_in_vain_gets_shorter(void **state)
 	(void)state;
 	assert_non_null(runtime);
 	nlingers = 0;
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 4; i++)
 		wait_for(runtime, 20 * MS);
 
-	/* Also within one wait, each time that the net strikes. */
-	assert_true(nlingers >= 8);
+	/* Also within one wait, each time that the net strikes: 4, 8 ms. */
+	assert_int_equal(nlingers, 12);
 	for (size_t i = 0; i < nlingers; i++)
 		assert_int_equal(
 			lingers[i], MIA_SLEEP_COST_NS >> (i < 5 ? i : 5));
 
-	/* A wake comes at once: the next wait lingers for the whole time. */
+	/* A wake comes soon: the next wait lingers for the whole time. */
 	nlingers = 0;
-	wait_for(runtime, 0);
+	wait_for(runtime, MIA_SLEEP_COST_NS / 2);
 	wait_for(runtime, 20 * MS);
 	assert_true(nlingers >= 2);
 	assert_int_equal(lingers[0], MIA_SLEEP_COST_NS >> 5);
