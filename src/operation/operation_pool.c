@@ -80,6 +80,12 @@ static atomic_bool have_thread_key;
 
 struct mia_operation_thread mia_operation_no_caches;
 
+/*
+ * The same, of a thread that calls its last destructors: they may use movers
+ * after the last call of thread_exit(), so it gets no caches any more.
+ */
+static struct mia_operation_thread ended_caches;
+
 MIA_THREAD_POINTER(struct mia_operation_thread, mia_operation_thread,
 	&mia_operation_no_caches);
 
@@ -313,8 +319,7 @@ thread_exit(void *arg)
 	thread_remove(thread, &garbage);
 	mia_fork_lock_leave(&lock);
 
-	/* Later destructors of this thread may use movers, with new caches. */
-	(void)MIA_THREAD_SET(mia_operation_thread, &mia_operation_no_caches);
+	(void)MIA_THREAD_SET(mia_operation_thread, &ended_caches);
 	garbage_free(&garbage);
 	free(thread);
 }
@@ -371,7 +376,7 @@ free_this_thread(void)
 	struct mia_operation_thread *thread = mia_operation_thread_get();
 	struct garbage garbage = {NULL, NULL};
 
-	if (thread == &mia_operation_no_caches ||
+	if (thread == &mia_operation_no_caches || thread == &ended_caches ||
 		!mia_fork_lock_try_enter(&lock))
 		return;
 	thread_remove(thread, &garbage);
@@ -406,6 +411,8 @@ fini_late(void)
 static struct mia_operation_thread *
 thread_get(void)
 {
+	if (mia_operation_thread_get() == &ended_caches)
+		return NULL;
 	if (mia_operation_thread_get() != &mia_operation_no_caches)
 		return mia_operation_thread_get();
 	/* Acquire: pairs with the release in init_once(); reads the key. */

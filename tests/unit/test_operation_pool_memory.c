@@ -7,6 +7,7 @@
 
 #include "test.h"
 
+#include <limits.h>
 #include <pthread.h>
 
 #include "pools.h"
@@ -155,6 +156,60 @@ memory_goes_back_when_the_threads_are_gone(void **state)
 	pool_delete(pool);
 }
 
+/* Thread-specific data whose destructor uses a pool, in each round. */
+static pthread_key_t key;
+static int rounds[PTHREAD_DESTRUCTOR_ITERATIONS + 1];
+static int last_round;
+
+static void
+use_pool(void *arg)
+{
+	struct mia_operation_pool *pool = arg;
+
+	mia_operation_pool_put(mia_operation_pool_get(pool));
+}
+
+static struct mia_operation_pool *pool_of_destructors;
+
+static void
+use_pool_and_go_on(void *arg)
+{
+	int *round = arg;
+
+	last_round = (int)(round - rounds) + 1;
+	use_pool(pool_of_destructors);
+	if (last_round < PTHREAD_DESTRUCTOR_ITERATIONS)
+		pthread_setspecific(key, round + 1);
+}
+
+static void *
+end_with_destructors(void *first_use)
+{
+	if (first_use != NULL)
+		use_pool(first_use);
+	pthread_setspecific(key, rounds);
+	return NULL;
+}
+
+/* The slots of caches that nobody frees would be missing. */
+static void
+destructors_of_a_thread_leave_nothing_behind(void **state)
+{
+	struct mia_operation_pool *pool = pool_new(64);
+
+	(void)state;
+	pool_of_destructors = pool;
+	assert_int_equal(pthread_key_create(&key, use_pool_and_go_on), 0);
+	for (int i = 0; i < 20; i++) {
+		on_thread(end_with_destructors, pool);
+		on_thread(end_with_destructors, NULL);
+	}
+	assert_int_equal(last_round, PTHREAD_DESTRUCTOR_ITERATIONS);
+	assert_true(mia_operation_pool_bytes(pool) <= 16 * KIB);
+	pthread_key_delete(key);
+	pool_delete(pool);
+}
+
 int
 main(void)
 {
@@ -167,6 +222,7 @@ main(void)
 		cmocka_unit_test(one_after_the_other_takes_memory_for_a_few),
 		cmocka_unit_test(memory_of_pools_goes_back_to_the_system),
 		cmocka_unit_test(memory_goes_back_when_the_threads_are_gone),
+		cmocka_unit_test(destructors_of_a_thread_leave_nothing_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
