@@ -373,28 +373,50 @@ future_cpu_pause_impl(void)
  * FUTURE_BUSY_POLL() makes this many polls with a CPU pause after each. They
  * take about 3 microseconds, which is longer than submitting a small operation.
  * After each further poll the thread yields its CPU, because the thread that
- * does the work may need that CPU.
+ * does the work may need that CPU. A thread of a real-time policy yields to no
+ * thread of a lower priority: once in so many polls it sleeps.
  */
 #define FUTURE_BUSY_POLL_SPINS_ 64
+#define FUTURE_BUSY_POLL_NAP_ 1024
+
+/*
+ * Sleeps for 50 microseconds. Keeps errno, and is no cancellation point. Weak:
+ * a program of this header alone does not need the library.
+ */
+#if defined(__ELF__)
+__attribute__((weak)) void future_nap_impl(void);
+#endif
+
+static inline void
+future_yield_impl(unsigned polls)
+{
+#if defined(__ELF__)
+	if (polls % FUTURE_BUSY_POLL_NAP_ == 0 && future_nap_impl != NULL) {
+		future_nap_impl();
+		return;
+	}
+#endif
+	(void)polls;
+	sched_yield();
+}
 
 static inline void
 future_busy_poll_impl(struct future *fut)
 {
-	unsigned polls = 0;
+	unsigned polls = 1;
 
-	while (future_poll(fut, NULL) != FUTURE_STATE_COMPLETE) {
-		if (polls < FUTURE_BUSY_POLL_SPINS_) {
-			polls++;
+	for (; future_poll(fut, NULL) != FUTURE_STATE_COMPLETE; polls++) {
+		if (polls <= FUTURE_BUSY_POLL_SPINS_)
 			future_cpu_pause_impl();
-		} else {
-			sched_yield();
-		}
+		else
+			future_yield_impl(polls);
 	}
 }
 
 /*
  * Polls the future with a NULL notifier until it is complete. Blocks the
- * calling thread, and uses its CPU all the time.
+ * calling thread, and uses its CPU nearly all the time. Not a cancellation
+ * point.
  */
 #define FUTURE_BUSY_POLL(_futurep) future_busy_poll_impl(&(_futurep)->base)
 

@@ -7,8 +7,8 @@
 #include "libminiasync/future.h"
 #include "system/platform.h"
 
-/* After all pauses and yields of a spin. */
-#define SPIN_NAP_NS UINT64_C(50000)
+/* When yields do not help. */
+#define NAP_NS UINT64_C(50000)
 
 /* A longer yield ran another program's thread, and not for a moment. */
 #define YIELD_LONG_NS UINT64_C(500000)
@@ -46,10 +46,18 @@ mia_spin(struct mia_spin *spin)
 		spin->yields--;
 		mia_thread_yield();
 	} else {
-		mia_sleep(SPIN_NAP_NS);
+		mia_sleep(NAP_NS);
 	}
 	return true;
 }
+
+#if defined(__ELF__)
+MIA_PUBLIC void
+future_nap_impl(void)
+{
+	mia_sleep(NAP_NS);
+}
+#endif
 
 bool
 mia_yield(struct mia_yields *yields)

@@ -70,6 +70,38 @@ printf '#include "%s"\n' "$use" >"$work/t.c"
 cp "$work/t.c" "$work/t.cpp"
 each_standard "the use of every macro"
 
+# A program of future.h alone does not need the library.
+cat >"$work/t.c" <<'END'
+#include <libminiasync/future.h>
+FUTURE(my_future, int, int);
+static enum future_state
+task(struct future_context *context, struct future_notifier *notifier)
+{
+	int *left = (int *)future_context_get_data(context);
+
+	(void)notifier;
+	return --*left > 0 ? FUTURE_STATE_RUNNING : FUTURE_STATE_COMPLETE;
+}
+int
+main(void)
+{
+	struct my_future f;
+
+	f.data = 2 * FUTURE_BUSY_POLL_NAP_;
+	FUTURE_INIT(&f, task);
+	FUTURE_BUSY_POLL(&f);
+	return FUTURE_STATE(&f) == FUTURE_STATE_COMPLETE ? 0 : 1;
+}
+END
+for compiler in gcc clang; do
+	command -v "$compiler" >/dev/null || continue
+	count=$((count + 1))
+	$compiler -I"$include" "$work/t.c" -o "$work/t" && "$work/t" || {
+		echo "a program of future.h alone fails with $compiler"
+		failed=$((failed + 1))
+	}
+done
+
 # Old programs use these without including their headers.
 printf '#include "%s"\n' "$tests/scripts/headers/brought.h" >"$work/t.c"
 cp "$work/t.c" "$work/t.cpp"

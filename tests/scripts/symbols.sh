@@ -17,13 +17,13 @@ include=$(dirname "$0")/../../include
 case $1 in
 *vdm-dml*)
 	headers=$include/libminiasync-vdm-dml/*.h
-	public='^data_mover_dml_[a-z_]+(@@LIBMINIASYNC_VDM_DML_1\.0)?$'
+	public='^(data_mover_dml_[a-z_]+(@@LIBMINIASYNC_VDM_DML_1\.0)?|future_nap_impl)$'
 	;;
 *)
 	headers="$include/libminiasync/runtime.h $include/libminiasync/version.h
 		$include/libminiasync/completion_queue.h
 		$include/libminiasync/data_mover_*.h"
-	public='^(data_mover_(sync|threads)|runtime|completion_queue|miniasync)_[a-z_]+(@@LIBMINIASYNC_1\.[01])?$'
+	public='^(data_mover_(sync|threads)|runtime|completion_queue|miniasync|future)_[a-z_]+(@@LIBMINIASYNC_1\.[01])?$'
 	;;
 esac
 

@@ -126,6 +126,25 @@ one_cpu_and_changing_ones_are_enough(void **state)
 	deadline(0);
 }
 
+enum { SIZE_COPIED = 65536 };
+
+static char copied_from[SIZE_COPIED], copied_to[SIZE_COPIED];
+
+/* The waiting thread does not do the operation itself. */
+static void
+wait_asleep(struct runtime *runtime, struct vdm_operation_future *f)
+{
+	future_poll(FUTURE_AS_RUNNABLE(f), NULL);
+	runtime_wait(runtime, FUTURE_AS_RUNNABLE(f));
+}
+
+static void
+poll_busily(struct runtime *runtime, struct vdm_operation_future *f)
+{
+	(void)runtime;
+	FUTURE_BUSY_POLL(f);
+}
+
 /*
  * A thread of real-time priority waits on the only CPU. A worker of normal
  * priority needs this CPU. The kernel takes the CPU from a real-time thread for
@@ -133,15 +152,14 @@ one_cpu_and_changing_ones_are_enough(void **state)
  * second.
  */
 static void
-real_time_waiter_leaves_the_worker_its_cpu(void **state)
+check_real_time_waiter(
+	void (*wait)(struct runtime *runtime, struct vdm_operation_future *f),
+	const char *how)
 {
-	enum { SIZE_COPIED = 65536 };
-	static char src[SIZE_COPIED], dst[SIZE_COPIED];
 	const struct sched_param real_time = {.sched_priority = 1}, usual = {0};
 	uint64_t used = 0;
 	cpu_set_t all;
 
-	(void)state;
 	deadline(60);
 	use_first_cpu(&all);
 
@@ -155,17 +173,16 @@ real_time_waiter_leaves_the_worker_its_cpu(void **state)
 
 		for (int i = 0; i < TEST_ROUNDS(200); i++) {
 			struct vdm_operation_future f =
-				vdm_memcpy(data_mover_threads_get_vdm(dmt), dst,
-					src, SIZE_COPIED, 0);
+				vdm_memcpy(data_mover_threads_get_vdm(dmt),
+					copied_to, copied_from, SIZE_COPIED, 0);
 
-			/* The worker gets it, and not the waiting thread. */
-			future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
-			runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
+			wait(runtime, &f);
 		}
 
 		used = test_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
 		pthread_setschedparam(pthread_self(), SCHED_OTHER, &usual);
-		printf("waiter's CPU: %.1f ms\n", (double)used / MS);
+		printf("CPU of the thread that %s: %.1f ms\n", how,
+			(double)used / MS);
 	} else {
 		printf("left out: real-time priority is not allowed\n");
 	}
@@ -176,6 +193,20 @@ real_time_waiter_leaves_the_worker_its_cpu(void **state)
 	deadline(0);
 }
 
+static void
+real_time_waiter_leaves_the_worker_its_cpu(void **state)
+{
+	(void)state;
+	check_real_time_waiter(wait_asleep, "waits");
+}
+
+static void
+real_time_busy_poll_leaves_the_worker_its_cpu(void **state)
+{
+	(void)state;
+	check_real_time_waiter(poll_busily, "polls");
+}
+
 int
 main(void)
 {
@@ -183,6 +214,7 @@ main(void)
 		cmocka_unit_test(starved_workers_finish),
 		cmocka_unit_test(one_cpu_and_changing_ones_are_enough),
 		cmocka_unit_test(real_time_waiter_leaves_the_worker_its_cpu),
+		cmocka_unit_test(real_time_busy_poll_leaves_the_worker_its_cpu),
 	};
 
 	rounds_seed = test_seed("hardship_cpus");

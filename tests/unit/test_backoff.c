@@ -7,6 +7,7 @@
 
 #include "test.h"
 
+#include "count_future.h"
 #include "system/backoff.h"
 
 /* Below and at the length from which a yield counts as long. */
@@ -40,6 +41,15 @@ void
 __wrap_mia_sleep(uint64_t ns)
 {
 	slept_ns += ns;
+}
+
+int __wrap_sched_yield(void);
+
+int
+__wrap_sched_yield(void)
+{
+	nyields++;
+	return 0;
 }
 
 static int
@@ -219,6 +229,26 @@ a_backoff_naps_at_once_when_yields_are_long(void **state)
 	assert_int_equal(nyields, 1);
 }
 
+static void
+a_busy_poll_pauses_then_yields_and_sometimes_naps(void **state)
+{
+	struct count_future f = count(FUTURE_BUSY_POLL_SPINS_, 0);
+	struct count_future g = count(3 * FUTURE_BUSY_POLL_NAP_, 0);
+
+	(void)state;
+	FUTURE_BUSY_POLL(&f);
+	assert_int_equal(nyields, 0);
+
+	FUTURE_BUSY_POLL(&g);
+#if defined(__ELF__)
+	assert_int_equal(slept_ns, 3 * 50000);
+	assert_int_equal(nyields,
+		3 * FUTURE_BUSY_POLL_NAP_ - FUTURE_BUSY_POLL_SPINS_ - 3);
+#else
+	assert_int_equal(slept_ns, 0);
+#endif
+}
+
 int
 main(void)
 {
@@ -237,6 +267,9 @@ main(void)
 			setup),
 		cmocka_unit_test_setup(
 			a_backoff_naps_at_once_when_yields_are_long, setup),
+		cmocka_unit_test_setup(
+			a_busy_poll_pauses_then_yields_and_sometimes_naps,
+			setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
