@@ -16,6 +16,8 @@
  *   POLLED   like WAKING, and a poll has returned RUNNING since. The finisher
  *            has to read the waker again and to call it once more
  *   DONE     complete. The finisher is gone
+ *   HERE     complete by the poller alone, from NEW or, without a finisher,
+ *            from PENDING
  *
  * The finisher goes along these arrows, except for the one from WAKING to
  * POLLED, which is the poller's. The poller also goes from any state except NEW
@@ -252,6 +254,7 @@ mia_completion_poll_slow(struct mia_completion *c)
 
 		switch (state) {
 		case MIA_COMPLETION_DONE:
+		case MIA_COMPLETION_HERE:
 			return FUTURE_STATE_COMPLETE;
 		case MIA_COMPLETION_WAKING:
 			if (c == get_this_wake())

@@ -30,6 +30,7 @@ enum mia_completion_state {
 	MIA_COMPLETION_WAKING,
 	MIA_COMPLETION_POLLED,
 	MIA_COMPLETION_DONE,
+	MIA_COMPLETION_HERE,
 };
 
 struct mia_completion {
@@ -63,7 +64,7 @@ mia_completion_finish_here(
 	atomic_store_explicit(
 		&c->result, (uint16_t)result, memory_order_relaxed);
 	atomic_store_explicit(
-		&c->state, MIA_COMPLETION_DONE, memory_order_relaxed);
+		&c->state, MIA_COMPLETION_HERE, memory_order_relaxed);
 }
 
 /*
@@ -74,7 +75,7 @@ static inline void
 mia_completion_end_here(struct mia_completion *c)
 {
 	atomic_store_explicit(
-		&c->state, MIA_COMPLETION_DONE, memory_order_relaxed);
+		&c->state, MIA_COMPLETION_HERE, memory_order_relaxed);
 }
 
 /*
@@ -84,7 +85,7 @@ mia_completion_end_here(struct mia_completion *c)
 static inline bool
 mia_completion_is_ended(const struct mia_completion *c)
 {
-	return atomic_load_explicit(&c->state, memory_order_relaxed) ==
+	return atomic_load_explicit(&c->state, memory_order_relaxed) >=
 		MIA_COMPLETION_DONE;
 }
 
@@ -130,9 +131,9 @@ enum future_state mia_completion_poll_slow(struct mia_completion *c);
 static inline enum future_state
 mia_completion_poll(struct mia_completion *c)
 {
-	/* Acquire: pairs with the release of DONE: the data and the result. */
-	return atomic_load_explicit(&c->state, memory_order_acquire) ==
-			MIA_COMPLETION_DONE
+	/* Relaxed: HERE is this thread's, the slow path acquires the rest. */
+	return atomic_load_explicit(&c->state, memory_order_relaxed) ==
+			MIA_COMPLETION_HERE
 		? FUTURE_STATE_COMPLETE
 		: mia_completion_poll_slow(c);
 }
@@ -157,10 +158,9 @@ mia_completion_retire(struct mia_completion *c)
 {
 	/*
 	 * Relaxed, both: the poll has acquired, or it is NEW and has one user.
-	 * Not DONE: by its own waker, or NEW.
+	 * Not ended: by its own waker, or NEW.
 	 */
-	if (MIA_UNLIKELY(atomic_load_explicit(&c->state,
-				 memory_order_relaxed) != MIA_COMPLETION_DONE))
+	if (MIA_UNLIKELY(!mia_completion_is_ended(c)))
 		mia_completion_leave_waker(c);
 
 	return (enum vdm_operation_result)atomic_load_explicit(

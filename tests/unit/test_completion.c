@@ -52,6 +52,7 @@ finish_here_completes_at_once_with_its_result(void **state)
 	for (int i = 0; i < 3; i++) {
 		mia_completion_init(&c);
 		mia_completion_finish_here(&c, results[i]);
+		assert_int_equal(state_of(&c), MIA_COMPLETION_HERE);
 		assert_false(mia_completion_is_new(&c));
 		assert_int_equal(
 			mia_completion_poll(&c), FUTURE_STATE_COMPLETE);
@@ -135,6 +136,9 @@ end_here_completes_and_calls_no_waker(void **state)
 		if (failed)
 			mia_completion_fail(&c, VDM_ERROR_JOB_CORRUPTED);
 		mia_completion_end_here(&c);
+		assert_true(mia_completion_is_ended(&c));
+		mia_completion_replace_waker(&c, first);
+		assert_int_equal(state_of(&c), MIA_COMPLETION_HERE);
 		assert_int_equal(
 			mia_completion_poll(&c), FUTURE_STATE_COMPLETE);
 		assert_int_equal(mia_completion_retire(&c),
