@@ -15,6 +15,8 @@
 
 #include "crew/backlog.h"
 
+#include "system/happens.h"
+
 /* Items that one pop takes from the overflow at most. */
 #define FILL_MAX 64
 
@@ -48,6 +50,7 @@ mia_backlog_fini(struct mia_backlog *backlog)
 void
 mia_backlog_push(struct mia_backlog *backlog, struct mia_backlog_node *node)
 {
+	mia_happens_before(node);
 	/* Relaxed: an old count only lets a few items overtake others. */
 	if (MIA_LIKELY(atomic_load_explicit(
 			       &backlog->count, memory_order_relaxed) == 0 &&
@@ -104,7 +107,11 @@ mia_backlog_pop(struct mia_backlog *backlog)
 {
 	struct mia_backlog_node *node = mia_queue_pop(&backlog->ring);
 
-	return node != NULL ? node : pop_overflow(backlog);
+	if (node == NULL)
+		node = pop_overflow(backlog);
+	if (node != NULL)
+		mia_happens_after(node);
+	return node;
 }
 
 bool

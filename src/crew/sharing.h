@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "crew/range.h"
+#include "system/happens.h"
 #include "system/platform.h"
 
 /* Embedded in the work, which must live until the last sharer has left. */
@@ -158,12 +159,18 @@ struct mia_claim mia_sharing_claim(struct mia_sharing *sharing,
 static inline bool
 mia_sharing_leave(struct mia_shared *shared)
 {
+	mia_happens_before(shared);
+
 	/*
 	 * Release: the chunks of the caller, to the last sharer. Acquire: the
 	 * chunks of the others, which the last sharer passes on.
 	 */
-	return atomic_fetch_sub_explicit(
-		       &shared->sharers, 1, memory_order_acq_rel) == 1;
+	const bool was_last = atomic_fetch_sub_explicit(&shared->sharers, 1,
+				      memory_order_acq_rel) == 1;
+
+	if (was_last)
+		mia_happens_after(shared);
+	return was_last;
 }
 
 #endif /* LIBMINIASYNC_SHARING_H */

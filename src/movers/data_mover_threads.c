@@ -31,6 +31,7 @@
 #include "operation/piece.h"
 #include "operation/word.h"
 #include "system/cpus.h"
+#include "system/happens.h"
 #include "system/platform.h"
 
 /* Operations that the ring of the default mover holds. */
@@ -315,6 +316,7 @@ static void
 set_function(struct data_mover_threads *dmt, enum vdm_operation_type type,
 	mia_any_fn function)
 {
+	mia_happens_before(dmt->functions);
 	atomic_store_explicit(
 		&dmt->functions[type], function, memory_order_release);
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "operation/memory.h"
+#include "system/happens.h"
 
 /*
  * Sizes that depend on the machine are times here, and become bytes by the
@@ -128,10 +129,7 @@ function_of(const struct data_mover_threads *dmt, enum vdm_operation_type type)
 	if (type == VDM_OPERATION_MEMCPYV)
 		type = VDM_OPERATION_MEMCPY;
 
-	/*
-	 * Acquire: pairs with the release of the setters. What a thread did
-	 * before it set a function happens before the function is called.
-	 */
+	/* Acquire: pairs with the release of the setters: what was before. */
 	return (unsigned)type < MIA_THREADS_TYPES
 		? atomic_load_explicit(
 			  &dmt->functions[type], memory_order_acquire)
@@ -193,6 +191,8 @@ mia_threads_make_plan(struct mia_threads_operation *op,
 	op->is_kept = false;
 	op->function = function_of(op->dmt, operation->type);
 	if (op->function != NULL) {
+		mia_happens_after(op->dmt->functions);
+
 		/* All flags that fit its argument are the function's own. */
 		mia_piece_parse(&op->piece, operation, UINT_MAX);
 		op->plan = plan_of_function(op->piece.kind);

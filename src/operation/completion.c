@@ -37,6 +37,7 @@
 #include "operation/completion.h"
 
 #include "system/backoff.h"
+#include "system/happens.h"
 #include "system/platform.h"
 
 /*
@@ -102,6 +103,7 @@ lock_waker(struct mia_completion *c)
 		state = atomic_load_explicit(&c->state, memory_order_relaxed);
 	}
 
+	mia_happens_after(c);
 	return state;
 }
 
@@ -112,6 +114,7 @@ lock_waker(struct mia_completion *c)
 static void
 unlock_waker(struct mia_completion *c, uint32_t state)
 {
+	mia_happens_before(c);
 	atomic_store_explicit(&c->state, state, memory_order_release);
 }
 
@@ -125,6 +128,7 @@ finish_waking(struct mia_completion *c)
 	uint32_t state = MIA_COMPLETION_WAKING;
 	struct mia_spin spin = MIA_SPIN_CALL;
 
+	mia_happens_before(c);
 	/*
 	 * Release: what the waker did happens before the poll that returns
 	 * COMPLETE. Relaxed on failure: lock_waker() acquires.
@@ -169,6 +173,7 @@ mia_completion_finish(struct mia_completion *c)
 static bool
 ask_for_a_wake(struct mia_completion *c, uint32_t state)
 {
+	mia_happens_before(c);
 	return atomic_compare_exchange_strong_explicit(&c->state, &state,
 		MIA_COMPLETION_POLLED, memory_order_release,
 		memory_order_relaxed);
@@ -189,8 +194,10 @@ await_waker(struct mia_completion *c, uint64_t max_ns)
 		const uint32_t state =
 			atomic_load_explicit(&c->state, memory_order_acquire);
 
-		if (state == MIA_COMPLETION_DONE)
+		if (state == MIA_COMPLETION_DONE) {
+			mia_happens_after(c);
 			return FUTURE_STATE_COMPLETE;
+		}
 
 		if (!mia_spin(&spin))
 			continue;
@@ -254,6 +261,8 @@ mia_completion_poll_slow(struct mia_completion *c)
 
 		switch (state) {
 		case MIA_COMPLETION_DONE:
+			mia_happens_after(c);
+			return FUTURE_STATE_COMPLETE;
 		case MIA_COMPLETION_HERE:
 			return FUTURE_STATE_COMPLETE;
 		case MIA_COMPLETION_WAKING:

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "system/backoff.h"
+#include "system/happens.h"
 #include "system/platform.h"
 
 /*
@@ -26,8 +27,13 @@ static bool
 take(struct mia_fork_lock *lock, uintptr_t *owner)
 {
 	*owner = 0;
-	return atomic_compare_exchange_strong_explicit(&lock->owner, owner,
-		mia_thread_id(), memory_order_acquire, memory_order_relaxed);
+	if (!atomic_compare_exchange_strong_explicit(&lock->owner, owner,
+		    mia_thread_id(), memory_order_acquire,
+		    memory_order_relaxed))
+		return false;
+
+	mia_happens_after(lock);
+	return true;
 }
 
 /* Relaxed: only this thread wrote the flag, maybe in a signal handler. */
@@ -66,9 +72,12 @@ void
 mia_fork_lock_leave(struct mia_fork_lock *lock)
 {
 	/* While forking, mia_fork_lock_after_fork() releases the lock. */
-	if (!is_forking(lock))
-		/* Release: pairs with the acquire in take(); our data. */
-		atomic_store_explicit(&lock->owner, 0, memory_order_release);
+	if (is_forking(lock))
+		return;
+
+	mia_happens_before(lock);
+	/* Release: pairs with the acquire in take(); our data. */
+	atomic_store_explicit(&lock->owner, 0, memory_order_release);
 }
 
 /* Relaxed, here and below: only the owner writes and reads these fields. */
