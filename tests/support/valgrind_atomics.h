@@ -1,142 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * valgrind_atomics.h -- describes C11 atomics to helgrind and drd
+ * valgrind_atomics.h -- what the library and the tests need under helgrind, drd
  *
- * Both tools know locks, condition variables and semaphores, and take an atomic
- * operation for a plain load or store. Without help they report each atomic
- * operation as a race, and everything that it publishes too. tests/run includes
- * this header before every C file that it builds for them (gcc's -include). The
- * header tells the tools two things:
- *
- *   - Everything before a release happens before everything after an acquire of
- *     the same variable, by the orders in the code. So a tool reports the race
- *     of an order that is too weak.
- *   - The tools shall not check the variable itself.
- *
- * So the tools are blind to three things: an access to an atomic variable that
- * is not atomic; a release by a store that another thread's store has replaced,
- * or by a compare-exchange that failed, because both count as releases; and the
- * order of seq_cst operations on different variables. TSan sees the first two,
- * and the models in tests/model cover the third.
+ * tests/run includes this header before every C file that it builds for these
+ * tools (gcc's -include): the tests have atomics of their own.
  */
 
 #ifndef VALGRIND_ATOMICS_H
 #define VALGRIND_ATOMICS_H 1
 
-/* Before all definitions of a file for the headers of the system. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "../../src/system/valgrind_atomics.h"
 
 #include <semaphore.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-
-#include <valgrind/helgrind.h>
-
-/* Has its own names for helgrind's requests, with the same numbers. */
-#include <valgrind/drd.h>
-
-/*
- * Names an order of the variable for the tools. It is not the address of the
- * object, because a mutex may have this address later, and drd would confuse
- * the two.
- */
-static inline const volatile char *
-valgrind_tag(const volatile void *object)
-{
-	return (const volatile char *)object + 1;
-}
-
-static inline void
-valgrind_before(const volatile void *object, size_t size, memory_order order)
-{
-	VALGRIND_HG_DISABLE_CHECKING(object, size);
-	ANNOTATE_BENIGN_RACE_SIZED(object, size, "");
-	if (order == memory_order_release || order == memory_order_acq_rel ||
-		order == memory_order_seq_cst)
-		ANNOTATE_HAPPENS_BEFORE(valgrind_tag(object));
-}
-
-static inline void
-valgrind_after(const volatile void *object, memory_order order)
-{
-	if (order == memory_order_acquire || order == memory_order_acq_rel ||
-		order == memory_order_seq_cst)
-		ANNOTATE_HAPPENS_AFTER(valgrind_tag(object));
-}
-
-/*
- * Evaluates to value, an operation on *vg_object. A load releases nothing, and
- * a store acquires nothing, with any order.
- */
-#define VALGRIND_ATOMIC(object, before, value, after) \
-	__extension__({ \
-		__auto_type vg_object = (object); \
-		valgrind_before(vg_object, sizeof(*vg_object), before); \
-		__auto_type vg_value = (value); \
-		valgrind_after(vg_object, after); \
-		vg_value; \
-	})
-
-#define VALGRIND_COMPARE_EXCHANGE( \
-	object, expected, desired, is_weak, order, failed_order) \
-	__extension__({ \
-		__auto_type vg_object = (object); \
-		valgrind_before(vg_object, sizeof(*vg_object), order); \
-		const bool vg_done = __atomic_compare_exchange_n(vg_object, \
-			expected, desired, is_weak, order, failed_order); \
-		valgrind_after(vg_object, vg_done ? order : failed_order); \
-		vg_done; \
-	})
-
-#undef atomic_load_explicit
-#define atomic_load_explicit(object, order) \
-	VALGRIND_ATOMIC(object, memory_order_relaxed, \
-		__atomic_load_n(vg_object, order), order)
-#undef atomic_store_explicit
-#define atomic_store_explicit(object, value, order) \
-	VALGRIND_ATOMIC(object, order, \
-		(__atomic_store_n(vg_object, value, order), 0), \
-		memory_order_relaxed)
-#undef atomic_exchange_explicit
-#define atomic_exchange_explicit(object, value, order) \
-	VALGRIND_ATOMIC(object, order, \
-		__atomic_exchange_n(vg_object, value, order), order)
-#undef atomic_fetch_add_explicit
-#define atomic_fetch_add_explicit(object, value, order) \
-	VALGRIND_ATOMIC(object, order, \
-		__atomic_fetch_add(vg_object, value, order), order)
-#undef atomic_fetch_sub_explicit
-#define atomic_fetch_sub_explicit(object, value, order) \
-	VALGRIND_ATOMIC(object, order, \
-		__atomic_fetch_sub(vg_object, value, order), order)
-#undef atomic_fetch_or_explicit
-#define atomic_fetch_or_explicit(object, value, order) \
-	VALGRIND_ATOMIC(object, order, \
-		__atomic_fetch_or(vg_object, value, order), order)
-#undef atomic_fetch_and_explicit
-#define atomic_fetch_and_explicit(object, value, order) \
-	VALGRIND_ATOMIC(object, order, \
-		__atomic_fetch_and(vg_object, value, order), order)
-#undef atomic_fetch_add
-#define atomic_fetch_add(object, value) \
-	atomic_fetch_add_explicit(object, value, memory_order_seq_cst)
-#undef atomic_fetch_sub
-#define atomic_fetch_sub(object, value) \
-	atomic_fetch_sub_explicit(object, value, memory_order_seq_cst)
-#undef atomic_compare_exchange_strong_explicit
-#define atomic_compare_exchange_strong_explicit( \
-	object, expected, desired, order, failed_order) \
-	VALGRIND_COMPARE_EXCHANGE( \
-		object, expected, desired, false, order, failed_order)
-#undef atomic_compare_exchange_weak_explicit
-#define atomic_compare_exchange_weak_explicit( \
-	object, expected, desired, order, failed_order) \
-	VALGRIND_COMPARE_EXCHANGE( \
-		object, expected, desired, true, order, failed_order)
 
 /* helgrind does not support it. The time limit of ctest ends the wait, too. */
 #define sem_timedwait(sem, until) ((void)(until), sem_wait(sem))
