@@ -54,6 +54,21 @@ extern "C" {
 #define FUTURE_ALIGNOF_(type) __alignof__(type)
 #endif
 
+/*
+ * Private: on functions that call a task, a waker or a mover by its pointer.
+ * These may be functions of a library that was compiled without clang's control
+ * flow integrity. A program with -fsanitize=cfi or kcfi would end there.
+ */
+#if defined(__clang__)
+#if __has_feature(kcfi)
+#define FUTURE_CALLS_LIBRARY_ __attribute__((no_sanitize("cfi-icall", "kcfi")))
+#else
+#define FUTURE_CALLS_LIBRARY_ __attribute__((no_sanitize("cfi-icall")))
+#endif
+#else
+#define FUTURE_CALLS_LIBRARY_
+#endif
+
 enum future_state {
 	FUTURE_STATE_IDLE = 0,     /* not started: poll it */
 	FUTURE_STATE_COMPLETE = 1, /* output is valid: a poll does nothing */
@@ -249,7 +264,7 @@ future_has_property_default(void *future, enum future_property property)
 }
 
 /* Returns 1 if the future has the property now, otherwise 0. */
-static inline int
+FUTURE_CALLS_LIBRARY_ static inline int
 future_has_property(void *future, enum future_property property)
 {
 	struct future *fut = FUTURE_CAST_(struct future *, future);
@@ -271,7 +286,7 @@ future_has_property(void *future, enum future_property property)
  * Blocks    only as long as the task does. See future_task_fn.
  * Threads   one at a time for one future
  */
-static inline enum future_state
+FUTURE_CALLS_LIBRARY_ static inline enum future_state
 future_poll(struct future *fut, struct future_notifier *notifier)
 {
 	if (fut->context.state != FUTURE_STATE_COMPLETE)
@@ -349,7 +364,7 @@ future_init_impl(struct future *fut, future_task_fn task,
 		FUTURE_DATA_SIZE_(_futurep), sizeof((_futurep)->output), \
 		FUTURE_STATE_COMPLETE)
 
-static inline void
+FUTURE_CALLS_LIBRARY_ static inline void
 future_waker_wake_impl(const struct future_waker *waker)
 {
 	waker->wake(waker->data);

@@ -289,7 +289,7 @@ vdm_is_supported(struct vdm *vdm, unsigned capability)
  *  - the notifier of a runtime, because a task of the program may have passed
  *    that notifier on, and may continue without this future
  */
-static inline enum future_state
+FUTURE_CALLS_LIBRARY_ static inline enum future_state
 vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 {
 	struct vdm_operation_data *data = FUTURE_CAST_(
@@ -355,7 +355,7 @@ vdm_set_has_property_fn(struct vdm_operation_future *future,
  * output is preset: op_delete may set only the members that differ from success
  * with a NULL destination.
  */
-static inline void
+FUTURE_CALLS_LIBRARY_ static inline void
 vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
 {
 	future->data.vdm = vdm;
@@ -392,7 +392,7 @@ vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
  * A chain goes on after a canceled entry, as it does after an entry that has
  * failed. Leaves errno unchanged if the mover does.
  */
-static inline int
+FUTURE_CALLS_LIBRARY_ static inline int
 vdm_operation_cancel(struct vdm_operation_future *future)
 {
 	struct vdm_operation_data *data = FUTURE_DATA(future);
@@ -548,7 +548,7 @@ vdm_segments_cost_impl(const struct vdm_segment *segments, size_t nsegments)
  * or NULL if the memcpy is not started. So op_delete gets all that was made
  * before the future is IDLE, or refused, or at the next segment.
  */
-static inline enum future_state
+FUTURE_CALLS_LIBRARY_ static inline enum future_state
 vdm_memcpyv_poll_impl(struct future_context *context,
 	struct vdm_operation_data *data, const struct vdm_segment *segment,
 	struct future_notifier *n, enum vdm_operation_result *result)
@@ -652,7 +652,7 @@ vdm_memcpyv_impl(struct future_context *context, struct future_notifier *n)
  * Private: has_property of the same future. The mover may look at its own data,
  * so it is asked only while there is some.
  */
-static inline int
+FUTURE_CALLS_LIBRARY_ static inline int
 vdm_memcpyv_has_property_impl(void *future, enum future_property property)
 {
 	struct vdm_operation_data *data = FUTURE_DATA(
@@ -691,7 +691,7 @@ vdm_memcpyv_has_property_impl(void *future, enum future_property property)
  * Blocks     never. A poll takes as long as the copies if the mover does the
  *            work in the poll. The first poll reads the whole array.
  */
-VDM_WARN_UNUSED_ static inline struct vdm_operation_future
+VDM_WARN_UNUSED_ FUTURE_CALLS_LIBRARY_ static inline struct vdm_operation_future
 vdm_memcpyv(struct vdm *vdm, const struct vdm_segment *segments,
 	size_t nsegments, uint64_t flags)
 {
