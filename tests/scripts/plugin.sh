@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # plugin.sh SOURCE_FOLDER ARCHIVE C_COMPILER -- loads, uses and unloads plug-ins
-# that contain the library 200 times; no memory leaks
+# that contain the library 200 times; no memory leaks. With the package's
+# option, a plug-in may be closed while its mover works.
 
 set -eu
 
@@ -34,6 +35,31 @@ cd "$top/tests/scripts/plugin"
 "$cc" -std=c11 -O1 -Wall -Wextra -fPIC -shared -I"$top/include" plugin.c \
 	"$archive" -pthread -o "$work/plugin.so"
 "$work/host" "$work/plugin.so" 200 8
+
+# A mover works while its plug-in is closed. Without the option the process ends
+# by a signal.
+nodelete=$(sed -n 's/^nodelete=//p' "$(dirname "$archive")/libminiasync.pc")
+[ -n "$nodelete" ] || { echo "the package offers no option"; exit 1; }
+"$cc" -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra host_living.c \
+	-o "$work/host_living" -ldl
+for linker in bfd gold lld mold; do
+	command -v ld.$linker >/dev/null || continue
+	"$cc" -std=c11 -O1 -fPIC -shared -fuse-ld=$linker -I"$top/include" \
+		living.c "$archive" -pthread -o "$work/living.so" || continue
+	"$cc" -std=c11 -O1 -fPIC -shared -fuse-ld=$linker -I"$top/include" \
+		living.c "$archive" -pthread $nodelete -o "$work/stays.so"
+	"$work/host_living" "$work/stays.so"
+	status=0
+	sh -c '"$1" "$2"; exit $?' sh "$work/host_living" "$work/living.so" \
+		2>/dev/null || status=$?
+	[ $status -gt 128 ] ||
+		{ echo "plugin: a living mover ended with $status"; exit 1; }
+	# It changes nothing for a program that is no plug-in.
+	"$cc" -std=c11 -D_GNU_SOURCE -O1 host_living.c -fuse-ld=$linker \
+		$nodelete -o "$work/host_stays" -ldl
+	"$work/host_stays" "$work/stays.so"
+	echo "closed while its mover works, by ld.$linker: goes on"
+done
 
 # C++ has destructors of static objects.
 for cxx in ${CXX:-c++ g++ clang++} ''; do
