@@ -33,6 +33,7 @@ use(void)
 	}
 	memset(from, from[0] + 1, SIZE);
 	f = vdm_memcpy(data_mover_threads_get_vdm(mover), to, from, SIZE, 0);
-	return future_poll(FUTURE_AS_RUNNABLE(&f), NULL) ==
-		FUTURE_STATE_RUNNING;
+	/* It may be complete at once if this thread loses its CPU. */
+	(void)future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	return 1;
 }
