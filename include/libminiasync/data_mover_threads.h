@@ -91,8 +91,11 @@ struct data_mover_threads *data_mover_threads_new(size_t nthreads,
 
 /*
  * data_mover_threads_default -- like data_mover_threads_new(), with one worker
- * for each CPU that the calling thread may run on, a ring for 128 operations,
- * and FUTURE_NOTIFIER_WAKER
+ * for each CPU that the calling thread may use, a ring for 128 operations, and
+ * FUTURE_NOTIFIER_WAKER
+ *
+ * The CPUs are those of the thread's affinity mask. If a CPU quota of a control
+ * group is smaller, as in a container, it counts instead, rounded up.
  */
 struct data_mover_threads *data_mover_threads_default(void);
 

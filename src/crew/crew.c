@@ -204,8 +204,8 @@ fini(struct mia_crew *crew)
 }
 
 int
-mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
-	struct mia_work_fns fns)
+mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ncpus,
+	size_t ring_capacity, struct mia_work_fns fns)
 {
 	crew->fns = fns;
 	crew->nworkers = nworkers;
@@ -215,8 +215,6 @@ mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
 
 	if (error != 0)
 		return error;
-
-	const size_t ncpus = mia_usable_cpus();
 
 	error = mia_sharing_init(&crew->sharing, ncpus);
 	if (error != 0)

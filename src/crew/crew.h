@@ -46,11 +46,12 @@ struct mia_crew {
 
 /*
  * nworkers       from 1 to MIA_IDLE_MAX_WORKERS
+ * ncpus          that the workers may use: bounds how many are woken
  * ring_capacity  see mia_backlog_init()
  * Returns        0, or -errno with nothing left behind
  */
-int mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ring_capacity,
-	struct mia_work_fns fns);
+int mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ncpus,
+	size_t ring_capacity, struct mia_work_fns fns);
 
 /*
  * Waits until the workers have done all submitted items, and have ended. They

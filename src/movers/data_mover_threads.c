@@ -258,17 +258,10 @@ static const struct vdm threads_vdm = {
 
 /* The mover */
 
-MIA_PUBLIC struct data_mover_threads *
-data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
+static struct data_mover_threads *
+mover_new(size_t nthreads, size_t ncpus, size_t ringbuf_size,
 	enum future_notifier_type desired_notifier)
 {
-	if (nthreads == 0 || nthreads > MIA_IDLE_MAX_WORKERS ||
-		ringbuf_size == 0 ||
-		(unsigned)desired_notifier > FUTURE_NOTIFIER_POLLER) {
-		errno = EINVAL;
-		return NULL;
-	}
-
 	struct data_mover_threads *dmt = mia_aligned_alloc(
 		_Alignof(struct data_mover_threads), sizeof(*dmt));
 
@@ -286,7 +279,7 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 	const struct mia_work_fns fns = {
 		.run = mia_threads_run, .help = mia_threads_help, .arg = dmt};
 	const int error =
-		mia_crew_init(&dmt->crew, nthreads, ringbuf_size, fns);
+		mia_crew_init(&dmt->crew, nthreads, ncpus, ringbuf_size, fns);
 
 	if (error != 0) {
 		mia_operation_pool_fini(&dmt->pool);
@@ -299,10 +292,26 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 }
 
 MIA_PUBLIC struct data_mover_threads *
+data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
+	enum future_notifier_type desired_notifier)
+{
+	if (nthreads == 0 || nthreads > MIA_IDLE_MAX_WORKERS ||
+		ringbuf_size == 0 ||
+		(unsigned)desired_notifier > FUTURE_NOTIFIER_POLLER) {
+		errno = EINVAL;
+		return NULL;
+	}
+
+	return mover_new(
+		nthreads, mia_usable_cpus(), ringbuf_size, desired_notifier);
+}
+
+MIA_PUBLIC struct data_mover_threads *
 data_mover_threads_default(void)
 {
-	return data_mover_threads_new(
-		mia_usable_cpus(), DEFAULT_RING, FUTURE_NOTIFIER_WAKER);
+	const size_t ncpus = mia_usable_cpus();
+
+	return mover_new(ncpus, ncpus, DEFAULT_RING, FUTURE_NOTIFIER_WAKER);
 }
 
 MIA_PUBLIC struct vdm *

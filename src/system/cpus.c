@@ -7,6 +7,7 @@
 #include "system/cpus.h"
 
 #include "system/platform.h"
+#include "system/quota.h"
 
 #if defined(_WIN32)
 
@@ -14,8 +15,8 @@
  * The CPUs of the process, because Windows cannot read the mask of a thread
  * without changing it. On a system with several groups of CPUs the mask is 0.
  */
-size_t
-mia_usable_cpus(void)
+static size_t
+cpus_of_mask(void)
 {
 	DWORD_PTR usable, all;
 
@@ -59,8 +60,8 @@ affinity(size_t *size)
 
 #endif
 
-size_t
-mia_usable_cpus(void)
+static size_t
+cpus_of_mask(void)
 {
 #if defined(__linux__)
 	size_t size;
@@ -80,6 +81,15 @@ mia_usable_cpus(void)
 }
 
 #endif
+
+size_t
+mia_usable_cpus(void)
+{
+	const size_t cpus = cpus_of_mask();
+	const size_t quota = mia_quota_cpus("");
+
+	return cpus < quota ? cpus : quota;
+}
 
 #if defined(__linux__)
 

@@ -11,7 +11,11 @@
 
 #include <stddef.h>
 
-/* Returns how many CPUs this thread may use, at least 1. May change errno. */
+/*
+ * Returns how many CPUs this thread may use, at least 1: those of its mask, or
+ * its quota of CPU time if that is smaller. Reads files: not for fast paths.
+ * May change errno.
+ */
 size_t mia_usable_cpus(void);
 
 /* Returns the CPU that this thread runs on, or -1. Keeps errno. */

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "crew/crew.h"
+#include "system/cpus.h"
 
 enum { BYTES = 1000, MAX_WORKERS = 5 };
 
@@ -97,7 +98,7 @@ init(size_t nworkers, size_t ring)
 	atomic_store(&runs, 0);
 	atomic_store(&helps, 0);
 	atomic_store(&ends, 0);
-	return mia_crew_init(&crew, nworkers, ring, fns);
+	return mia_crew_init(&crew, nworkers, mia_usable_cpus(), ring, fns);
 }
 
 static inline void

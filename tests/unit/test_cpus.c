@@ -2,7 +2,7 @@
 
 /*
  * test_cpus.c -- tests system/cpus: a thread leaves or avoids a CPU, and may
- * use the same CPUs afterwards
+ * use the same CPUs afterwards; how many it may use
  *
  * A model of the kernel answers: a thread may use the CPUs that it asked for,
  * as far as its cpuset has them. Masks are of 64 CPUs here.
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "system/cpus.h"
+#include "system/quota.h"
 
 int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
@@ -65,6 +66,17 @@ __wrap_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
 	return 0;
 }
 
+static size_t quota;
+
+size_t __wrap_mia_quota_cpus(const char *root);
+
+size_t
+__wrap_mia_quota_cpus(const char *root)
+{
+	assert_string_equal(root, "");
+	return quota;
+}
+
 static void
 leave(int cpu)
 {
@@ -80,6 +92,7 @@ setup(void **state)
 	is_real = false;
 	failing = INT32_MAX;
 	kernel_size = sizeof(uint64_t);
+	quota = MIA_NO_QUOTA;
 	return 0;
 }
 
@@ -219,6 +232,22 @@ big_machine_has_a_large_mask(void **state)
 	assert_int_equal(asked, 0x7);
 }
 
+/* Of the mask and the quota, the smaller one. */
+static void
+quota_bounds_the_usable_cpus(void **state)
+{
+	(void)state;
+	calls = 0;
+	cpuset = asked = 0xffffffff;
+	assert_int_equal(mia_usable_cpus(), 32);
+	quota = 2;
+	assert_int_equal(mia_usable_cpus(), 2);
+	quota = 1;
+	assert_int_equal(mia_usable_cpus(), 1);
+	quota = 64;
+	assert_int_equal(mia_usable_cpus(), 32);
+}
+
 static void
 real_mask_is_the_same_afterwards(void **state)
 {
@@ -273,6 +302,7 @@ main(void)
 		TEST(only_cpu_is_kept),
 		TEST(refusals_change_nothing_that_can_be_undone),
 		TEST(big_machine_has_a_large_mask),
+		TEST(quota_bounds_the_usable_cpus),
 		TEST(real_mask_is_the_same_afterwards),
 		TEST(real_thread_is_seldom_on_the_same_cpu),
 	};
