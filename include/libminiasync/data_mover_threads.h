@@ -96,6 +96,12 @@ struct data_mover_threads *data_mover_threads_new(size_t nthreads,
  *
  * The CPUs are those of the thread's affinity mask. If a CPU quota of a control
  * group is smaller, as in a container, it counts instead, rounded up.
+ *
+ * The environment variable MINIASYNC_THREADS, a decimal number from 1 on of at
+ * most the workers that data_mover_threads_new() takes, sets the number of
+ * workers instead. Any other value is ignored. So is the variable in a program
+ * with more rights than its user, such as a setuid program. No other thread may
+ * change the environment during the call.
  */
 struct data_mover_threads *data_mover_threads_default(void);
 

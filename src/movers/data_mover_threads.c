@@ -306,12 +306,34 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 		nthreads, mia_usable_cpus(), ringbuf_size, desired_notifier);
 }
 
+/* Returns how many workers the user asks for; 0: for none, or nonsense. */
+static size_t
+workers_of_environment(void)
+{
+	const char *text = mia_environment("MINIASYNC_THREADS");
+	size_t n = 0;
+
+	if (text == NULL)
+		return 0;
+
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return 0;
+		n = n * 10 + (size_t)(*text - '0');
+		if (n > MIA_IDLE_MAX_WORKERS)
+			return 0;
+	}
+	return n;
+}
+
 MIA_PUBLIC struct data_mover_threads *
 data_mover_threads_default(void)
 {
 	const size_t ncpus = mia_usable_cpus();
+	const size_t asked_for = workers_of_environment();
 
-	return mover_new(ncpus, ncpus, DEFAULT_RING, FUTURE_NOTIFIER_WAKER);
+	return mover_new(asked_for != 0 ? asked_for : ncpus, ncpus,
+		DEFAULT_RING, FUTURE_NOTIFIER_WAKER);
 }
 
 MIA_PUBLIC struct vdm *

@@ -89,6 +89,16 @@ mia_last_cache_bytes(void)
 	return bytes > 0 ? (size_t)bytes : 0;
 }
 
+const char *
+mia_environment(const char *name)
+{
+#if defined(__linux__)
+	return secure_getenv(name);
+#else
+	return issetugid() ? NULL : getenv(name);
+#endif
+}
+
 int
 mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {

@@ -65,6 +65,12 @@ void mia_sleep(uint64_t ns);
 /* Bytes of the last-level cache. 0: the system does not tell. */
 size_t mia_last_cache_bytes(void);
 
+/*
+ * Returns the value of a variable of the environment, or NULL. Always NULL in a
+ * program with more rights than the user who has set the variable.
+ */
+const char *mia_environment(const char *name);
+
 /* Windows uses the threads of winpthreads. */
 typedef pthread_t mia_thread;
 

@@ -39,6 +39,13 @@ mia_last_cache_bytes(void)
 	return 0;
 }
 
+/* A program here has the rights of its user. */
+const char *
+mia_environment(const char *name)
+{
+	return getenv(name);
+}
+
 int
 mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {

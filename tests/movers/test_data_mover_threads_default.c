@@ -35,11 +35,26 @@ __wrap_mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 	return __real_mia_thread_start(thread, run, arg);
 }
 
+/* NULL: it is not set. */
+static void
+set_environment(const char *value)
+{
+#if defined(_WIN32)
+	_putenv_s("MINIASYNC_THREADS", value != NULL ? value : "");
+#else
+	if (value != NULL)
+		setenv("MINIASYNC_THREADS", value, 1);
+	else
+		unsetenv("MINIASYNC_THREADS");
+#endif
+}
+
 static int
 setup(void **state)
 {
 	(void)state;
 	cpu_reads = starts = 0;
+	set_environment(NULL);
 	return 0;
 }
 
@@ -75,6 +90,44 @@ any_other_has_the_workers_that_were_asked_for(void **state)
 		assert_mover(mover_new(n, 1), (int)n);
 }
 
+static void
+environment_sets_the_workers_of_the_default(void **state)
+{
+	static const struct {
+		const char *text;
+		int nworkers;
+	} cases[] = {{"1", 1}, {"2", 2}, {"3", 3}, {"17", 17}, {"007", 7}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_environment(cases[i].text);
+		assert_mover(data_mover_threads_default(), cases[i].nworkers);
+		/* The bound of the wakes stays, and so does this: */
+		assert_mover(mover_new(5, 1), 5);
+	}
+}
+
+static void
+other_values_of_the_environment_are_ignored(void **state)
+{
+	static const char *const texts[] = {"", "0", "000", "-1", "+2", " 2",
+		"2 ", "2x", "x", "0x2", "2.0", "2e0", "two",
+		"18446744073709551616", "18446744073709551618",
+		"100000000000000000000000000000000000000000000000002"};
+	char one_too_many[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		set_environment(texts[i]);
+		assert_mover(data_mover_threads_default(), (int)cpus);
+	}
+	/* snprintf() of Windows has no %zu. */
+	snprintf(one_too_many, sizeof(one_too_many), "%llu",
+		(unsigned long long)MIA_IDLE_MAX_WORKERS + 1);
+	set_environment(one_too_many);
+	assert_mover(data_mover_threads_default(), (int)cpus);
+}
+
 int
 main(void)
 {
@@ -82,6 +135,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(default_has_a_worker_for_each_cpu),
 		TEST(any_other_has_the_workers_that_were_asked_for),
+		TEST(environment_sets_the_workers_of_the_default),
+		TEST(other_values_of_the_environment_are_ignored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
