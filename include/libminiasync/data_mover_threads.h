@@ -34,6 +34,11 @@
  * Workers block all signals except SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP.
  * They are named miniasync/0, miniasync/1, ... and sleep without work.
  *
+ * A worker has a stack of 512 KiB, beside the thread-local variables, unless
+ * the library was built with another MINIASYNC_WORKER_STACK. Wakers and
+ * functions of the program run there, and may use all but 8 KiB of it. On
+ * Windows the stack has the default size of the program.
+ *
  * After fork() the child has no workers. It may make movers of its own. It must
  * neither use nor delete the movers of its parent.
  */

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "system/stack.h"
+
 /* LeakSanitizer does not search mapped pages for pointers by itself. */
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_LSAN 1
@@ -99,6 +101,23 @@ mia_environment(const char *name)
 #endif
 }
 
+/* With the default stack if the system does not take the size of ours. */
+static int
+create(mia_thread *thread, void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	int error = pthread_attr_init(&attr);
+
+	if (error != 0)
+		return error;
+
+	error = pthread_attr_setstacksize(&attr, mia_stack_bytes());
+	if (error == 0)
+		error = pthread_create(thread, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return error != EINVAL ? error : pthread_create(thread, NULL, run, arg);
+}
+
 int
 mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {
@@ -111,7 +130,7 @@ mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 		sigdelset(&blocked, faults[i]);
 
 	pthread_sigmask(SIG_SETMASK, &blocked, &old);
-	const int error = -pthread_create(thread, NULL, run, arg);
+	const int error = -create(thread, run, arg);
 
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return error;

@@ -76,7 +76,7 @@ typedef pthread_t mia_thread;
 
 /*
  * Like pthread_create(), but the thread blocks all signals except those of its
- * own faults. Returns 0 or -errno.
+ * own faults, and has the stack of a worker: see stack.h. Returns 0 or -errno.
  */
 int mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg);
 

@@ -46,6 +46,10 @@ mia_environment(const char *name)
 	return getenv(name);
 }
 
+/*
+ * With the default stack. The system commits its pages as they are used, but
+ * all pages of a size that a thread asks for.
+ */
 int
 mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {

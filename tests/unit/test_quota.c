@@ -398,25 +398,24 @@ long_paths_are_understood_or_ignored(void **state)
 static void
 long_lines_are_passed(void **state)
 {
-	const size_t n = 300000;
-	char *mounts = malloc(n + 4 * sizeof(V2_MOUNT));
-	int at = sprintf(mounts, "27 1 254:0 / / rw - overlay overlay rw,");
+	enum { N = 300000 };
+	static char mounts[N + 4 * sizeof(V2_MOUNT)];
+	const int at =
+		sprintf(mounts, "27 1 254:0 / / rw - overlay overlay rw,");
 
 	(void)state;
-	assert_non_null(mounts);
-	memset(mounts + at, 'l', n - (size_t)at);
-	strcpy(mounts + n, "\n" V2_MOUNT);
+	memset(mounts + at, 'l', N - (size_t)at);
+	strcpy(mounts + N, "\n" V2_MOUNT);
 	put("sys/fs/cgroup/a/cpu.max", "200000 100000\n");
 	put_system(mounts, "0::/a\n");
 	assert_int_equal(quota(), 2);
 	/* The same in the fields that are short. */
-	memset(mounts, '1', n);
+	memset(mounts, '1', N);
 	assert_int_equal(quota(), 2);
 	put_system(mounts, "0::/a\n");
 	assert_int_equal(quota(), 2);
 	put("proc/self/cgroup", mounts);
 	assert_no_quota();
-	free(mounts);
 }
 
 static void
