@@ -74,6 +74,10 @@ typedef void *(*memset_fn)(void *str, int c, size_t n, unsigned flags);
 /*
  * data_mover_threads_new -- makes a mover with workers
  *
+ * On Linux the workers inherit the affinity mask of the calling thread. If the
+ * caller is pinned to a CPU, all workers run on that CPU. Make the mover before
+ * you pin the thread, or make it on another thread.
+ *
  * nthreads          workers, at least 1
  * ringbuf_size      operations, at least 1, that can wait for a worker in the
  *                   ring, which is the fastest way. Rounded up to a power of

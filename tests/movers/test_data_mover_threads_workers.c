@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #if !defined(_WIN32)
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -88,6 +89,42 @@ workers_take_no_signals(void **state)
 	for (int i = 1; i < 64; i++)
 		assert_int_equal(
 			sigismember(&before, i), sigismember(&after, i));
+}
+#endif
+
+#if defined(__linux__)
+static cpu_set_t worker_cpus;
+
+static void *
+note_cpus(void *str, int c, size_t n, unsigned flags)
+{
+	(void)flags;
+	sched_getaffinity(0, sizeof(worker_cpus), &worker_cpus);
+	return memset(str, c, n);
+}
+
+static void
+workers_inherit_the_cpus_of_a_pinned_thread(void **state)
+{
+	cpu_set_t before, one;
+	char a;
+
+	(void)state;
+	if (sched_getaffinity(0, sizeof(before), &before) != 0)
+		TEST_LEFT_OUT("more CPUs than a mask has");
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+
+	struct data_mover_threads *dmt = mover_new(1, 1);
+
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	data_mover_threads_set_memset_fn(dmt, note_cpus);
+	struct vdm_operation_future f =
+		vdm_memset(data_mover_threads_get_vdm(dmt), &a, 1, 1, 0);
+	FUTURE_BUSY_POLL(&f);
+	assert_true(CPU_EQUAL(&worker_cpus, &one));
+	data_mover_threads_delete(dmt);
 }
 #endif
 
@@ -292,6 +329,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(workers_have_a_name),
 		cmocka_unit_test(workers_take_no_signals),
+#if defined(__linux__)
+		cmocka_unit_test(workers_inherit_the_cpus_of_a_pinned_thread),
+#endif
 		cmocka_unit_test(idle_mover_uses_no_cpu),
 		cmocka_unit_test(threads_that_come_and_go_leave_no_memory),
 #if !defined(_WIN32)
