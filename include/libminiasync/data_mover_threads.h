@@ -27,9 +27,13 @@
  *    may be polling that future at the same time.
  *  - A waker must not delete its mover. It must not wait on its worker for
  *    other operations of the mover.
- *  - Keep wakers short. A poll of a future whose waker is running waits for the
- *    waker: at most 20 ms the first time, doubling up to 640 ms. A poll that
- *    replaces a running waker waits for its return, for at most 200 ms.
+ *  - Keep wakers short; best they only enqueue. A poll of a future whose waker
+ *    is running waits for the waker: some 10 us the first time, then four times
+ *    as long each time, up to 655 ms. After each wait in vain the waker is
+ *    called once more: 8 times at most, if a call takes less than 655 ms. A
+ *    poll that replaces a running waker by another one waits for its return,
+ *    for at most 200 ms. It takes all this time if the waker waits for a lock
+ *    that the polling thread holds.
  *
  * Workers block all signals except SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP.
  * They are named miniasync/0, miniasync/1, ... and sleep without work.

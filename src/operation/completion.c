@@ -10,8 +10,8 @@
  *
  *   NEW      not started
  *   PENDING  with the finisher, or on the way to it
- *   LOCKED   the poller writes the waker, or the finisher reads it. This takes
- *            a few instructions, for which the other thread waits
+ *   LOCKED   the poller writes the waker, or the finisher reads it: a few
+ *            instructions, for which the other thread waits
  *   WAKING   the result is there. The finisher calls the waker that it has read
  *   POLLED   like WAKING, and a poll has returned RUNNING since. The finisher
  *            has to read the waker again and to call it once more
@@ -30,8 +30,7 @@
  * DONE. The exception is a poll by the waker itself, on the finisher. The
  * finisher then finds that this_wake is not its completion any more.
  *
- * Nothing waits for ever: a poll that finds WAKING returns RUNNING after some
- * time.
+ * Nothing waits for ever: a poll that finds WAKING gives up after some time.
  */
 
 #include "operation/completion.h"
@@ -41,16 +40,17 @@
 #include "system/platform.h"
 
 /*
- * How long a poll waits for a waker that is running. The time doubles with each
- * poll of the operation that waited in vain, so that a slow waker ends it.
+ * How long a poll waits for a running waker: 10 us, and four times as long
+ * after each wait in vain, up to 655 ms. The first is short, because the waker
+ * may wait for the poller's lock. After each wait in vain it is called once
+ * more: 8 times at most if it takes less than 655 ms.
  */
-#define WAKER_WAIT_NS UINT64_C(20000000)
-#define MAX_DOUBLINGS 5
+#define WAKER_WAIT_NS UINT64_C(10000)
+#define MAX_WAITS 8
 
 /*
- * How long a poll waits for a waker that it replaces. The waker's owner may
- * free the waker's data afterwards. So this time must also be enough for a
- * finisher that has lost its CPU.
+ * How long a poll waits for a waker that it replaces, whose data may be freed
+ * then. So this must be enough for a finisher that has lost its CPU.
  */
 #define REPLACED_WAIT_NS UINT64_C(200000000)
 
@@ -82,10 +82,7 @@ mia_completion_begin(struct mia_completion *c, struct future_waker waker)
 		&c->state, MIA_COMPLETION_PENDING, memory_order_relaxed);
 }
 
-/*
- * Takes the waker, to read or write it. Returns the state before. DONE is not
- * left, and has no waker.
- */
+/* To read or write the waker. Returns the state before. DONE is not left. */
 static uint32_t
 lock_waker(struct mia_completion *c)
 {
@@ -107,10 +104,7 @@ lock_waker(struct mia_completion *c)
 	return state;
 }
 
-/*
- * Release: the waker, to the next lock_waker(). From the finisher also the data
- * and the result, to the acquire of the poll.
- */
+/* Release: the waker, to lock_waker(); the data and result, to the poll. */
 static void
 unlock_waker(struct mia_completion *c, uint32_t state)
 {
@@ -166,7 +160,6 @@ mia_completion_finish(struct mia_completion *c)
 /*
  * Poller: from WAKING or POLLED to POLLED, so that the waker is called once
  * more. False: the finisher was faster.
- *
  * Release: what happened before this poll happens before that call. Pairs with
  * the acquire in lock_waker(). Relaxed on failure: the caller looks again.
  */
@@ -208,12 +201,11 @@ await_waker(struct mia_completion *c, uint64_t max_ns)
 
 		const bool is_waking = state == MIA_COMPLETION_WAKING ||
 			state == MIA_COMPLETION_POLLED;
-
 		if (!is_waking)
 			continue;
 
 		/* Before it asks: the waker may complete the operation. */
-		if (c->waits < MAX_DOUBLINGS)
+		if (c->waits < MAX_WAITS)
 			c->waits++;
 		if (ask_for_a_wake(c, state))
 			return FUTURE_STATE_RUNNING;
@@ -231,16 +223,12 @@ mia_completion_replace_waker(
 	const uint32_t state = lock_waker(c);
 
 	if (state == MIA_COMPLETION_DONE) {
-		/*
-		 * Acquire: pairs with the release of DONE. What the old waker
-		 * did happens before the program frees its data.
-		 */
+		/* Acquire: what the old waker did. Pairs with DONE. */
 		(void)atomic_load_explicit(&c->state, memory_order_acquire);
 		return;
 	}
 
-	const bool is_same =
-		c->waker.wake == waker.wake && c->waker.data == waker.data;
+	const bool is_same = mia_completion_has_waker(c, waker);
 	const bool is_waking = state == MIA_COMPLETION_WAKING ||
 		state == MIA_COMPLETION_POLLED;
 
@@ -268,7 +256,7 @@ mia_completion_poll_slow(struct mia_completion *c)
 		case MIA_COMPLETION_WAKING:
 			if (c == get_this_wake())
 				return FUTURE_STATE_COMPLETE;
-			return await_waker(c, WAKER_WAIT_NS << c->waits);
+			return await_waker(c, WAKER_WAIT_NS << 2 * c->waits);
 		case MIA_COMPLETION_POLLED:
 			if (c == get_this_wake())
 				return FUTURE_STATE_COMPLETE;

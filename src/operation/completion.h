@@ -126,7 +126,7 @@ enum future_state mia_completion_poll_slow(struct mia_completion *c);
 
 /*
  * Poller, after begin or finish_here: COMPLETE, or RUNNING. Waits for a waker
- * that is running: 20 ms, and up to 640 ms if that was in vain before.
+ * that is running: 10 us, and up to 655 ms if that was in vain before.
  */
 static inline enum future_state
 mia_completion_poll(struct mia_completion *c)

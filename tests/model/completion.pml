@@ -21,10 +21,13 @@
  *           LOCKING  the program polls under a lock that the waker takes too
  *           SELF     and the waker polls the future, with another waker
  * Timeout:  of await_waker(), PATIENCE times at any moment, and always while
- *           the waker waits for the poller's lock.
+ *           the waker waits for the poller's lock. That is how often a wait can
+ *           be in vain: each is four times as long as the last, up to a time
+ *           in which the waker returns. The code has 8 for PATIENCE.
  * Checked:  - No thread waits for ever, hence no wake is lost: the poller gets
  *             COMPLETE. With -DENDS all timeouts count, and there is no
  *             endless run: only endless timeouts could make one.
+ *           - The waker is called once, and once more for each wait in vain.
  *           - No waker is called, or inside of its call, after a poll returned
  *             COMPLETE. Nor after a poll that set another waker returned. The
  *             exception is a waker that the finisher was calling at that
@@ -42,6 +45,8 @@
  *	-DNO_POLLED	a poll that has waited in vain leaves no POLLED
  *	-DIGNORES_POLLED	the finisher goes to DONE from POLLED too
  *	-DWAITS_FOR_EVER	a poll waits for the waker without a timeout
+ *	-DENDS -DAT_ONCE	a poll never waits for the waker (endless)
+ *	-DCALLS_TWICE	the finisher calls the waker again without POLLED
  *	-DWRITES_UNLOCKED	the waker is replaced without LOCKED
  *	-DREADS_UNLOCKED	the finisher reads the waker without LOCKED
  *	-DREADS_ONCE	after POLLED the finisher calls the waker that it has
@@ -95,6 +100,7 @@ bool alive[3];
 byte calling = NONE;         /* from the step to WAKING to the return */
 bool waker_blocked = false; /* it waits for the lock */
 byte patience = PATIENCE;
+bool was_in_vain = false; /* a wait during this call of the waker */
 
 /* A time-out that does not count. */
 #ifdef ENDS
@@ -134,8 +140,17 @@ inline await_waker()
 #ifndef NO_POLLED
 		state = POLLED;
 #endif
+		was_in_vain = true;
 		running = true
 	   }
+#ifdef AT_ONCE
+	:: atomic {
+		state == WAKING ->
+		state = POLLED;
+		was_in_vain = true;
+		running = true
+	   }
+#endif
 	/* Only from replace_waker(). */
 	:: atomic {
 		state == POLLED && (patience > 0 || UNTIMED) ->
@@ -278,7 +293,11 @@ again:
 	atomic { state != LOCKED; touch(); state = WAKING; calling = w_wake };
 #else
 	lock_waker(before);
-	before = 0;
+	atomic {
+		assert(before == PENDING || was_in_vain);
+		before = 0;
+		was_in_vain = false
+	};
 	w_wake = waker_wake;
 	w_data = waker_data;
 	calling = w_wake;
@@ -318,6 +337,9 @@ call:
 	/* finish_waking() */
 	if
 	:: atomic { state == WAKING -> state = DONE }
+#ifdef CALLS_TWICE
+	:: state == WAKING -> goto again
+#endif
 #ifdef IGNORES_POLLED
 	:: atomic { state == POLLED -> state = DONE }
 #elif defined(READS_ONCE)

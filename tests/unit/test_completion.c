@@ -14,10 +14,6 @@
 #include "completion_run.h"
 #include "operation/completion.h"
 
-/* The waits of completion.c for a waker that runs: the first, and the last. */
-#define WAKER_WAIT_NS (20 * MS)
-#define MAX_WAKER_WAIT_NS (640 * MS)
-
 /* States, by one thread */
 
 static void
@@ -331,34 +327,6 @@ poll_that_a_slow_waker_outlasts_returns_running_and_gets_another_call(
 }
 
 static void
-each_poll_that_waited_in_vain_doubles_the_time_of_the_next(void **state)
-{
-	uint64_t wait_ns = WAKER_WAIT_NS, least_late = UINT64_MAX;
-	struct run run;
-
-	(void)state;
-	start_waking(&run);
-	for (int i = 1; i <= 7; i++) {
-		const uint64_t begin = test_clock_ns(CLOCK_MONOTONIC);
-
-		assert_int_equal(
-			mia_completion_poll(&run.c), FUTURE_STATE_RUNNING);
-		const uint64_t ns = test_clock_ns(CLOCK_MONOTONIC) - begin;
-
-		assert_true(ns >= wait_ns);
-		if (ns - wait_ns < least_late)
-			least_late = ns - wait_ns;
-		if (wait_ns < MAX_WAKER_WAIT_NS)
-			wait_ns *= 2;
-		flag_set(&run.leave, i);
-		flag_await(&run.entered, i + 1);
-	}
-	/* None is early, and not all are late. */
-	assert_true(least_late < 300 * MS);
-	end(&run);
-}
-
-static void
 replacing_a_waker_that_runs_waits_for_its_return(void **state)
 {
 	(void)state;
@@ -478,8 +446,6 @@ main(void)
 			completion_that_its_own_waker_began_again_is_left_alone),
 		cmocka_unit_test(
 			poll_that_a_slow_waker_outlasts_returns_running_and_gets_another_call),
-		cmocka_unit_test(
-			each_poll_that_waited_in_vain_doubles_the_time_of_the_next),
 		cmocka_unit_test(
 			replacing_a_waker_that_runs_waits_for_its_return),
 		cmocka_unit_test(
