@@ -35,6 +35,15 @@
  *    for at most 200 ms. It takes all this time if the waker waits for a lock
  *    that the polling thread holds.
  *
+ * What returns must return: a waker, and a function that the program sets. They
+ * are called on workers only, and not by a poll or a wait.
+ *  - pthread_exit() ends the worker's thread, and another one takes its place.
+ *    The function's operation ends with VDM_ERROR_JOB_CORRUPTED. A waker counts
+ *    as returned. On Windows this is undefined.
+ *  - A C++ exception calls std::terminate().
+ *  - longjmp() out of one is undefined.
+ * Workers cannot be cancelled: pthread_cancel() has no effect.
+ *
  * Workers block all signals except SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP.
  * They are named miniasync/0, miniasync/1, ... and sleep without work.
  *
@@ -68,6 +77,8 @@ struct data_mover_threads;
  * flags    the flags of the operation: VDM_F_* and any others that fit into an
  *          unsigned. The mover does not refuse unknown flags here.
  * Threads  workers call the functions, several at once
+ *
+ * They must return: see above.
  */
 typedef void *(*memcpy_fn)(
 	void *dst, const void *src, size_t n, unsigned flags);

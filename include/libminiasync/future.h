@@ -86,7 +86,8 @@ struct future_context {
 /*
  * A waker is a callback. The task calls wake(data) when the program should poll
  * the future again. The call may come from any thread, any number of times,
- * until a poll returns COMPLETE. wake must return soon.
+ * until a poll returns COMPLETE. wake must return soon, and not be left by
+ * pthread_exit(), longjmp() or a C++ exception.
  */
 typedef void (*future_waker_wake_fn)(void *data);
 

@@ -17,11 +17,12 @@
 
 #include "system/backoff.h"
 #include "system/cpus.h"
+#include "system/lasting.h"
 
 struct mia_worker {
 	struct mia_crew *crew; /* I */
 	size_t number;         /* I */
-	mia_thread thread;     /* I */
+	struct mia_lasting thread;
 	struct mia_yields yields;
 	unsigned turn;  /* of mia_sharing_join() */
 	int opener_cpu; /* of the thread that it helped last, or -1 */
@@ -107,15 +108,6 @@ sleep_until_notified(struct mia_worker *worker)
 	worker->opener_cpu = -1;
 }
 
-static void
-run(struct mia_crew *crew, struct work work)
-{
-	if (work.node != NULL)
-		crew->fns.run(crew->fns.arg, work.node);
-	else
-		crew->fns.help(crew->fns.arg, work.shared);
-}
-
 /*
  * The last searcher goes to work. What waits in the backlog needs another
  * searcher. Shared work has a thread already, and gets help if a CPU is free.
@@ -129,7 +121,24 @@ replace_searcher(struct mia_crew *crew)
 		mia_crew_want_help(crew);
 }
 
-static void *
+/* Until there is nothing to do. */
+static void
+run_all(struct mia_worker *worker, struct work work)
+{
+	struct mia_crew *crew = worker->crew;
+
+	if (mia_idle_found(&crew->idle))
+		replace_searcher(crew);
+	for (; !is_nothing(work); work = take_work(worker)) {
+		if (work.node != NULL)
+			crew->fns.run(crew->fns.arg, work.node);
+		else
+			crew->fns.help(crew->fns.arg, work.shared);
+	}
+	mia_idle_search(&crew->idle);
+}
+
+static void
 worker_run(void *arg)
 {
 	struct mia_worker *worker = arg;
@@ -140,23 +149,26 @@ worker_run(void *arg)
 	for (;;) {
 		/* Before the search: see the head of this file. */
 		const bool stopped = is_stopped(crew);
-		struct work work = search(worker);
+		const struct work work = search(worker);
 
-		if (is_nothing(work)) {
-			if (stopped && mia_backlog_is_empty(&crew->backlog))
-				return NULL;
+		if (!is_nothing(work))
+			run_all(worker, work);
+		else if (stopped && mia_backlog_is_empty(&crew->backlog))
+			return;
+		else
 			sleep_until_notified(worker);
-			continue;
-		}
-
-		if (mia_idle_found(&crew->idle))
-			replace_searcher(crew);
-		do {
-			run(crew, work);
-			work = take_work(worker);
-		} while (!is_nothing(work));
-		mia_idle_search(&crew->idle);
 	}
+}
+
+/* A thread has ended inside of run(). The next one begins as a searcher. */
+static void
+worker_exited(void *arg)
+{
+	struct mia_worker *worker = arg;
+	struct mia_crew *crew = worker->crew;
+
+	crew->fns.exited(crew->fns.arg);
+	mia_idle_search(&crew->idle);
 }
 
 /* Ends the first n workers, when they have done what was submitted. */
@@ -167,7 +179,7 @@ stop_workers(struct mia_crew *crew, size_t n)
 	atomic_store_explicit(&crew->stop, true, memory_order_seq_cst);
 	mia_idle_notify_all(&crew->idle);
 	for (size_t i = 0; i < n; i++)
-		mia_thread_join(crew->workers[i].thread);
+		mia_lasting_join(&crew->workers[i].thread);
 }
 
 /* Starts the workers. Returns 0, or -errno when none runs. */
@@ -181,8 +193,8 @@ start_workers(struct mia_crew *crew)
 		worker->number = i;
 		worker->opener_cpu = -1;
 
-		const int error =
-			mia_thread_start(&worker->thread, worker_run, worker);
+		const int error = mia_lasting_start(
+			&worker->thread, worker_run, worker_exited, worker);
 
 		if (error != 0) {
 			stop_workers(crew, i);
@@ -191,16 +203,6 @@ start_workers(struct mia_crew *crew)
 	}
 
 	return 0;
-}
-
-/* The workers are gone. */
-static void
-fini(struct mia_crew *crew)
-{
-	free(crew->workers);
-	mia_idle_fini(&crew->idle);
-	mia_sharing_fini(&crew->sharing);
-	mia_backlog_fini(&crew->backlog);
 }
 
 int
@@ -224,18 +226,14 @@ mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ncpus,
 	if (error != 0)
 		goto fini_sharing;
 
+	error = -ENOMEM;
 	crew->workers = calloc(nworkers, sizeof(*crew->workers));
-	if (crew->workers == NULL) {
-		error = -ENOMEM;
-		goto fini_idle;
-	}
+	if (crew->workers != NULL)
+		error = start_workers(crew);
+	if (error == 0)
+		return 0;
 
-	error = start_workers(crew);
-	if (error != 0)
-		fini(crew);
-	return error;
-
-fini_idle:
+	free(crew->workers);
 	mia_idle_fini(&crew->idle);
 fini_sharing:
 	mia_sharing_fini(&crew->sharing);
@@ -249,7 +247,10 @@ mia_crew_fini(struct mia_crew *crew)
 {
 	mia_sharing_show_all(&crew->sharing);
 	stop_workers(crew, crew->nworkers);
-	fini(crew);
+	mia_idle_fini(&crew->idle);
+	mia_sharing_fini(&crew->sharing);
+	mia_backlog_fini(&crew->backlog);
+	free(crew->workers);
 }
 
 void

@@ -4,7 +4,7 @@
  * crew.h -- worker threads: start, search, run, sleep, stop
  *
  * A crew takes items from its backlog, and helps with work that is shared. It
- * knows nothing of items: two functions of its user run and help. Workers sleep
+ * knows nothing of items: functions of its user run and help. Workers sleep
  * while there is nothing to do.
  *
  * Threads: any thread submits. Workers call run() and help(), several at once.
@@ -29,6 +29,11 @@ struct mia_work_fns {
 	void (*run)(void *arg, struct mia_backlog_node *node);
 	/* Helps with work that the worker has joined, and leaves it soon. */
 	void (*help)(void *arg, struct mia_shared *shared);
+	/*
+	 * One of these ends the calling thread, and does not return. Submits
+	 * what it has left. Another thread goes on: see system/lasting.h.
+	 */
+	void (*exited)(void *arg);
 	void *arg;
 };
 

@@ -139,6 +139,7 @@ start_any(struct mia_threads_operation *op,
 	case MIA_PLAN_SHARE:
 	case MIA_PLAN_KEEP:
 	case MIA_PLAN_KEEP_ORDER:
+	case MIA_PLAN_GO_ON: /* not at the start */
 		begin(op, n);
 		if (n != NULL)
 			answer(op, n);
@@ -276,8 +277,10 @@ mover_new(size_t nthreads, size_t ncpus, size_t ringbuf_size,
 	mia_threads_init_speed(dmt);
 	mia_operation_pool_init(&dmt->pool, OPERATION_SIZE, NULL);
 
-	const struct mia_work_fns fns = {
-		.run = mia_threads_run, .help = mia_threads_help, .arg = dmt};
+	const struct mia_work_fns fns = {.run = mia_threads_run,
+		.help = mia_threads_help,
+		.exited = mia_threads_exited,
+		.arg = dmt};
 	const int error =
 		mia_crew_init(&dmt->crew, nthreads, ncpus, ringbuf_size, fns);
 

@@ -19,7 +19,7 @@
 #include <limits.h>
 #include <stdint.h>
 
-#include "operation/memory.h"
+#include "movers/threads_functions.h"
 #include "system/happens.h"
 
 /*
@@ -207,46 +207,6 @@ mia_threads_make_plan(struct mia_threads_operation *op,
 }
 
 /* Pieces */
-
-static void
-write_back_if_durable(const struct mia_piece *piece)
-{
-	if (piece->flags & VDM_F_MEM_DURABLE)
-		mia_memory_flush(piece->dest, piece->n);
-}
-
-static void
-move_range_by(memcpy_fn fn, const struct mia_piece *move)
-{
-	if (move->n > 0) {
-		fn(move->dest, move->src, move->n, move->flags);
-		write_back_if_durable(move);
-	}
-}
-
-static enum vdm_operation_result
-move_by(memcpy_fn fn, const struct mia_piece *piece)
-{
-	struct mia_piece moves = *piece;
-	struct mia_piece move;
-
-	if (piece->kind != MIA_PIECE_MOVES)
-		move_range_by(fn, piece);
-	else
-		while (mia_piece_next(&moves, &move))
-			move_range_by(fn, &move);
-	return VDM_SUCCESS;
-}
-
-static enum vdm_operation_result
-set_by(memset_fn fn, const struct mia_piece *piece)
-{
-	if (piece->n > 0) {
-		fn(piece->dest, piece->c, piece->n, piece->flags);
-		write_back_if_durable(piece);
-	}
-	return VDM_SUCCESS;
-}
 
 /* Short copies say little about long ones. */
 static bool
@@ -486,15 +446,43 @@ mia_threads_run(void *arg, struct mia_backlog_node *node)
 		finish(op, mia_piece_run(&op->piece));
 		return;
 	case MIA_PLAN_MOVE_BY:
-		finish(op, move_by((memcpy_fn)op->function, &op->piece));
+		mia_function_move((memcpy_fn)op->function, &op->piece, op);
+		finish(op, VDM_SUCCESS);
 		return;
 	case MIA_PLAN_SET_BY:
-		finish(op, set_by((memset_fn)op->function, &op->piece));
+		mia_function_set((memset_fn)op->function, &op->piece, op);
+		finish(op, VDM_SUCCESS);
+		return;
+	case MIA_PLAN_GO_ON:
+		mia_completion_go_on(&op->completion);
 		return;
 	case MIA_PLAN_REFUSE:
 		finish(op, VDM_ERROR_JOB_CORRUPTED);
 		return;
 	}
+}
+
+/*
+ * What is left is submitted as if it were new. Only its worker has that, so the
+ * plan is the worker's to write.
+ */
+void
+mia_threads_exited(void *arg)
+{
+	struct data_mover_threads *dmt = arg;
+	struct mia_threads_operation *op = mia_function_leave_thread();
+
+	if (op != NULL) {
+		op->plan = MIA_PLAN_REFUSE;
+	} else {
+		/* The first member. */
+		op = (struct mia_threads_operation *)(void *)
+			mia_completion_leave_thread();
+		if (op == NULL)
+			return; /* completed by its own waker */
+		op->plan = MIA_PLAN_GO_ON;
+	}
+	mia_crew_submit(&dmt->crew, &op->node, MIA_CREW_WAKE_ONE);
 }
 
 static enum mia_crew_wake

@@ -73,6 +73,7 @@ enum mia_threads_plan {
 	MIA_PLAN_SHARE, /* by a worker, and the workers that are idle */
 	MIA_PLAN_KEEP,  /* by the waiting thread, and workers, in any order */
 	MIA_PLAN_KEEP_ORDER, /* the same as one claim: an overlapping move */
+	MIA_PLAN_GO_ON, /* it is done, and its waker has ended the thread */
 };
 
 struct mia_threads_operation {
@@ -182,6 +183,7 @@ void mia_threads_init_speed(struct data_mover_threads *dmt);
 /* The crew's functions. */
 void mia_threads_run(void *dmt, struct mia_backlog_node *node);
 void mia_threads_help(void *dmt, struct mia_shared *shared);
+void mia_threads_exited(void *dmt);
 
 /* A poll starts the operation: parses it and makes the plan. n may be NULL. */
 void mia_threads_make_plan(struct mia_threads_operation *op,

@@ -157,6 +157,23 @@ mia_completion_finish(struct mia_completion *c)
 	} while (!finish_waking(c));
 }
 
+struct mia_completion *
+mia_completion_leave_thread(void)
+{
+	struct mia_completion *c = get_this_wake();
+
+	if (c != NULL)
+		set_this_wake(NULL);
+	return c;
+}
+
+void
+mia_completion_go_on(struct mia_completion *c)
+{
+	if (!finish_waking(c))
+		mia_completion_finish(c);
+}
+
 /*
  * Poller: from WAKING or POLLED to POLLED, so that the waker is called once
  * more. False: the finisher was faster.

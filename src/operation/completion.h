@@ -121,6 +121,15 @@ mia_completion_fail(struct mia_completion *c, enum vdm_operation_result result)
  */
 void mia_completion_finish(struct mia_completion *c);
 
+/*
+ * A thread that ends: the completion whose waker it is inside of, or NULL. The
+ * waker counts as returned. It is then the finisher of that completion no more.
+ */
+struct mia_completion *mia_completion_leave_thread(void);
+
+/* The next finisher of that completion: the rest of mia_completion_finish(). */
+void mia_completion_go_on(struct mia_completion *c);
+
 /* Poller: the rest of mia_completion_poll(). */
 enum future_state mia_completion_poll_slow(struct mia_completion *c);
 

@@ -12,7 +12,8 @@
  *           names; replace_waker, poll, retire: those of mia_completion_*;
  *           finisher: mia_completion_finish() with finish_waking(). The
  *           program: wake is its waker, future_poll is vdm_operation_impl(),
- *           poller is the rest.
+ *           poller is the rest. A waker that ends its thread counts as
+ *           returned: the thread looks at this_wake, and another one goes on.
  * Steps:    A loop that waits for another thread is one step that blocks. So is
  *           a compare-exchange that is tried again. That from POLLED to POLLED
  *           changes nothing here: a poll only reads POLLED. A waker has two

@@ -89,11 +89,21 @@ help_with_item(void *arg, struct mia_shared *shared)
 	leave(item);
 }
 
+/* No item ends its thread. */
+static inline void
+exited(void *arg)
+{
+	(void)arg;
+	abort();
+}
+
 static inline int
 init(size_t nworkers, size_t ring)
 {
-	const struct mia_work_fns fns = {
-		.run = run_item, .help = help_with_item, .arg = &crew};
+	const struct mia_work_fns fns = {.run = run_item,
+		.help = help_with_item,
+		.exited = exited,
+		.arg = &crew};
 
 	atomic_store(&runs, 0);
 	atomic_store(&helps, 0);
