@@ -25,6 +25,8 @@
 
 #include "crew/idle.h"
 
+#include "system/probe.h"
+
 #define SEARCHER ((size_t)1)
 #define SLEEPER ((size_t)1 << (sizeof(size_t) * 4))
 
@@ -67,6 +69,7 @@ wake_one(struct mia_idle *idle, size_t *counts)
 		    memory_order_seq_cst))
 		return false;
 
+	MIA_PROBE1(wake, idle);
 	mia_sem_post(&idle->tokens);
 	*counts += SEARCHER - SLEEPER;
 	return true;
@@ -169,5 +172,7 @@ mia_idle_cancel(struct mia_idle *idle)
 void
 mia_idle_sleep(struct mia_idle *idle)
 {
+	MIA_PROBE1(sleep, idle);
 	mia_sem_wait(&idle->tokens);
+	MIA_PROBE1(awake, idle);
 }

@@ -20,6 +20,7 @@
 #include "operation/operation.h"
 #include "operation/operation_pool.h"
 #include "system/platform.h"
+#include "system/probe.h"
 
 static void *
 dml_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
@@ -49,8 +50,14 @@ dml_operation_start(void *data, const struct vdm_operation *operation,
 
 	const int saved_errno = errno;
 
+	/* Only once: a refused operation is started again. */
+	if (op->refusals == 0)
+		mia_operation_probe_submit(op, operation);
+
 	const int error = mia_dml_start(op, operation);
 
+	if (error != 0)
+		MIA_PROBE2(refused, op, -error);
 	mia_restore_errno(saved_errno);
 	return error;
 }

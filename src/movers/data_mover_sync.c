@@ -26,6 +26,7 @@
 #include "operation/operation.h"
 #include "operation/operation_pool.h"
 #include "system/platform.h"
+#include "system/probe.h"
 
 struct data_mover_sync {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
@@ -55,7 +56,8 @@ sync_operation_start(void *data, const struct vdm_operation *operation,
 	if (n != NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 
-	op->result = mia_operation_run(operation);
+	op->result = mia_operation_run(operation, op);
+	MIA_PROBE2(complete, op, op->result);
 	return 0;
 }
 

@@ -33,6 +33,7 @@
 #include "system/cpus.h"
 #include "system/happens.h"
 #include "system/platform.h"
+#include "system/probe.h"
 
 /* Operations that the ring of the default mover holds. */
 #define DEFAULT_RING 128
@@ -124,10 +125,12 @@ MIA_NOINLINE static void
 start_any(struct mia_threads_operation *op,
 	const struct vdm_operation *operation, struct future_notifier *n)
 {
+	mia_operation_probe_submit(op, operation);
 	mia_threads_make_plan(op, operation, n);
 	switch (op->plan) {
 	case MIA_PLAN_REFUSE:
 	case MIA_PLAN_HERE:
+		MIA_PROBE2(run, op, MIA_PROBE_POLL);
 		if (n != NULL)
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
 		mia_completion_finish_here(
@@ -191,6 +194,8 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 		return 0;
 	}
 
+	MIA_PROBE3(submit, op, operation->type, copy->n);
+	MIA_PROBE2(run, op, MIA_PROBE_POLL);
 	if (n != NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 	memmove(copy->dest, copy->src, copy->n);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "operation/memory.h"
+#include "system/probe.h"
 
 /* A shorter part is not worth a job. */
 #define PART_MIN_BYTES ((uint32_t)4096)
@@ -207,6 +208,8 @@ end_job(struct mia_dml_operation *op)
 static void
 run_on_the_cpu(struct mia_dml_operation *op, const struct mia_piece *piece)
 {
+	MIA_PROBE2(run, op, MIA_PROBE_POLL);
+
 	const enum vdm_operation_result result = mia_piece_run(piece);
 
 	op->is_begun = true;
@@ -282,6 +285,7 @@ submit_parts(struct mia_dml_operation *op)
 			return -EAGAIN;
 		}
 		if (status == DML_STATUS_OK) {
+			MIA_PROBE2(run, op, MIA_PROBE_DML);
 			op->refusals = 0;
 			op->stage = MIA_DML_FLYING;
 			op->is_begun = true;
@@ -309,6 +313,7 @@ submit_next(struct mia_dml_operation *op)
 		finish_piece(op);
 	} while (next_segment(op));
 
+	MIA_PROBE2(complete, op, op->result);
 	op->stage = MIA_DML_DONE;
 	return 0;
 }

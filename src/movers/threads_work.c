@@ -21,6 +21,7 @@
 
 #include "movers/threads_functions.h"
 #include "system/happens.h"
+#include "system/probe.h"
 
 /*
  * Sizes that depend on the machine are times here, and become bytes by the
@@ -41,9 +42,6 @@
 /* Idle workers help with a handed over operation from this size on. */
 #define SHARE_MIN_US 90
 
-/* Before the first chunk: memory is not in the cache. */
-#define FIRST_SPEED 22000
-
 _Static_assert(_Generic((memcpy_fn)NULL, memmove_fn : 1, default : 0),
 	"MIA_PLAN_MOVE_BY calls both by one type");
 
@@ -51,13 +49,7 @@ _Static_assert(_Generic((memcpy_fn)NULL, memmove_fn : 1, default : 0),
 
 MIA_THREAD_POINTER(char, mia_threads_untimed, NULL);
 
-/* Relaxed, here and below: an estimate. Tests call this beside workers. */
-void
-mia_threads_init_speed(struct data_mover_threads *dmt)
-{
-	atomic_store_explicit(&dmt->speed, FIRST_SPEED, memory_order_relaxed);
-}
-
+/* Relaxed, here and below: an estimate. */
 static size_t
 bytes_in(const struct data_mover_threads *dmt, unsigned us)
 {
@@ -389,6 +381,7 @@ mia_threads_help(void *arg, struct mia_shared *shared)
 			offsetof(struct mia_threads_operation, shared));
 	struct place place = place_at_end(op);
 
+	MIA_PROBE1(shared, op);
 	if (!run_back_chunk(op, &place))
 		mia_sharing_close(&dmt->crew.sharing, shared);
 	else
@@ -433,6 +426,7 @@ mia_threads_run(void *arg, struct mia_backlog_node *node)
 			offsetof(struct mia_threads_operation, node));
 
 	(void)arg;
+	MIA_PROBE2(run, op, MIA_PROBE_WORKER);
 	switch (op->plan) {
 	case MIA_PLAN_SHARE:
 		run_shared(op);
@@ -566,6 +560,8 @@ mia_threads_work(struct mia_threads_operation *op)
 		leave_here(op);
 		return;
 	}
+	if (claim.at == 0)
+		MIA_PROBE2(run, op, MIA_PROBE_WAIT);
 
 	if (op->plan == MIA_PLAN_KEEP_ORDER) {
 		op->is_claimed = true;

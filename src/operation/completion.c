@@ -142,6 +142,7 @@ finish_waking(struct mia_completion *c)
 void
 mia_completion_finish(struct mia_completion *c)
 {
+	mia_completion_probe(c);
 	do {
 		lock_waker(c);
 		const struct future_waker waker = c->waker;

@@ -21,6 +21,7 @@
 
 #include "libminiasync/vdm.h"
 #include "system/platform.h"
+#include "system/probe.h"
 
 /* See completion.c. */
 enum mia_completion_state {
@@ -39,6 +40,18 @@ struct mia_completion {
 	uint16_t waits;            /* polls that waited for a waker in vain */
 	struct future_waker waker; /* the last one that a poll set */
 };
+
+/*
+ * The probe complete, before the poller can see the end. Mostly the address is
+ * that of the operation: its completion comes first. Relaxed: the result is of
+ * this thread, or of threads whose work it has acquired.
+ */
+static inline void
+mia_completion_probe(const struct mia_completion *c)
+{
+	MIA_PROBE2(complete, c,
+		(int)atomic_load_explicit(&c->result, memory_order_relaxed));
+}
 
 /* Poller: begins a new life. Relaxed: other threads come in by begin. */
 static inline void
@@ -61,6 +74,7 @@ static inline void
 mia_completion_finish_here(
 	struct mia_completion *c, enum vdm_operation_result result)
 {
+	MIA_PROBE2(complete, c, result);
 	atomic_store_explicit(
 		&c->result, (uint16_t)result, memory_order_relaxed);
 	atomic_store_explicit(
@@ -74,6 +88,7 @@ mia_completion_finish_here(
 static inline void
 mia_completion_end_here(struct mia_completion *c)
 {
+	mia_completion_probe(c);
 	atomic_store_explicit(
 		&c->state, MIA_COMPLETION_HERE, memory_order_relaxed);
 }

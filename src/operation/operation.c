@@ -14,6 +14,14 @@ _Static_assert(offsetof(struct vdm_operation_data_memcpy, dest) == 0 &&
 		offsetof(struct vdm_operation_data_flush, dest) == 0,
 	"mia_operation_output() reads any operation as a memcpy");
 
+_Static_assert(offsetof(struct vdm_operation_data_memcpy, n) ==
+			offsetof(struct vdm_operation_data_memset, n) &&
+		offsetof(struct vdm_operation_data_memmove, n) ==
+			offsetof(struct vdm_operation_data_memset, n) &&
+		offsetof(struct vdm_operation_data_memcpyv, nsegments) ==
+			offsetof(struct vdm_operation_data_flush, n),
+	"mia_operation_probe_submit() reads two members for all types");
+
 int
 mia_operation_set_capabilities(struct vdm *vdm, unsigned flags)
 {

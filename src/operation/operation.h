@@ -15,17 +15,48 @@
 
 #include "libminiasync/vdm.h"
 #include "operation/piece.h"
+#include "system/probe.h"
 
-/* Does the operation now. Results: those of mia_piece_run(). */
+/*
+ * The probe submit, of an operation that is no plain copy: its bytes, or the
+ * segments of a MEMCPYV, whose bytes nobody adds up.
+ */
+static inline void
+mia_operation_probe_submit(const void *key, const struct vdm_operation *op)
+{
+	switch (op->type) {
+	case VDM_OPERATION_MEMCPY:
+	case VDM_OPERATION_MEMMOVE:
+	case VDM_OPERATION_MEMSET:
+		MIA_PROBE3(submit, key, op->type, op->data.memset.n);
+		return;
+	case VDM_OPERATION_FLUSH:
+	case VDM_OPERATION_MEMCPYV:
+		MIA_PROBE3(submit, key, op->type, op->data.flush.n);
+		return;
+	}
+	/* Of an unknown type no member may be set. */
+	MIA_PROBE3(submit, key, op->type, (size_t)0);
+}
+
+/*
+ * Does the operation now. Results: those of mia_piece_run(). Tracers know it by
+ * the key.
+ */
 static inline enum vdm_operation_result
-mia_operation_run(const struct vdm_operation *op)
+mia_operation_run(const struct vdm_operation *op, const void *key)
 {
 	const struct vdm_operation_data_memmove *copy =
 		mia_piece_plain_copy(op);
 
-	if (MIA_UNLIKELY(copy == NULL))
+	if (MIA_UNLIKELY(copy == NULL)) {
+		mia_operation_probe_submit(key, op);
+		MIA_PROBE2(run, key, MIA_PROBE_POLL);
 		return mia_piece_run_operation(op);
+	}
 
+	MIA_PROBE3(submit, key, op->type, copy->n);
+	MIA_PROBE2(run, key, MIA_PROBE_POLL);
 	memmove(copy->dest, copy->src, copy->n);
 	return VDM_SUCCESS;
 }

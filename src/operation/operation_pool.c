@@ -47,6 +47,7 @@
 
 #include "operation/slabs.h"
 #include "system/fork_lock.h"
+#include "system/probe.h"
 #include "system/unload.h"
 
 /* Slots that move between a cache and the pool at once: half a cache. */
@@ -503,6 +504,8 @@ mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 	mia_fork_lock_leave(&lock);
 
 	garbage_free(&garbage);
+	if (slot == NULL)
+		MIA_PROBE2(refused, NULL, ENOMEM);
 	return slot;
 }
 

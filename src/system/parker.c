@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "system/platform.h"
+#include "system/probe.h"
 
 #ifndef MIA_PARKER_PORTABLE
 #include <sys/syscall.h>
@@ -148,8 +149,11 @@ mia_parker_park(struct mia_parker *parker, uint64_t ns)
 
 	/* Relaxed: publishes nothing. The exchange below acquires. */
 	if (atomic_compare_exchange_strong_explicit(&parker->state, &state,
-		    PARKED, memory_order_relaxed, memory_order_relaxed))
+		    PARKED, memory_order_relaxed, memory_order_relaxed)) {
+		MIA_PROBE1(sleep, parker);
 		sleep_while_parked(parker, ns);
+		MIA_PROBE1(awake, parker);
+	}
 
 	/*
 	 * The state is NOTIFIED, or after a timeout still PARKED.
@@ -168,6 +172,8 @@ mia_parker_unpark(struct mia_parker *parker)
 	 * no thread. The parker must still exist.
 	 */
 	if (atomic_exchange_explicit(
-		    &parker->state, NOTIFIED, memory_order_release) == PARKED)
+		    &parker->state, NOTIFIED, memory_order_release) == PARKED) {
+		MIA_PROBE1(wake, parker);
 		wake_parked(parker);
+	}
 }

@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "system/platform.h"
+#include "system/probe.h"
 #include "wait/queue_fd.h"
 #include "wait/wait.h"
 
@@ -205,7 +206,6 @@ completion_queue_add(
 		mia_gap_shorten(&cq->gap);
 	if (!mia_queue_fd_is_open(&cq->fd))
 		return 0;
-
 	if (put == MIA_PUT_DONE)
 		mia_queue_fd_set(&cq->fd);
 	else if (put == MIA_PUT_HOT)
@@ -217,8 +217,7 @@ MIA_PUBLIC size_t
 completion_queue_reap(
 	struct completion_queue *cq, struct completion *out, size_t max)
 {
-	size_t n = 0;
-	size_t found;
+	size_t n = 0, found;
 
 	if (max == 0)
 		return 0;
@@ -230,6 +229,7 @@ completion_queue_reap(
 		n += found;
 	} while (found > 0 && n < max && !mia_ready_is_empty(&cq->wait.ready));
 
+	MIA_PROBE3(reap, cq, n, cq->npending);
 	settle(cq, n);
 	return n;
 }
@@ -238,9 +238,7 @@ static void
 wait_for_goal(
 	struct completion_queue *cq, struct mia_limit limit, uint64_t start_ns)
 {
-	const struct mia_net_times times = MIA_NET_TIMES;
-
-	mia_wait_for_goal(&cq->wait, limit, &times, start_ns);
+	mia_wait_for_goal(&cq->wait, limit, &MIA_NET_TIMES, start_ns);
 	cq->wait.watch.goal = MIA_NO_GOAL;
 	if (cq->gap.end_ns != MIA_NEVER)
 		mia_gap_again(&cq->gap, MIA_NET_EMPTY, mia_clock_ns());
@@ -264,14 +262,17 @@ completion_queue_wait(struct completion_queue *cq, struct completion *out,
 	const struct mia_limit limit = {
 		.max_left = cq->npending - nwanted, .timeout_ns = timeout_ns};
 
+	MIA_PROBE3(wait_begin, cq, cq->npending, nwanted);
 	look(cq, MIA_EFFORT_OFFER);
 	if (timeout_ns != 0 && watch->nleft > limit.max_left)
 		wait_for_goal(cq, limit, start_ns);
 	if (mia_watch_has_work(watch))
 		mia_watch_give_up(watch);
+	MIA_PROBE2(wait_end, cq, watch->nleft);
 
 	const size_t n = take(cq, out, max);
 
+	MIA_PROBE3(reap, cq, n, cq->npending);
 	settle(cq, n);
 	return n;
 }

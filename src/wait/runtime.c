@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "system/platform.h"
+#include "system/probe.h"
 #include "wait/polling.h"
 #include "wait/wait.h"
 #include "wait/waits.h"
@@ -64,18 +65,22 @@ wait_for(struct runtime *runtime, struct future *futs[], size_t nfuts,
 	if (nfuts == 0)
 		return 0;
 
+	MIA_PROBE3(wait_begin, runtime, nfuts, nfuts - limit.max_left);
+
 	const int saved_errno = errno;
 	struct mia_wait *wait;
+	size_t nleft;
 	const int error = mia_waits_take(&runtime->waits, nfuts, &wait);
 
 	mia_restore_errno(saved_errno);
-	if (error != 0)
-		return mia_wait_by_polling(futs, nfuts, limit);
-
-	const size_t nleft =
-		mia_wait_run(wait, futs, nfuts, limit, &runtime->net_times);
-
-	mia_waits_give_back(&runtime->waits, wait, nfuts);
+	if (error != 0) {
+		nleft = mia_wait_by_polling(futs, nfuts, limit);
+	} else {
+		nleft = mia_wait_run(
+			wait, futs, nfuts, limit, &runtime->net_times);
+		mia_waits_give_back(&runtime->waits, wait, nfuts);
+	}
+	MIA_PROBE2(wait_end, runtime, nleft);
 	return nleft;
 }
 

@@ -17,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$source/doc/man" || exit 1
 headers=$(find ../../include -name '*.h')
 sections='NAME SYNOPSIS DESCRIPTION RETURN_VALUE ERRORS NOTES EXAMPLE SEE_ALSO'
-others=' fork(2) pkg-config(1) ' # pages of the system that may be named
+others=' fork(2) pkg-config(1) bpftrace(8) gdb(1) readelf(1) ' # pages of the system that may be named
 failed=0
 
 [ -d "$pages/man3" ] ||

@@ -148,7 +148,7 @@ whole_is_equal_to_a_loop(void **state)
 			i % 50, i % 10 == 0 ? 20000 : 300, &seed);
 		const struct vdm_operation op = operation(s.list, s.n, i % 4);
 
-		assert_int_equal(mia_operation_run(&op), VDM_SUCCESS);
+		assert_int_equal(mia_operation_run(&op, NULL), VDM_SUCCESS);
 		segments_check(&s);
 		segments_free(&s);
 	}

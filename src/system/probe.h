@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * probe.h -- static tracepoints of the provider libminiasync (USDT)
+ *
+ * miniasync_probes(7) describes each probe and its arguments. They are part of
+ * what users rely on, so a change of one is a change of the interface.
+ *
+ * A probe is one nop, and a note in the file that tells a tracer where it is
+ * and in which registers its arguments are. Without <sys/sdt.h> a probe is
+ * nothing.
+ *
+ * The compiler puts all arguments where the note can name them, whether anybody
+ * traces or not. So an argument is a constant or a variable that is needed
+ * anyway.
+ */
+
+#ifndef LIBMINIASYNC_PROBE_H
+#define LIBMINIASYNC_PROBE_H 1
+
+/* Who does an operation: an argument of the probe run. */
+enum mia_probe_runner {
+	MIA_PROBE_POLL,   /* the poll that started it */
+	MIA_PROBE_WAIT,   /* a thread that waits for it */
+	MIA_PROBE_WORKER, /* a worker */
+	MIA_PROBE_DML,    /* DML has accepted a part */
+};
+
+#ifdef MIA_PROBES
+
+/*
+ * clang stores an argument in memory if it may choose, and warns of what the
+ * macros of the header expand to.
+ */
+#ifdef __clang__
+#define STAP_SDT_ARG_CONSTRAINT nr
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
+#include <sys/sdt.h>
+
+#define MIA_PROBE1(name, a) STAP_PROBE1(libminiasync, name, a)
+#define MIA_PROBE2(name, a, b) STAP_PROBE2(libminiasync, name, a, b)
+#define MIA_PROBE3(name, a, b, c) STAP_PROBE3(libminiasync, name, a, b, c)
+
+#else
+
+/* Uses the arguments, and does not evaluate them. */
+#define MIA_PROBE1(name, a) ((void)sizeof(a))
+#define MIA_PROBE2(name, a, b) ((void)sizeof(a), (void)sizeof(b))
+#define MIA_PROBE3(name, a, b, c) \
+	((void)sizeof(a), (void)sizeof(b), (void)sizeof(c))
+
+#endif
+
+#endif /* LIBMINIASYNC_PROBE_H */
