@@ -17,7 +17,6 @@
 #include "movers/threads_work.h"
 
 #include <limits.h>
-#include <stdint.h>
 
 #include "movers/threads_functions.h"
 #include "system/happens.h"
@@ -42,9 +41,6 @@
 /* Idle workers help with a handed over operation from this size on. */
 #define SHARE_MIN_US 90
 
-_Static_assert(_Generic((memcpy_fn)NULL, memmove_fn : 1, default : 0),
-	"MIA_PLAN_MOVE_BY calls both by one type");
-
 /* Speed */
 
 MIA_THREAD_POINTER(char, mia_threads_untimed, NULL);
@@ -53,8 +49,7 @@ MIA_THREAD_POINTER(char, mia_threads_untimed, NULL);
 static size_t
 bytes_in(const struct data_mover_threads *dmt, unsigned us)
 {
-	return (size_t)atomic_load_explicit(&dmt->speed, memory_order_relaxed) *
-		us;
+	return mia_threads_speed(dmt) * us;
 }
 
 static size_t
@@ -67,6 +62,14 @@ piece_bytes(const struct data_mover_threads *dmt)
 	if (n > PIECE_MAX_BYTES)
 		return PIECE_MAX_BYTES;
 	return n - n % 4096;
+}
+
+struct mia_threads_sizes
+mia_threads_sizes(const struct data_mover_threads *dmt)
+{
+	return (struct mia_threads_sizes){.piece = piece_bytes(dmt),
+		.wake_each = bytes_in(dmt, WAKE_EACH_MIN_US),
+		.share = bytes_in(dmt, SHARE_MIN_US)};
 }
 
 /*

@@ -45,6 +45,9 @@
  */
 typedef void (*mia_any_fn)(void);
 
+_Static_assert(_Generic((memcpy_fn)NULL, memmove_fn : 1, default : 0),
+	"MIA_PLAN_MOVE_BY calls both by one type");
+
 #define MIA_THREADS_TYPES (VDM_OPERATION_FLUSH + 1)
 
 struct data_mover_threads {
@@ -187,6 +190,23 @@ mia_threads_init_speed(struct data_mover_threads *dmt)
 	atomic_store_explicit(
 		&dmt->speed, MIA_THREADS_FIRST_SPEED, memory_order_relaxed);
 }
+
+/* In bytes; by the speed that the mover has seen. For miniasync-info. */
+struct mia_threads_sizes {
+	size_t piece;     /* what a waiting thread does at once */
+	size_t wake_each; /* and larger: wakes a worker for each that waits */
+	size_t share;     /* and larger: workers help with what one has */
+};
+
+/* Bytes in a microsecond; the same number in MB/s. Relaxed: an estimate. */
+static inline size_t
+mia_threads_speed(const struct data_mover_threads *dmt)
+{
+	return atomic_load_explicit(&dmt->speed, memory_order_relaxed);
+}
+
+struct mia_threads_sizes mia_threads_sizes(
+	const struct data_mover_threads *dmt);
 
 /* The crew's functions. */
 void mia_threads_run(void *dmt, struct mia_backlog_node *node);

@@ -11,7 +11,7 @@ set -eu
 
 version=14
 cd "$1"
-files=$(find src include examples tests -name '*.[ch]' -o -name '*.cpp')
+files=$(find src include tools examples tests -name '*.[ch]' -o -name '*.cpp')
 
 # Line 3 is "/* NAME -- ...", or line 4 is " * NAME -- ...".
 for file in $files; do

@@ -148,6 +148,12 @@ consume() {
 	done
 }
 
+# info PREFIX TEXT: the installed miniasync-info runs, and prints that
+info() {
+	step env LD_LIBRARY_PATH="$1/lib:$lib" "$1/bin/miniasync-info"
+	grep -q "$2" "$work/log" || { echo "no $2:"; cat "$work/log"; exit 1; }
+}
+
 step cmake --install "$build" --prefix "$work/first"
 mv "$work/first" "$work/moved"
 consume "$work/moved"
@@ -155,6 +161,7 @@ if grep -rq "$work/first" "$work/moved"; then
 	echo "the installed files name the folder they were installed to"
 	exit 1
 fi
+info "$work/moved" '^mover over DML: '
 echo "installed, moved, consumed"
 
 # The documents: what they link to is there; the contract suite works.
@@ -184,6 +191,7 @@ if grep -rq "$work/first_dml" "$work/archives"; then
 	echo "the installed files name the folder they were installed to"
 	exit 1
 fi
+info "$work/archives" '^mover over DML: built with DML '
 echo "archives with DML: installed, moved, consumed"
 
 # With DML, as shared libraries.
@@ -192,6 +200,7 @@ build "$work/build" -DBUILD_SHARED_LIBS=ON -DMINIASYNC_DML=ON \
 step cmake --install "$work/build" --prefix "$work/second"
 mv "$work/second" "$work/shared"
 consume "$work/shared"
+info "$work/shared" '^mover over DML: built with DML '
 consume_dml "$work/shared"
 for name in libminiasync libminiasync-vdm-dml; do
 	[ -e "$work/shared/lib/$name.so.0" ] || {
@@ -248,8 +257,8 @@ echo "without cmocka: configured"
 # take longer than a new user waits.
 mkdir "$work/clone"
 cp -R "$source/CMakeLists.txt" "$source/README.md" "$source/LICENSE" \
-	"$source/cmake" "$source/src" "$source/include" "$source/examples" \
-	"$source/doc" "$source/tests" "$work/clone"
+	"$source/cmake" "$source/src" "$source/include" "$source/tools" \
+	"$source/examples" "$source/doc" "$source/tests" "$work/clone"
 command=$(sed -n 's/^    \(cmake -B build .*\)/\1/p' "$source/README.md" | head -1)
 [ -n "$command" ] || { echo "README has no first command"; exit 1; }
 step sh -ec "cd '$work/clone'; $command"
