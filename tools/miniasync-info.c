@@ -26,6 +26,7 @@
 #include "operation/memory_cpu.h"
 #include "system/cpus.h"
 #include "system/platform.h"
+#include "system/quota.h"
 
 #define USAGE "usage: miniasync-info [--root FOLDER] [--help] [--version]\n"
 
@@ -48,8 +49,9 @@ streams(void)
 }
 
 static void
-print_cpu(void)
+print_cpu(const char *root)
 {
+	const size_t quota = mia_quota_cpus(root);
 	const struct mia_line_way *way = mia_cpu_line_way(0);
 
 	printf("CPU:\n");
@@ -59,6 +61,11 @@ print_cpu(void)
 		streams() ? "yes" : "no: VDM_F_NO_CACHE_HINT is ignored");
 	printf("  %-38s %zu\n", "CPUs that this process may use",
 		mia_usable_cpus());
+	if (quota == MIA_NO_QUOTA)
+		printf("  %-38s none\n", "CPU quota of its control groups");
+	else
+		printf("  %-38s %zu CPUs, rounded up\n",
+			"CPU quota of its control groups", quota);
 }
 
 #define SAMPLE_BYTES ((size_t)4 << 20)
@@ -186,7 +193,7 @@ main(int argc, char *argv[])
 	}
 
 	printf("libminiasync %s\n", miniasync_version());
-	print_cpu();
+	print_cpu(root);
 	print_thresholds();
 	print_dml(root[0] == '\0');
 

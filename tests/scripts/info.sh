@@ -213,6 +213,20 @@ if command -v taskset >/dev/null; then
 		grep -qE 'CPUs that this process may use +1$' || wrong "one CPU"
 fi
 
+# A quota of one and a half CPUs.
+mkdir -p "$work/root/proc/self" "$work/root/sys/fs/cgroup/app"
+echo '30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw' \
+	>"$work/root/proc/self/mountinfo"
+echo '0::/app' >"$work/root/proc/self/cgroup"
+echo '150000 100000' >"$work/root/sys/fs/cgroup/app/cpu.max"
+run --root "$work/root"
+grep -qx '  CPU quota of its control groups  *2 CPUs, rounded up' "$work/all" ||
+	wrong "quota: $(grep quota "$work/all")"
+echo max 100000 >"$work/root/sys/fs/cgroup/app/cpu.max"
+run --root "$work/root"
+grep -qx '  CPU quota of its control groups  *none' "$work/all" ||
+	wrong "quota: $(grep quota "$work/all")"
+
 # Arguments.
 "$program" --version | grep -qxE 'miniasync-info [0-9.]+' || wrong "--version"
 for arguments in --rot extra --root "--root $(head -c 5000 /dev/zero | tr '\0' x)"; do
