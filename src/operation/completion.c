@@ -16,8 +16,7 @@
  *   POLLED   like WAKING, and a poll has returned RUNNING since. The finisher
  *            has to read the waker again and to call it once more
  *   DONE     complete. The finisher is gone
- *   HERE     complete by the poller alone, from NEW or, without a finisher,
- *            from PENDING
+ *   HERE     complete by the poller alone, from NEW or PENDING
  *
  * The finisher goes along these arrows, except for the one from WAKING to
  * POLLED, which is the poller's. The poller also goes from any state except NEW

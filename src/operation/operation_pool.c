@@ -81,10 +81,7 @@ static atomic_bool have_thread_key;
 
 struct mia_operation_thread mia_operation_no_caches;
 
-/*
- * The same, of a thread that calls its last destructors: they may use movers
- * after the last call of thread_exit(), so it gets no caches any more.
- */
+/* The same, of a thread after its first thread_exit(): nothing frees others. */
 static struct mia_operation_thread ended_caches;
 
 MIA_THREAD_POINTER(struct mia_operation_thread, mia_operation_thread,
@@ -412,16 +409,17 @@ fini_late(void)
 static struct mia_operation_thread *
 thread_get(void)
 {
-	if (mia_operation_thread_get() == &ended_caches)
-		return NULL;
-	if (mia_operation_thread_get() != &mia_operation_no_caches)
-		return mia_operation_thread_get();
+	struct mia_operation_thread *thread = mia_operation_thread_get();
+
+	if (thread != &mia_operation_no_caches)
+		return thread != &ended_caches ? thread : NULL;
 	/* Acquire: pairs with the release in init_once(); reads the key. */
 	if (!atomic_load_explicit(&have_thread_key, memory_order_acquire))
 		return NULL;
 
 	const int saved_errno = errno;
-	struct mia_operation_thread *thread = calloc(1, sizeof(*thread));
+
+	thread = calloc(1, sizeof(*thread));
 
 	const bool is_ready = thread != NULL &&
 		MIA_THREAD_SET(
