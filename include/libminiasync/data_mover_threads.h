@@ -52,8 +52,16 @@
  * functions of the program run there, and may use all but 8 KiB of it. On
  * Windows the stack has the default size of the program.
  *
- * After fork() the child has no workers. It may make movers of its own. It must
- * neither use nor delete the movers of its parent.
+ * After fork() the child has no workers, and may still use the mover:
+ *  - The first poll of an operation does all of it, whatever its size. It also
+ *    calls the functions of the program. No waker is called.
+ *  - The next poll of an operation that was started before the fork completes
+ *    it with VDM_ERROR_JOB_CORRUPTED. Its destination may be partly written.
+ *  - Setters work. data_mover_threads_delete() frees the mover at once.
+ * Make a new mover in the child to have workers. The parent notices nothing.
+ * vfork(), _Fork() and clone() run no fork handlers: after them the child must
+ * neither use nor delete the mover. In the child of a waker, or of a function
+ * of the program, the worker ends when these return.
  */
 
 #ifndef LIBMINIASYNC_DATA_MOVER_THREADS_H
@@ -76,7 +84,8 @@ struct data_mover_threads;
  * n        bytes, at least 1
  * flags    the flags of the operation: VDM_F_* and any others that fit into an
  *          unsigned. The mover does not refuse unknown flags here.
- * Threads  workers call the functions, several at once
+ * Threads  workers call the functions, several at once. After fork() the polls
+ *          of the child do
  *
  * They must return: see above.
  */
@@ -167,7 +176,7 @@ int data_mover_threads_set_capabilities(
  * Threads  no other thread may be in a call with this mover. A waker of this
  *          mover must not call it.
  * Blocks   sleeps until all started operations are done and their wakers have
- *          returned
+ *          returned. Not in a child that was forked after the mover was made
  */
 void data_mover_threads_delete(struct data_mover_threads *dmt);
 

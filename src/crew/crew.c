@@ -12,7 +12,6 @@
 #include "crew/crew.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "system/backoff.h"
@@ -87,9 +86,8 @@ search(struct mia_worker *worker)
 }
 
 /*
- * A searcher sleeps until it is notified, unless work has come. The thread that
- * it helped last will mostly be the one that wakes it. Then the system should
- * not put it on the CPU of that thread.
+ * A searcher sleeps until it is notified, unless work has come. Mostly the
+ * thread that it helped last wakes it, and should not do so on its own CPU.
  */
 static void
 sleep_until_notified(struct mia_worker *worker)
@@ -109,8 +107,8 @@ sleep_until_notified(struct mia_worker *worker)
 }
 
 /*
- * The last searcher goes to work. What waits in the backlog needs another
- * searcher. Shared work has a thread already, and gets help if a CPU is free.
+ * The last searcher goes to work. The backlog needs another searcher. Shared
+ * work has a thread already, and gets help if a CPU is free.
  */
 static void
 replace_searcher(struct mia_crew *crew)
@@ -121,7 +119,7 @@ replace_searcher(struct mia_crew *crew)
 		mia_crew_want_help(crew);
 }
 
-/* Until there is nothing to do. */
+/* Until there is nothing to do, or it has forked, and this is the child. */
 static void
 run_all(struct mia_worker *worker, struct work work)
 {
@@ -134,6 +132,8 @@ run_all(struct mia_worker *worker, struct work work)
 			crew->fns.run(crew->fns.arg, work.node);
 		else
 			crew->fns.help(crew->fns.arg, work.shared);
+		if (mia_crew_is_lost(crew))
+			return;
 	}
 	mia_idle_search(&crew->idle);
 }
@@ -146,7 +146,7 @@ worker_run(void *arg)
 
 	mia_thread_name(worker->number);
 
-	for (;;) {
+	while (!mia_crew_is_lost(crew)) {
 		/* Before the search: see the head of this file. */
 		const bool stopped = is_stopped(crew);
 		const struct work work = search(worker);
@@ -211,6 +211,7 @@ mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ncpus,
 {
 	crew->fns = fns;
 	crew->nworkers = nworkers;
+	crew->forks = mia_forks();
 	atomic_init(&crew->stop, false);
 
 	int error = mia_backlog_init(&crew->backlog, ring_capacity);
@@ -245,11 +246,17 @@ fini_backlog:
 void
 mia_crew_fini(struct mia_crew *crew)
 {
-	mia_sharing_show_all(&crew->sharing);
-	stop_workers(crew, crew->nworkers);
-	mia_idle_fini(&crew->idle);
-	mia_sharing_fini(&crew->sharing);
-	mia_backlog_fini(&crew->backlog);
+	if (mia_crew_is_lost(crew)) {
+		/* The locks stay: to destroy a locked one is undefined. */
+		mia_aligned_free(crew->sharing.stripes);
+		mia_queue_fini(&crew->backlog.ring);
+	} else {
+		mia_sharing_show_all(&crew->sharing);
+		stop_workers(crew, crew->nworkers);
+		mia_idle_fini(&crew->idle);
+		mia_sharing_fini(&crew->sharing);
+		mia_backlog_fini(&crew->backlog);
+	}
 	free(crew->workers);
 }
 
@@ -278,15 +285,10 @@ mia_crew_share(struct mia_crew *crew, struct mia_shared *shared, size_t total,
 	const enum mia_showing showing = mia_sharing_open(
 		&crew->sharing, shared, total, show_min, opener);
 
-	switch (opener) {
-	case MIA_OPENER_WORKER:
+	if (opener == MIA_OPENER_WORKER)
 		mia_idle_notify(&crew->idle, 1);
-		break;
-	case MIA_OPENER_OTHER:
-		if (showing == MIA_WORTH_A_WAKE)
-			mia_crew_want_help(crew);
-		break;
-	}
+	else if (showing == MIA_WORTH_A_WAKE)
+		mia_crew_want_help(crew);
 }
 
 void

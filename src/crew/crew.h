@@ -16,10 +16,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "crew/backlog.h"
 #include "crew/idle.h"
 #include "crew/sharing.h"
+#include "system/forks.h"
 #include "system/platform.h"
 
 struct mia_worker;
@@ -42,6 +44,7 @@ struct mia_crew {
 	struct mia_work_fns fns;
 	size_t nworkers;
 	struct mia_worker *workers;
+	uint32_t forks; /* mia_forks() of the process that has the workers */
 
 	struct mia_backlog backlog;
 	struct mia_sharing sharing;
@@ -59,8 +62,19 @@ int mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ncpus,
 	size_t ring_capacity, struct mia_work_fns fns);
 
 /*
+ * Whether this is a process that was forked later. It has no workers, and their
+ * locks may be locked for ever. So only mia_crew_fini() may be called there.
+ */
+static inline bool
+mia_crew_is_lost(const struct mia_crew *crew)
+{
+	return mia_forked_since(crew->forks);
+}
+
+/*
  * Waits until the workers have done all submitted items, and have ended. They
- * also do shared work whose thread has gone away; nobody completes that.
+ * also do shared work whose thread has gone away; nobody completes that. Of a
+ * lost crew it frees the memory, and waits for nothing.
  */
 void mia_crew_fini(struct mia_crew *crew);
 

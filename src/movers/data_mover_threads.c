@@ -12,6 +12,12 @@
  * waits, carries the plan out: threads_work.c. How work reaches workers is in
  * crew/, how the end of an operation reaches the poll and the waker is in
  * operation/completion.c.
+ *
+ * In a process that was forked later, the mover has no workers, and nothing of
+ * crew/ is used: its locks may be locked for ever. A poll does a new operation
+ * itself, whatever the plan. One that was begun before the fork fails at its
+ * next poll. Operations that a poll does alone need no look at that: they are
+ * complete when that poll ends (MIA_COMPLETION_HERE).
  */
 
 #include "libminiasync/data_mover_threads.h"
@@ -120,6 +126,16 @@ answer(struct mia_threads_operation *op, struct future_notifier *n)
 		n->padding = FUTURE_NOTIFIER_WORK_;
 }
 
+/* This poll has done the operation. */
+static void
+end_here(struct mia_threads_operation *op, enum vdm_operation_result result,
+	struct future_notifier *n)
+{
+	if (n != NULL)
+		n->notifier_used = FUTURE_NOTIFIER_NONE;
+	mia_completion_finish_here(&op->completion, result);
+}
+
 /* Not inlined: small copies would save its registers. */
 MIA_NOINLINE static void
 start_any(struct mia_threads_operation *op,
@@ -127,14 +143,16 @@ start_any(struct mia_threads_operation *op,
 {
 	mia_operation_probe_submit(op, operation);
 	mia_threads_make_plan(op, operation, n);
+	if (mia_crew_is_lost(&op->dmt->crew)) {
+		MIA_PROBE2(run, op, MIA_PROBE_POLL);
+		end_here(op, mia_threads_run_whole(op), n);
+		return;
+	}
 	switch (op->plan) {
 	case MIA_PLAN_REFUSE:
 	case MIA_PLAN_HERE:
 		MIA_PROBE2(run, op, MIA_PROBE_POLL);
-		if (n != NULL)
-			n->notifier_used = FUTURE_NOTIFIER_NONE;
-		mia_completion_finish_here(
-			&op->completion, mia_threads_run_here(op));
+		end_here(op, mia_threads_run_here(op), n);
 		return;
 	case MIA_PLAN_MOVE_BY:
 	case MIA_PLAN_SET_BY:
@@ -154,7 +172,8 @@ start_any(struct mia_threads_operation *op,
 MIA_NOINLINE static void
 renotify(struct mia_threads_operation *op, struct future_notifier *n)
 {
-	if (n == NULL)
+	/* In a child the check that follows ends the operation. */
+	if (n == NULL || mia_crew_is_lost(&op->dmt->crew))
 		return;
 	if (op->dmt->desired_notifier == FUTURE_NOTIFIER_WAKER &&
 		n->waker.wake != NULL &&
@@ -216,16 +235,36 @@ check_kept(struct mia_threads_operation *op)
 	op->is_asked = false;
 }
 
+/* Others have, or had, the operation. */
+MIA_NOINLINE static enum future_state
+check_begun(struct mia_threads_operation *op)
+{
+	/*
+	 * It was begun before a fork. Even if it is complete, not all of its
+	 * data may have come to the child.
+	 */
+	if (mia_crew_is_lost(&op->dmt->crew)) {
+		mia_completion_finish_here(
+			&op->completion, VDM_ERROR_JOB_CORRUPTED);
+		return FUTURE_STATE_COMPLETE;
+	}
+
+	const enum future_state state = mia_completion_poll(&op->completion);
+
+	if (state != FUTURE_STATE_COMPLETE && op->is_kept)
+		check_kept(op);
+	return state;
+}
+
 static enum future_state
 threads_operation_check(void *data, const struct vdm_operation *operation)
 {
 	struct mia_threads_operation *op = data;
-	const enum future_state state = mia_completion_poll(&op->completion);
 
 	(void)operation;
-	if (state != FUTURE_STATE_COMPLETE && op->is_kept)
-		check_kept(op);
-	return state;
+	return MIA_LIKELY(mia_completion_is_here(&op->completion))
+		? FUTURE_STATE_COMPLETE
+		: check_begun(op);
 }
 
 static void

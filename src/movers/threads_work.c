@@ -236,6 +236,18 @@ mia_threads_run_here(struct mia_threads_operation *op)
 	return run_piece(op->dmt, &op->piece);
 }
 
+enum vdm_operation_result
+mia_threads_run_whole(struct mia_threads_operation *op)
+{
+	if (op->plan == MIA_PLAN_MOVE_BY)
+		mia_function_move((memcpy_fn)op->function, &op->piece, op);
+	else if (op->plan == MIA_PLAN_SET_BY)
+		mia_function_set((memset_fn)op->function, &op->piece, op);
+	else
+		return mia_piece_run(&op->piece);
+	return VDM_SUCCESS;
+}
+
 static void
 run_part(struct mia_threads_operation *op, const struct mia_piece *piece,
 	size_t at, size_t n)
@@ -333,6 +345,9 @@ claim_chunk(struct mia_threads_operation *op, enum mia_range_end end)
 static void
 finish(struct mia_threads_operation *op, enum vdm_operation_result result)
 {
+	/* The function of the program has forked, and returned in the child. */
+	if (mia_crew_is_lost(&op->dmt->crew))
+		return;
 	if (result != VDM_SUCCESS)
 		mia_completion_fail(&op->completion, result);
 	mia_completion_finish(&op->completion);
@@ -438,20 +453,14 @@ mia_threads_run(void *arg, struct mia_backlog_node *node)
 	case MIA_PLAN_KEEP_ORDER:
 		run_rest(op);
 		return;
-	case MIA_PLAN_ALONE:
-	case MIA_PLAN_HERE:
-		finish(op, mia_piece_run(&op->piece));
-		return;
-	case MIA_PLAN_MOVE_BY:
-		mia_function_move((memcpy_fn)op->function, &op->piece, op);
-		finish(op, VDM_SUCCESS);
-		return;
-	case MIA_PLAN_SET_BY:
-		mia_function_set((memset_fn)op->function, &op->piece, op);
-		finish(op, VDM_SUCCESS);
-		return;
 	case MIA_PLAN_GO_ON:
 		mia_completion_go_on(&op->completion);
+		return;
+	case MIA_PLAN_MOVE_BY:
+	case MIA_PLAN_SET_BY:
+	case MIA_PLAN_ALONE:
+	case MIA_PLAN_HERE:
+		finish(op, mia_threads_run_whole(op));
 		return;
 	case MIA_PLAN_REFUSE:
 		finish(op, VDM_ERROR_JOB_CORRUPTED);

@@ -221,6 +221,13 @@ void mia_threads_make_plan(struct mia_threads_operation *op,
 enum vdm_operation_result mia_threads_run_here(
 	struct mia_threads_operation *op);
 
+/*
+ * The same for every plan: does all of it, by the function of the program if
+ * there is one. No other thread may have the operation.
+ */
+enum vdm_operation_result mia_threads_run_whole(
+	struct mia_threads_operation *op);
+
 /* By the plan. The completion must have begun: it may end at once. */
 void mia_threads_hand_over(struct mia_threads_operation *op);
 void mia_threads_keep(struct mia_threads_operation *op);

@@ -35,6 +35,7 @@
 #include "operation/completion.h"
 
 #include "system/backoff.h"
+#include "system/forks.h"
 #include "system/happens.h"
 #include "system/platform.h"
 
@@ -148,8 +149,13 @@ mia_completion_finish(struct mia_completion *c)
 
 		unlock_waker(c, MIA_COMPLETION_WAKING);
 		if (waker.wake != NULL) {
+			const uint32_t forks = mia_forks();
+
 			set_this_wake(c);
 			FUTURE_WAKER_WAKE(&waker);
+			/* A child has no poller, which may hold LOCKED. */
+			if (mia_forked_since(forks))
+				return;
 			if (get_this_wake() != c)
 				return; /* completed by its own waker */
 			set_this_wake(NULL);

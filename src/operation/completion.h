@@ -81,6 +81,14 @@ mia_completion_finish_here(
 		&c->state, MIA_COMPLETION_HERE, memory_order_relaxed);
 }
 
+/* Poller: whether finish_here was the last call. Relaxed: one thread. */
+static inline bool
+mia_completion_is_here(const struct mia_completion *c)
+{
+	return atomic_load_explicit(&c->state, memory_order_relaxed) ==
+		MIA_COMPLETION_HERE;
+}
+
 /*
  * Poller, after begin, when no finisher has the operation or will have it: it
  * has ended. Calls no waker. Relaxed: one thread.
@@ -94,8 +102,8 @@ mia_completion_end_here(struct mia_completion *c)
 }
 
 /*
- * Poller: whether the next mia_completion_poll() will return COMPLETE for sure.
- * Relaxed: that poll acquires.
+ * Poller, after begin: whether the next mia_completion_poll() will return
+ * COMPLETE for sure. Relaxed: that poll acquires.
  */
 static inline bool
 mia_completion_is_ended(const struct mia_completion *c)

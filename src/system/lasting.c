@@ -43,6 +43,8 @@ run_turn(struct turn *turn)
 	pthread_cleanup_push(go_on, turn);
 	lasting->run(lasting->arg);
 	pthread_cleanup_pop(0);
+	if (mia_forked_since(lasting->forks))
+		return;
 	end_turn(turn);
 	lasting->thread = pthread_self();
 	mia_sem_post(&lasting->returned);
@@ -56,7 +58,7 @@ go_on(void *arg)
 	struct mia_lasting *lasting = turn->lasting;
 	mia_thread next;
 
-	if (turn->is_over)
+	if (turn->is_over || mia_forked_since(lasting->forks))
 		return;
 	lasting->exited(lasting->arg);
 	lasting->thread = pthread_self();
@@ -91,6 +93,7 @@ mia_lasting_start(struct mia_lasting *lasting, void (*run)(void *arg),
 	lasting->exited = exited;
 	lasting->arg = arg;
 	lasting->has_ended = false;
+	lasting->forks = mia_forks();
 
 	int error = mia_sem_init(&lasting->returned);
 

@@ -6,13 +6,18 @@
  * A function of the program may call pthread_exit(). Then a new thread takes
  * the place of the one that ends. If the system refuses a new thread, the old
  * one goes on, before it ends. On Windows the function must not end it.
+ *
+ * A function may fork, and return in the child or end the thread there. Then
+ * the thread ends: nobody joins it.
  */
 
 #ifndef LIBMINIASYNC_LASTING_H
 #define LIBMINIASYNC_LASTING_H 1
 
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "system/forks.h"
 #include "system/platform.h"
 
 struct mia_lasting {
@@ -26,6 +31,8 @@ struct mia_lasting {
 	/* The thread that ends, for the next or for the joining one. */
 	mia_thread thread;
 	bool has_ended;
+
+	uint32_t forks; /* I: mia_forks() */
 };
 
 /*

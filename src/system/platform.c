@@ -155,6 +155,12 @@ mia_thread_yield(void)
 	mia_restore_errno(saved_errno);
 }
 
+uint32_t
+mia_process_id(void)
+{
+	return (uint32_t)getpid();
+}
+
 void
 mia_thread_name(size_t number)
 {

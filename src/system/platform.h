@@ -101,6 +101,9 @@ mia_once_run(mia_once *once, void (*init)(void))
 	pthread_once(once, init);
 }
 
+/* The number of the process. */
+uint32_t mia_process_id(void);
+
 /* Names the calling thread miniasync/<number>, if threads have names. */
 void mia_thread_name(size_t number);
 

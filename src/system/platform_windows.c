@@ -72,6 +72,12 @@ mia_thread_yield(void)
 	sched_yield();
 }
 
+uint32_t
+mia_process_id(void)
+{
+	return GetCurrentProcessId();
+}
+
 void
 mia_thread_name(size_t number)
 {

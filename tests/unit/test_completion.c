@@ -32,6 +32,7 @@ completion_is_new_until_it_begins_then_running_until_it_is_finished(
 	mia_completion_finish(&c);
 	assert_int_equal(state_of(&c), MIA_COMPLETION_DONE);
 	assert_false(mia_completion_is_new(&c));
+	assert_false(mia_completion_is_here(&c));
 	assert_int_equal(mia_completion_poll(&c), FUTURE_STATE_COMPLETE);
 	assert_int_equal(mia_completion_retire(&c), VDM_SUCCESS);
 }
@@ -50,6 +51,7 @@ finish_here_completes_at_once_with_its_result(void **state)
 		mia_completion_finish_here(&c, results[i]);
 		assert_int_equal(state_of(&c), MIA_COMPLETION_HERE);
 		assert_false(mia_completion_is_new(&c));
+		assert_true(mia_completion_is_here(&c));
 		assert_int_equal(
 			mia_completion_poll(&c), FUTURE_STATE_COMPLETE);
 		assert_int_equal(mia_completion_retire(&c), results[i]);
