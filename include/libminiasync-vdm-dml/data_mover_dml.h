@@ -15,7 +15,9 @@
  *           it replaces a device. A device works between polls.
  * Memory    a device accesses the ranges until the future is complete. If you
  *           abandon a future, keep both ranges until the mover is deleted.
- * Fork      a child must not use the movers of its parent.
+ * Fork      a child may use and delete the movers of its parent. The CPU does
+ *           its operations in their first poll. One that was started before the
+ *           fork ends with VDM_ERROR_JOB_CORRUPTED at its next poll.
  * Hardware  written to Intel's manuals and tested with a simulated device. Not
  *           tested on a real device.
  */

@@ -19,6 +19,7 @@
 #include "operation/memory.h"
 #include "operation/operation.h"
 #include "operation/operation_pool.h"
+#include "system/forks.h"
 #include "system/platform.h"
 #include "system/probe.h"
 
@@ -161,6 +162,7 @@ data_mover_dml_new(enum data_mover_dml_type type)
 
 	dmd->vdm = dml_vdm;
 	dmd->path = paths[type];
+	dmd->forks = mia_forks();
 	atomic_init(&dmd->part_max_bytes, MIA_DML_PART_MAX_BYTES);
 	mia_operation_pool_init(&dmd->pool,
 		(sizeof(struct mia_dml_operation) + job_size + MIA_CACHE_LINE -

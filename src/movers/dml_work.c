@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "operation/memory.h"
+#include "system/forks.h"
 #include "system/probe.h"
 
 /* A shorter part is not worth a job. */
@@ -74,11 +75,18 @@ set_piece(struct mia_dml_operation *op, const struct vdm_operation *operation)
 	}
 }
 
+static bool
+is_forked(const struct mia_dml_operation *op)
+{
+	return mia_forked_since(op->dmd->forks);
+}
+
 /* Whether DML cannot do it, or does it wrong, or it is invalid. */
 static bool
 is_for_the_cpu(const struct mia_dml_operation *op)
 {
 	return op->piece.n == 0 || op->distance_bytes < PART_MIN_BYTES ||
+		is_forked(op) ||
 		(op->piece.kind == MIA_PIECE_FLUSH &&
 			op->dmd->path != DML_PATH_HW);
 }
@@ -318,10 +326,27 @@ submit_next(struct mia_dml_operation *op)
 	return 0;
 }
 
+/*
+ * It was begun before a fork. DML may have begun to report the end of a part in
+ * the job, so the job is never finalized.
+ */
+static void
+lose(struct mia_dml_operation *op)
+{
+	if (op->stage == MIA_DML_FLYING)
+		op->has_job = false;
+	op->result = VDM_ERROR_JOB_CORRUPTED;
+	op->stage = MIA_DML_DONE;
+}
+
 void
 mia_dml_advance(struct mia_dml_operation *op)
 {
 	while (op->stage != MIA_DML_DONE) {
+		if (is_forked(op)) {
+			lose(op);
+			return;
+		}
 		if (op->stage == MIA_DML_FLYING) {
 			const dml_status_t status = dml_check_job(job_of(op));
 

@@ -28,6 +28,10 @@
  * lines, or all lines on a CPU without CLWB (observed in DML 1.1.1). So
  * memory.c writes the lines back where DML may use the software path.
  *
+ * A device that has a part works in the memory of the process that submitted
+ * it. In a child that was forked later the CPU does all operations, and those
+ * that were begun before fail.
+ *
  * Threads: one thread at a time is inside of an operation, as vdm.h requires.
  * The mover is constant after data_mover_dml_new(), except for part_max_bytes.
  */
@@ -53,6 +57,8 @@ struct data_mover_dml {
 	struct vdm vdm; /* first: op_new gets a pointer to it */
 	struct mia_operation_pool pool;
 	dml_path_t path;
+	uint32_t
+		forks; /* mia_forks() of the process for which a device works */
 
 	/*
 	 * The longest part to try; refusals of a length lower it. Relaxed
