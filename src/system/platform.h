@@ -169,6 +169,12 @@ mia_mutex_fini(mia_mutex *mutex)
 	pthread_mutex_destroy(mutex);
 }
 
+static inline bool
+mia_mutex_try_lock(mia_mutex *mutex)
+{
+	return pthread_mutex_trylock(mutex) == 0;
+}
+
 static inline void
 mia_mutex_lock(mia_mutex *mutex)
 {

@@ -30,6 +30,12 @@ mia_mutex_fini(mia_mutex *mutex)
 	(void)mutex;
 }
 
+static inline bool
+mia_mutex_try_lock(mia_mutex *mutex)
+{
+	return TryAcquireSRWLockExclusive(mutex) != 0;
+}
+
 static inline void
 mia_mutex_lock(mia_mutex *mutex)
 {

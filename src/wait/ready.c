@@ -38,6 +38,17 @@ mia_ready_fini(struct mia_ready *ready)
 	free(ready->groups);
 }
 
+void
+mia_ready_renew(struct mia_ready *ready)
+{
+	/* Relaxed, both: one thread. */
+	atomic_store_explicit(
+		&ready->pushed, ready->empty, memory_order_relaxed);
+	for (size_t i = 0; i < ready->ngroups; i++)
+		atomic_store_explicit(
+			&ready->groups[i]->bits, 0, memory_order_relaxed);
+}
+
 int
 mia_ready_reserve(struct mia_ready *ready, size_t n)
 {

@@ -95,6 +95,12 @@ void mia_ready_init(struct mia_ready *ready,
 /* No waker may come any more. */
 void mia_ready_fini(struct mia_ready *ready);
 
+/*
+ * The process was forked: drops all wakes, and what wakers of the parent left
+ * half done. The caller is the only thread that knows the taker.
+ */
+void mia_ready_renew(struct mia_ready *ready);
+
 /* Makes room for the numbers below n. Data stays valid. 0 or -ENOMEM. */
 int mia_ready_reserve(struct mia_ready *ready, size_t n);
 

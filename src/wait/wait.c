@@ -52,6 +52,14 @@ mia_wait_fini(struct mia_wait *wait)
 	mia_parker_fini(&wait->parker);
 }
 
+void
+mia_wait_renew(struct mia_wait *wait)
+{
+	mia_ready_renew(&wait->ready);
+	/* Over the old one, whose lock may be locked. That worked before. */
+	(void)mia_parker_init(&wait->parker);
+}
+
 /*
  * A wake within this time needs no system call, and the worker that makes the
  * wake may need this CPU. A copy of 64 KiB on a worker was measured to take 4.5

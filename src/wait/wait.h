@@ -45,6 +45,12 @@ int mia_wait_init(struct mia_wait *wait, void (*rouse)(struct mia_ready *ready),
 void mia_wait_fini(struct mia_wait *wait);
 
 /*
+ * The process was forked: forgets the wakers of the parent, which may have been
+ * inside. The caller is the only thread that knows the wait.
+ */
+void mia_wait_renew(struct mia_wait *wait);
+
+/*
  * After the first pass: polls and sleeps until the watch reaches the goal.
  * start_ns is the time at which the limit began, or 0: it begins now.
  */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "system/forks.h"
 #include "wait/waiters.h"
 
 /*
@@ -25,6 +26,7 @@ struct mia_recycled {
 	unsigned small_uses; /* in a row */
 
 	/* L: */
+	uint32_t forks; /* mia_forks() of the process that has it in all */
 	struct mia_recycled *next_unused;
 	struct mia_recycled *next; /* in the list of all */
 };
@@ -75,6 +77,89 @@ strip_unused(struct mia_waits *waits)
 	return garbage;
 }
 
+/* In place of the number of forks: a thread of the child begins anew. */
+#define RENEWING(forks) ((forks) | (MIA_FORKS_ONE - 1))
+
+/*
+ * In a child, for one thread. A lock that is free here was free at the fork:
+ * the kernel copies so that the writes of each thread come to the child in
+ * their order, up to some write. So the lists are whole.
+ */
+static void
+begin_anew(struct mia_waits *waits, uint32_t forks)
+{
+	if (mia_mutex_try_lock(&waits->lock)) {
+		mia_mutex_unlock(&waits->lock);
+	} else {
+		(void)mia_mutex_init(&waits->lock); /* that worked before */
+		waits->unused = NULL;
+		waits->nkept = 0;
+	}
+
+	waits->all = NULL;
+	for (struct mia_recycled *recycled = waits->unused; recycled != NULL;
+		recycled = recycled->next_unused) {
+		mia_wait_renew(&recycled->wait);
+		recycled->forks = forks;
+		recycled->next = waits->all;
+		waits->all = recycled;
+	}
+}
+
+/* The first thread of a child begins anew, and the others wait for that. */
+static void
+renew(struct mia_waits *waits)
+{
+	const uint32_t forks = mia_forks();
+	uint32_t seen =
+		atomic_load_explicit(&waits->forks, memory_order_relaxed);
+
+	while (seen != forks) {
+		/* Relaxed: what was there is as it was at the fork. */
+		if (seen != RENEWING(forks) &&
+			atomic_compare_exchange_strong_explicit(&waits->forks,
+				&seen, RENEWING(forks), memory_order_relaxed,
+				memory_order_relaxed)) {
+			begin_anew(waits, forks);
+			/* Release: pairs with the acquires: the lists. */
+			atomic_store_explicit(
+				&waits->forks, forks, memory_order_release);
+			return;
+		}
+		mia_thread_yield();
+		seen = atomic_load_explicit(
+			&waits->forks, memory_order_acquire);
+	}
+}
+
+static void
+renew_if_forked(struct mia_waits *waits)
+{
+	/* Acquire: pairs with the release in renew(). */
+	if (mia_forked_since(
+		    atomic_load_explicit(&waits->forks, memory_order_acquire)))
+		renew(waits);
+}
+
+static void
+lock(struct mia_waits *waits)
+{
+	renew_if_forked(waits);
+	mia_mutex_lock(&waits->lock);
+}
+
+/* A call of the only thread forked, so the wait is on no list of the child. */
+static void
+adopt_if_forked(struct mia_waits *waits, struct mia_recycled *recycled)
+{
+	if (!mia_forked_since(recycled->forks))
+		return;
+	mia_wait_renew(&recycled->wait);
+	recycled->forks = mia_forks();
+	recycled->next = waits->all;
+	waits->all = recycled;
+}
+
 /* The wait keeps its room, so that the next call finds it. */
 void
 mia_waits_give_back(struct mia_waits *waits, struct mia_wait *wait, size_t n)
@@ -85,7 +170,8 @@ mia_waits_give_back(struct mia_waits *waits, struct mia_wait *wait, size_t n)
 	if (is_oversized(recycled, n))
 		mia_waiters_free(mia_watch_strip(&wait->watch, NULL));
 
-	mia_mutex_lock(&waits->lock);
+	lock(waits);
+	adopt_if_forked(waits, recycled);
 	if (waits->nkept > KEPT_WAITERS)
 		garbage = strip_unused(waits);
 	waits->nkept += wait->watch.capacity;
@@ -102,7 +188,7 @@ mia_waits_give_back(struct mia_waits *waits, struct mia_wait *wait, size_t n)
 static struct mia_recycled *
 take_unused(struct mia_waits *waits)
 {
-	mia_mutex_lock(&waits->lock);
+	lock(waits);
 	struct mia_recycled *recycled = waits->unused;
 
 	if (recycled != NULL) {
@@ -141,7 +227,8 @@ add(struct mia_waits *waits, struct mia_recycled **recycledp)
 	}
 
 	recycled->small_uses = 0;
-	mia_mutex_lock(&waits->lock);
+	recycled->forks = mia_forks();
+	lock(waits);
 	recycled->next = waits->all;
 	waits->all = recycled;
 	mia_mutex_unlock(&waits->lock);
@@ -176,6 +263,7 @@ mia_waits_init(struct mia_waits *waits)
 	if (error != 0)
 		return error;
 
+	atomic_init(&waits->forks, mia_forks());
 	waits->all = NULL;
 	waits->unused = NULL;
 	waits->nkept = 0;
@@ -190,6 +278,7 @@ mia_waits_init(struct mia_waits *waits)
 void
 mia_waits_fini(struct mia_waits *waits)
 {
+	renew_if_forked(waits);
 	while (waits->all != NULL) {
 		struct mia_recycled *next = waits->all->next;
 

@@ -15,6 +15,11 @@
  *   - An unused wait may have no room for futures, but it keeps what wakers
  *     need (ready.h).
  *
+ *
+ * In a child that was forked later, the first call begins anew. It keeps the
+ * unused waits, if no other thread was inside of the lock at the fork. Waits
+ * that other threads had taken stay allocated: nobody knows their state.
+ *
  * Threads: any. A wait belongs to the call that has taken it. The lists are
  * under the lock.
  */
@@ -22,7 +27,9 @@
 #ifndef LIBMINIASYNC_WAITS_H
 #define LIBMINIASYNC_WAITS_H 1
 
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "system/platform.h"
 #include "wait/wait.h"
@@ -30,6 +37,9 @@
 struct mia_recycled;
 
 struct mia_waits {
+	/* A: mia_forks() of the process for which the rest is valid */
+	_Atomic uint32_t forks;
+
 	mia_mutex lock;
 
 	/* L: */
