@@ -19,8 +19,10 @@
  * elsewhere. Such a poll leaves the queue's waker in place.
  *
  * Threads: one thread at a time may use a queue, and not from within a poll of
- * its futures. Any thread may be calling its wakers. After fork() the child
- * must not use it, because both processes would have one descriptor. If
+ * its futures. Any thread may be calling its wakers. After fork() the child may
+ * use it, unless another thread was in a call of the queue. The first call in
+ * the child polls all futures once, and makes descriptors of its own. Call
+ * completion_queue_fd() again before an event loop of the child waits. If
  * longjmp(), thread cancellation or a C++ exception of a task leaves a call,
  * the queue can neither be used nor deleted afterwards.
  */

@@ -8,6 +8,7 @@
 
 #if defined(__linux__)
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -67,6 +68,43 @@ mia_event_fd_init(struct mia_event_fd *fd)
 	return error;
 }
 
+/*
+ * Whether the numbers still stand for these files. A daemon may have closed
+ * all, and opened others. Changes nothing.
+ */
+static bool
+is_whole(const struct mia_event_fd *fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return epoll_ctl(fd->epoll, EPOLL_CTL_MOD, fd->event, &event) == 0 &&
+		epoll_ctl(fd->epoll, EPOLL_CTL_MOD, fd->timer, &event) == 0;
+}
+
+int
+mia_event_fd_renew(struct mia_event_fd *fd)
+{
+	const int saved_errno = errno;
+	const bool was_whole = is_whole(fd);
+	struct mia_event_fd own;
+	const int error = mia_event_fd_init(&own);
+
+	/* Other files are left alone. */
+	if (was_whole && error != 0)
+		mia_event_fd_fini(fd);
+	if (was_whole && error == 0 &&
+		dup3(own.epoll, fd->epoll, O_CLOEXEC) == fd->epoll) {
+		close_if_open(own.epoll);
+		own.epoll = fd->epoll;
+		close_if_open(fd->event);
+		close_if_open(fd->timer);
+	}
+	if (error == 0)
+		*fd = own;
+	mia_restore_errno(saved_errno);
+	return error;
+}
+
 void
 mia_event_fd_set(struct mia_event_fd *fd)
 {
@@ -105,6 +143,13 @@ mia_event_fd_arm(struct mia_event_fd *fd, uint64_t ns)
 
 int
 mia_event_fd_init(struct mia_event_fd *fd)
+{
+	(void)fd;
+	return -ENOTSUP;
+}
+
+int
+mia_event_fd_renew(struct mia_event_fd *fd)
 {
 	(void)fd;
 	return -ENOTSUP;

@@ -29,6 +29,13 @@ struct mia_event_fd {
 int mia_event_fd_init(struct mia_event_fd *fd);
 void mia_event_fd_fini(struct mia_event_fd *fd);
 
+/*
+ * In a child that was forked since: the descriptors belong to the parent too.
+ * Makes others. fd->epoll keeps its number, unless the program has closed that
+ * since. Returns 0, or -errno: there is none afterwards, as after fini.
+ */
+int mia_event_fd_renew(struct mia_event_fd *fd);
+
 /* Makes it readable. Neither this nor the next is a cancellation point. */
 void mia_event_fd_set(struct mia_event_fd *fd);
 

@@ -18,6 +18,8 @@
  * reason, until the next reap finds nothing and resets it. The Spin model is
  * tests/model/queue.pml.
  *
+ * A child that was forked gets descriptors of its own: see enter().
+ *
  * Threads: one at a time. Wakers, from any thread, use ready, parker and fd.
  */
 
@@ -28,14 +30,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "system/forks.h"
 #include "system/platform.h"
 #include "system/probe.h"
+#include "wait/glance.h"
 #include "wait/queue_fd.h"
 #include "wait/wait.h"
 
 struct completion_queue {
 	struct mia_wait wait; /* the first member: see rouse() */
 	struct mia_queue_fd fd;
+	uint32_t forks; /* mia_forks() of the process whose queue it is */
 
 	/* Of the queue's thread: */
 	struct mia_gap gap;       /* until hot futures are polled */
@@ -44,11 +49,10 @@ struct completion_queue {
 	size_t capacity;          /* of added */
 };
 
-/* Any thread. */
+/* Any thread. ready is the first member of the first member. */
 static void
 rouse(struct mia_ready *ready)
 {
-	/* The first member of the first member. */
 	struct completion_queue *cq = (struct completion_queue *)(void *)ready;
 
 	mia_parker_unpark(&cq->wait.parker);
@@ -76,36 +80,9 @@ completion_queue_new(void)
 	}
 
 	mia_queue_fd_init(&cq->fd);
+	cq->forks = mia_forks();
 	cq->gap.end_ns = MIA_NEVER;
 	return cq;
-}
-
-/* The first hot future makes a plan, and the last one ends it. */
-static void
-plan(struct completion_queue *cq)
-{
-	if (!mia_watch_needs_passes(&cq->wait.watch))
-		cq->gap.end_ns = MIA_NEVER;
-	else if (cq->gap.end_ns == MIA_NEVER)
-		mia_gap_shorten(&cq->gap);
-}
-
-/* Hot futures are polled when it is their time, however many wakes come. */
-static void
-look(struct completion_queue *cq, enum mia_effort effort)
-{
-	struct mia_watch *watch = &cq->wait.watch;
-	const uint64_t now = mia_watch_needs_passes(watch) ? mia_clock_ns() : 0;
-
-	mia_watch_pass(watch, MIA_PASS_READY, effort, NULL);
-	if (now >= cq->gap.end_ns) {
-		const bool progress =
-			mia_watch_pass(watch, MIA_PASS_DUE, effort, NULL);
-
-		mia_gap_again(&cq->gap,
-			progress ? MIA_NET_CAUGHT : MIA_NET_EMPTY, now);
-	}
-	plan(cq);
 }
 
 static size_t
@@ -144,9 +121,28 @@ settle(struct completion_queue *cq, size_t n)
 	mia_queue_fd_set_timer(&cq->fd, cq->gap.end_ns);
 }
 
+/*
+ * Each call first. In a child, wakers of the parent may have stopped half way,
+ * and never come: all futures are polled once.
+ */
+static void
+enter(struct completion_queue *cq)
+{
+	if (!mia_forked_since(cq->forks))
+		return;
+	cq->forks = mia_forks();
+	mia_wait_renew(&cq->wait);
+	mia_queue_fd_renew(&cq->fd);
+	cq->wait.watch.roused = false;
+	mia_watch_pass_all(&cq->wait.watch, MIA_EFFORT_ONCE);
+	mia_glance_plan(&cq->gap, &cq->wait.watch);
+	settle(cq, 1);
+}
+
 MIA_PUBLIC int
 completion_queue_fd(struct completion_queue *cq)
 {
+	enter(cq);
 	if (!mia_queue_fd_is_open(&cq->fd)) {
 		const int error = mia_queue_fd_open(&cq->fd);
 
@@ -190,6 +186,7 @@ MIA_PUBLIC int
 completion_queue_add(
 	struct completion_queue *cq, struct future *fut, void *user_data)
 {
+	enter(cq);
 	const int saved_errno = errno;
 	const int error = reserve(cq);
 	size_t number;
@@ -221,10 +218,11 @@ completion_queue_reap(
 
 	if (max == 0)
 		return 0;
+	enter(cq);
 
 	/* Once more for wakes that came meanwhile, while that finds some. */
 	do {
-		look(cq, MIA_EFFORT_NONE);
+		mia_glance(&cq->gap, &cq->wait.watch, MIA_EFFORT_NONE);
 		found = take(cq, out + n, max - n);
 		n += found;
 	} while (found > 0 && n < max && !mia_ready_is_empty(&cq->wait.ready));
@@ -242,7 +240,7 @@ wait_for_goal(
 	cq->wait.watch.goal = MIA_NO_GOAL;
 	if (cq->gap.end_ns != MIA_NEVER)
 		mia_gap_again(&cq->gap, MIA_NET_EMPTY, mia_clock_ns());
-	plan(cq);
+	mia_glance_plan(&cq->gap, &cq->wait.watch);
 }
 
 MIA_PUBLIC size_t
@@ -254,6 +252,7 @@ completion_queue_wait(struct completion_queue *cq, struct completion *out,
 
 	if (max == 0)
 		return 0;
+	enter(cq);
 	if (nwanted > max)
 		nwanted = max;
 	if (nwanted > cq->npending)
@@ -263,7 +262,7 @@ completion_queue_wait(struct completion_queue *cq, struct completion *out,
 		.max_left = cq->npending - nwanted, .timeout_ns = timeout_ns};
 
 	MIA_PROBE3(wait_begin, cq, cq->npending, nwanted);
-	look(cq, MIA_EFFORT_OFFER);
+	mia_glance(&cq->gap, &cq->wait.watch, MIA_EFFORT_OFFER);
 	if (timeout_ns != 0 && watch->nleft > limit.max_left)
 		wait_for_goal(cq, limit, start_ns);
 	if (mia_watch_has_work(watch))
@@ -289,6 +288,7 @@ completion_queue_delete(struct completion_queue *cq)
 	if (cq == NULL)
 		return;
 
+	enter(cq);
 	/* Also futures whose waker another poll has replaced. */
 	mia_watch_pass_all(&cq->wait.watch, MIA_EFFORT_WORK);
 	if (cq->wait.watch.nleft > 0)

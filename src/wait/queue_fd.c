@@ -35,6 +35,19 @@ mia_queue_fd_open(struct mia_queue_fd *qfd)
 }
 
 void
+mia_queue_fd_renew(struct mia_queue_fd *qfd)
+{
+	if (!mia_queue_fd_is_open(qfd))
+		return;
+	qfd->is_set = false;
+	qfd->timer_ns = MIA_NEVER;
+	/* Relaxed: no wakers. */
+	if (mia_event_fd_renew(&qfd->fd) != 0)
+		atomic_store_explicit(
+			&qfd->is_open, false, memory_order_relaxed);
+}
+
+void
 mia_queue_fd_set(struct mia_queue_fd *qfd)
 {
 	if (!qfd->is_set)

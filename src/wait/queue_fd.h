@@ -32,6 +32,12 @@ struct mia_queue_fd {
 void mia_queue_fd_init(struct mia_queue_fd *qfd);
 void mia_queue_fd_fini(struct mia_queue_fd *qfd);
 
+/*
+ * In a child that was forked since, and has no wakers yet: makes descriptors of
+ * its own. Without any it is not open afterwards.
+ */
+void mia_queue_fd_renew(struct mia_queue_fd *qfd);
+
 /* Not twice. Wakers that rouse afterwards set it. Returns 0 or -errno. */
 int mia_queue_fd_open(struct mia_queue_fd *qfd);
 
