@@ -13,7 +13,7 @@ esac
 # AddressSanitizer marks each global variable by a symbol of its own. The notes
 # of probes refer to a weak and hidden one, of <sys/sdt.h>.
 symbols=$(nm $dynamic --defined-only -g "$1" |
-	awk 'NF == 3 && $2 != "A" { sub(/^__odr_asan\./, "", $3); print $3 }' |
+	awk 'NF == 3 && $2 != "A" && !/ DW\.ref\./ { sub(/^__odr_asan\./, "", $3); print $3 }' |
 	grep -vFx _.stapsdt.base)
 include=$(dirname "$0")/../../include
 case $1 in
