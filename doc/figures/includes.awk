@@ -35,15 +35,24 @@ FNR == 1 {
 		includes[this, part(name)] = 1
 }
 
-# Whether a includes b by way of others, from part i on.
-function reaches(a, b, depth,    i) {
+# Whether a includes b by way of others. A part may include its own header by
+# way of others too, so each is looked at once.
+function search(a, b, depth,    i) {
 	if (depth > 0 && (a, b) in includes)
 		return 1
+	if (a in seen)
+		return 0
+	seen[a] = 1
 	for (i = 1; i <= n; i++)
 		if (parts[i] != b && (a, parts[i]) in includes &&
-			reaches(parts[i], b, depth + 1))
+			search(parts[i], b, depth + 1))
 			return 1
 	return 0
+}
+
+function reaches(a, b) {
+	split("", seen)
+	return search(a, b, 0)
 }
 
 function node(name) {
@@ -72,7 +81,7 @@ END {
 	for (i = 1; i <= n; i++)
 		for (j = 1; j <= n; j++)
 			if ((parts[i], parts[j]) in includes &&
-				!reaches(parts[i], parts[j], 0))
+				!reaches(parts[i], parts[j]))
 				printf "\t%s -> %s\n", parts[i], parts[j]
 	print "}"
 }
