@@ -181,6 +181,20 @@ mia_completion_go_on(struct mia_completion *c)
 }
 
 /*
+ * From LOCKED to DONE: a poll that returns RUNNING meanwhile has no waker, and
+ * one that brings a waker waits for the end of LOCKED.
+ */
+bool
+mia_completion_finish_silently(struct mia_completion *c)
+{
+	const uint32_t state = lock_waker(c);
+	const bool has_waker = c->waker.wake != NULL;
+
+	unlock_waker(c, has_waker ? state : MIA_COMPLETION_DONE);
+	return !has_waker;
+}
+
+/*
  * Poller: from WAKING or POLLED to POLLED, so that the waker is called once
  * more. False: the finisher was faster.
  * Release: what happened before this poll happens before that call. Pairs with

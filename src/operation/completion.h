@@ -145,6 +145,12 @@ mia_completion_fail(struct mia_completion *c, enum vdm_operation_result result)
 void mia_completion_finish(struct mia_completion *c);
 
 /*
+ * Finisher, in a thread that must call no waker: like mia_completion_finish(),
+ * unless there is one. Returns whether the operation is over.
+ */
+bool mia_completion_finish_silently(struct mia_completion *c);
+
+/*
  * A thread that ends: the completion whose waker it is inside of, or NULL. The
  * waker counts as returned. It is then the finisher of that completion no more.
  */

@@ -10,7 +10,8 @@
  *
  * Pieces:   lock_waker, unlock_waker, await_waker: the functions of these
  *           names; replace_waker, poll, retire: those of mia_completion_*;
- *           finisher: mia_completion_finish() with finish_waking(). The
+ *           finisher: mia_completion_finish() with finish_waking(), and
+ *           before it, or not, mia_completion_finish_silently(). The
  *           program: wake is its waker, future_poll is vdm_operation_impl(),
  *           poller is the rest. A waker that ends its thread counts as
  *           returned: the thread looks at this_wake, and another one goes on.
@@ -55,6 +56,8 @@
  *	-DRETIRE_WITHOUT_THIS_WAKE	retire does not clear this_wake
  *	-DFINISHER_WITHOUT_THIS_WAKE	the finisher does not look at this_wake
  *	-DFREES_REPLACED	the program frees a replaced waker before COMPLETE
+ *	-DSILENT_UNLOCKED	the silent finisher looks for a waker without LOCKED
+ *	-DSILENT_ALWAYS	the silent finisher does not look for a waker
  */
 
 /* state; FREED is not ours any more */
@@ -287,6 +290,26 @@ active proctype finisher()
 #ifndef RESULT_LATE
 	atomic { touch(); result = true };
 #endif
+	if
+	:: true ->
+#ifdef SILENT_UNLOCKED
+		atomic { touch(); same = (waker_wake == NONE) };
+		atomic { state != LOCKED; touch(); before = state };
+#else
+		lock_waker(before);
+		same = (waker_wake == NONE);
+#endif
+#ifdef SILENT_ALWAYS
+		same = true;
+#endif
+		assert(before == PENDING);
+		if
+		:: same -> unlock_waker(DONE); goto end
+		:: else -> unlock_waker(PENDING)
+		fi;
+		before = 0
+	:: true
+	fi;
 again:
 #ifdef READS_UNLOCKED
 	atomic { touch(); w_wake = waker_wake };
