@@ -105,6 +105,22 @@ mia_event_fd_renew(struct mia_event_fd *fd)
 	return error;
 }
 
+int
+mia_event_fd_add(struct mia_event_fd *fd, int other)
+{
+	return watch(fd, other) == 0 ? 0 : -errno;
+}
+
+void
+mia_event_fd_wait(struct mia_event_fd *fd, unsigned ms)
+{
+	const int saved_errno = errno;
+	struct epoll_event event;
+
+	syscall(SYS_epoll_pwait, fd->epoll, &event, 1, (int)ms, NULL, 0);
+	mia_restore_errno(saved_errno);
+}
+
 void
 mia_event_fd_set(struct mia_event_fd *fd)
 {
@@ -140,6 +156,21 @@ mia_event_fd_arm(struct mia_event_fd *fd, uint64_t ns)
 }
 
 #else
+
+int
+mia_event_fd_add(struct mia_event_fd *fd, int other)
+{
+	(void)fd;
+	(void)other;
+	return -ENOTSUP;
+}
+
+void
+mia_event_fd_wait(struct mia_event_fd *fd, unsigned ms)
+{
+	(void)fd;
+	(void)ms;
+}
 
 int
 mia_event_fd_init(struct mia_event_fd *fd)

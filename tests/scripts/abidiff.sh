@@ -33,7 +33,8 @@ trap 'rm -rf "$work"' EXIT
 # Paths do not depend on the place. DWARF 4, because abidw 2.2 does not find in
 # clang's DWARF 5 that a struct is private.
 cmake -S "$source" -B "$work" -DCMAKE_C_COMPILER="$cc" -DBUILD_SHARED_LIBS=ON \
-	-DCMAKE_BUILD_TYPE=None -DMINIASYNC_DML=OFF -DMINIASYNC_BUILD_DOC=OFF \
+	-DCMAKE_BUILD_TYPE=None -DMINIASYNC_DML=OFF -DMINIASYNC_FABRIC=OFF \
+	-DMINIASYNC_BUILD_DOC=OFF \
 	-DMINIASYNC_BUILD_TESTS=OFF -DMINIASYNC_BUILD_EXAMPLES=OFF \
 	-DCMAKE_C_FLAGS="-gdwarf-4 -ffile-prefix-map=$source/=" \
 	>"$work/log" 2>&1 && cmake --build "$work" >>"$work/log" 2>&1 ||

@@ -59,7 +59,8 @@ for header in libminiasync.h libminiasync/future.h libminiasync/vdm.h \
 	libminiasync/runtime.h libminiasync/completion_queue.h \
 	libminiasync/data_mover_sync.h libminiasync/data_mover_threads.h \
 	libminiasync/version.h libminiasync-vdm-dml.h \
-	libminiasync-vdm-dml/data_mover_dml.h; do
+	libminiasync-vdm-dml/data_mover_dml.h libminiasync-vdm-fabric.h \
+	libminiasync-vdm-fabric/data_mover_fabric.h; do
 	printf '#include <%s>\n#include <%s>\nextern int used;\nint used;\n' \
 		"$header" "$header" >"$work/t.c"
 	cp "$work/t.c" "$work/t.cpp"

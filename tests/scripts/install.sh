@@ -6,7 +6,7 @@
 # Installs the package, moves it, then builds and runs C and C++ programs with
 # it: by both names of the CMake package, by pkg-config, static and shared, and
 # with several orders of the archives. A build without DML packages the fake
-# DML.
+# DML. The mover over libfabric is tested if the build has it.
 
 set -eu
 
@@ -38,6 +38,11 @@ else
 	dml=$work/dml
 	step sh "$source/tests/movers/fake_dml/package.sh" "$dml" "$cc" -fPIC
 fi
+
+has_fabric=
+for library in "$build"/libminiasync-vdm-fabric.*; do
+	[ ! -e "$library" ] || has_fabric=yes
+done
 
 # build FOLDER CMAKE_ARGUMENT...: the libraries alone, the quickest way
 build() {
@@ -116,6 +121,46 @@ consume_dml() {
 	echo "with DML: consumed"
 }
 
+# run_fabric PREFIX OPTION...: compiles and runs the program with the mover
+run_fabric() {
+	lib=$1/lib
+	shift
+	step $cc -std=c99 "$consumer/fabric/consumer_fabric.c" "$@" \
+		-o "$work/fabric_c"
+	step env LD_LIBRARY_PATH="$lib" "$work/fabric_c"
+}
+
+# consume_fabric PREFIX: a C program with the mover over libfabric, which is not
+# linked; PREFIX has a lib
+consume_fabric() {
+	for package in miniasync libminiasync; do
+		rm -rf "$work/consumer_fabric"
+		step cmake -S "$consumer/fabric" -B "$work/consumer_fabric" \
+			-DCMAKE_PREFIX_PATH="$1" -DPACKAGE=$package
+		step cmake --build "$work/consumer_fabric"
+		step env LD_LIBRARY_PATH="$1/lib" \
+			"$work/consumer_fabric/consumer_fabric"
+	done
+	export PKG_CONFIG_PATH="$1/lib/pkgconfig"
+	cflags=$(pkg-config --cflags libminiasync-vdm-fabric)
+	libs=$(pkg-config --libs libminiasync-vdm-fabric)
+	unset PKG_CONFIG_PATH
+	run_fabric "$1" $cflags $libs
+	run_fabric "$1" -DWITH_THREADS $cflags $libs
+	readelf -d "$work/fabric_c" | grep 'NEEDED.*libfabric' &&
+		{ echo "libfabric is linked"; exit 1; }
+
+	# Each order of the two libraries.
+	rest=$(echo "$libs" | sed 's/-lminiasync[a-z-]*//g')
+	for use in -DWITH_THREADS -UWITH_THREADS; do
+		run_fabric "$1" $use $cflags -L"$1/lib" \
+			-lminiasync -lminiasync-vdm-fabric $rest
+		run_fabric "$1" $use $cflags -L"$1/lib" \
+			-lminiasync-vdm-fabric -lminiasync $rest
+	done
+	echo "with libfabric: consumed"
+}
+
 # consume PREFIX: programs of others against what lies in PREFIX
 consume() {
 	pc=$(dirname "$(find "$1" -name libminiasync.pc)")
@@ -187,6 +232,11 @@ step sh "$source/tests/scripts/symbols.sh" "$work/build_dml/libminiasync-vdm-dml
 step cmake --install "$work/build_dml" --prefix "$work/first_dml"
 mv "$work/first_dml" "$work/archives"
 consume_dml "$work/archives"
+if [ -n "$has_fabric" ]; then
+	step sh "$source/tests/scripts/symbols.sh" \
+		"$work/build_dml/libminiasync-vdm-fabric.a"
+	consume_fabric "$work/archives"
+fi
 if grep -rq "$work/first_dml" "$work/archives"; then
 	echo "the installed files name the folder they were installed to"
 	exit 1
@@ -202,9 +252,12 @@ mv "$work/second" "$work/shared"
 consume "$work/shared"
 info "$work/shared" '^mover over DML: built with DML '
 consume_dml "$work/shared"
-for name in libminiasync libminiasync-vdm-dml; do
+[ -z "$has_fabric" ] || consume_fabric "$work/shared"
+for name in libminiasync libminiasync-vdm-dml \
+	${has_fabric:+libminiasync-vdm-fabric}; do
 	[ -e "$work/shared/lib/$name.so.0" ] || {
-		[ -n "$has_dml" ] && grep -q 'not position independent' \
+		[ "$name" = libminiasync-vdm-dml ] && [ -n "$has_dml" ] &&
+			grep -q 'not position independent' \
 			"$work/build/configured" && continue
 		echo "there is no $name.so.0"
 		exit 1
@@ -246,6 +299,21 @@ if [ -z "$has_dml" ]; then
 	grep -q 'DML is not found' "$work/log" ||
 		{ echo "no word of DML"; cat "$work/log"; exit 1; }
 fi
+
+# Without libfabric's headers: left out and said so, or an error.
+nowhere="-DCMAKE_FIND_ROOT_PATH=/nowhere
+	-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY"
+step cmake -S "$source" -B "$work/nofabric" $nowhere
+grep -q 'libfabric not found: .* left out' "$work/log" ||
+	{ echo "no word of libfabric"; cat "$work/log"; exit 1; }
+if cmake -S "$source" -B "$work/nofabric" -DMINIASYNC_FABRIC=ON $nowhere \
+	>"$work/log" 2>&1; then
+	echo "MINIASYNC_FABRIC=ON, and the absence of libfabric is no error"
+	exit 1
+fi
+grep -q 'libfabric-dev' "$work/log" ||
+	{ echo "no word of libfabric-dev"; cat "$work/log"; exit 1; }
+echo "without libfabric: left out, or an error"
 
 # Without cmocka the build goes on, and says so.
 step env PKG_CONFIG_LIBDIR=/nowhere PKG_CONFIG_PATH= \

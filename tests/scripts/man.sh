@@ -150,7 +150,7 @@ for page in *.md; do
 	case $page in *.1.md) continue ;; esac
 	code EXAMPLE "$page" >"$work/example.c"
 	libraries="$library -Wl,-rpath,$(dirname "$library") -pthread"
-	if grep -q 'libminiasync-vdm-dml' "$work/example.c"; then
+	if grep -q 'libminiasync-vdm-' "$work/example.c"; then
 		libraries=-c
 	fi
 	if ! "$cc" -std=c11 -Wall -Wextra -Werror -I../../include \

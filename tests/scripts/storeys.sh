@@ -17,7 +17,7 @@ system:    | future version
 operation: system | future vdm
 crew:      system |
 wait:      system | future runtime completion_queue
-movers:    crew operation system | future vdm data_mover_sync data_mover_threads data_mover_dml
+movers:    crew operation system | future vdm data_mover_sync data_mover_threads data_mover_dml data_mover_fabric
 '
 # The CPU pause of future.h, and version.h, are all that system/ includes of the
 # library.
@@ -30,7 +30,7 @@ grep -n '^ *# *include *"' */*.[ch] |
 	sed 's/^\([^:]*\):[0-9]*:[^"]*"\([^"]*\)".*/\1 \2/' >"$work/includes"
 [ "$(wc -l <"$work/includes")" -gt 50 ] || { echo "no includes found"; exit 1; }
 if grep -nE '^ *# *include *<(libminiasync|[a-z]+/)' */*.[ch] |
-	grep -vE '<(sys|dml|sanitizer|valgrind)/'; then
+	grep -vE '<(sys|arpa|netinet|dml|rdma|sanitizer|valgrind)/'; then
 	echo "own headers are included with quotation marks"
 	exit 1
 fi

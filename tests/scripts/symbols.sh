@@ -21,6 +21,10 @@ case $1 in
 	headers=$include/libminiasync-vdm-dml/*.h
 	public='^(data_mover_dml_[a-z_]+(@@LIBMINIASYNC_VDM_DML_1\.0)?|future_nap_impl)$'
 	;;
+*vdm-fabric*)
+	headers=$include/libminiasync-vdm-fabric/*.h
+	public='^(data_mover_(fabric|region)_[a-z_]+(@@LIBMINIASYNC_VDM_FABRIC_1\.0)?|future_nap_impl)$'
+	;;
 *)
 	headers="$include/libminiasync/runtime.h $include/libminiasync/version.h
 		$include/libminiasync/completion_queue.h

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * data_mover_region.c -- memory that other processes read and write
+ *
+ * libfabric accesses the memory inside of calls for its completion queue, by
+ * the thread of the region, or by the program's: no call, no access. Peers make
+ * no completions here. The queue tells of connections that have ended.
+ *
+ * Threads: see data_mover_fabric.h. The end belongs to the thread that serves.
+ */
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rdma/fi_rma.h>
+
+#include "libminiasync-vdm-fabric/data_mover_fabric.h"
+#include "movers/fabric_end.h"
+#include "movers/fabric_token.h"
+#include "system/dynamic.h"
+#include "system/window.h"
+#include "system/platform.h"
+
+/* A call serves so many rounds, and then leaves the descriptor readable. */
+#define ROUNDS 64
+
+/* The thread looks after itself so often, whatever libfabric promises. */
+#define SLEEP_MS 1000
+
+struct data_mover_region {
+	/* I: init only */
+	struct mia_fabric_token token;
+	struct fid_mr *mr;
+	bool has_thread;
+	mia_thread thread;
+
+	struct mia_fabric_end end;
+	atomic_bool stop; /* A: all threads */
+};
+
+/* Returns whether there may be more to do. */
+static bool
+serve(struct data_mover_region *region)
+{
+	struct fid_cq *cq = region->end.cq;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		struct fi_cq_entry entries[16];
+		struct fi_cq_err_entry error = {0};
+		const ssize_t n = fi_cq_read(
+			cq, entries, sizeof(entries) / sizeof(*entries));
+
+		if (n == -FI_EAVAIL)
+			fi_cq_readerr(cq, &error, 0);
+		else if (n < 0 &&
+			(n != -FI_EAGAIN ||
+				mia_fabric_end_may_sleep(&region->end)))
+			return false;
+	}
+	return true;
+}
+
+static void *
+serve_until_stopped(void *arg)
+{
+	struct data_mover_region *region = arg;
+
+	/* Relaxed: publishes nothing; the event follows. */
+	while (!atomic_load_explicit(&region->stop, memory_order_relaxed))
+		if (!serve(region))
+			mia_fabric_end_sleep(&region->end, SLEEP_MS);
+	return NULL;
+}
+
+/* What peers need, and the memory for them. */
+static int
+expose(struct data_mover_region *region, void *addr)
+{
+	const uint64_t access =
+		((region->token.access & DATA_MOVER_REGION_READ) != 0
+				? FI_REMOTE_READ
+				: 0) |
+		((region->token.access & DATA_MOVER_REGION_WRITE) != 0
+				? FI_REMOTE_WRITE
+				: 0);
+	int error = mia_random(&region->token.key, sizeof(region->token.key));
+
+	if (error == 0)
+		error = mia_fabric_end_port(
+			&region->end, &region->token.address);
+	if (error == 0)
+		error = mia_fabric_error(fi_mr_reg(region->end.domain, addr,
+			region->token.size, access, 0, region->token.key, 0,
+			&region->mr, NULL));
+	return error;
+}
+
+static int
+open_region(struct data_mover_region *region, void *addr, unsigned flags)
+{
+	int error = mia_fabric_end_open(
+		&region->end, &region->token.address, MIA_FABRIC_EXPOSES);
+
+	if (error != 0)
+		return error == -ENODATA ? -EADDRNOTAVAIL : error;
+
+	error = expose(region, addr);
+	if (error == 0 && (flags & DATA_MOVER_REGION_NO_THREAD) == 0) {
+		error = mia_thread_start(
+			&region->thread, serve_until_stopped, region);
+		region->has_thread = error == 0;
+	}
+	if (error != 0) {
+		if (region->mr != NULL)
+			fi_close(&region->mr->fid);
+		mia_fabric_end_close(&region->end);
+	}
+	return error;
+}
+
+MIA_PUBLIC struct data_mover_region *
+data_mover_region_new(void *addr, size_t n, unsigned access, const char *listen,
+	unsigned flags)
+{
+	const unsigned all = DATA_MOVER_REGION_READ | DATA_MOVER_REGION_WRITE;
+	struct mia_fabric_token token = {.size = n, .access = access};
+
+	if (addr == NULL || n == 0 || n > UINTPTR_MAX - (uintptr_t)addr ||
+		access == 0 || (access & ~all) != 0 ||
+		(flags & ~DATA_MOVER_REGION_NO_THREAD) != 0 ||
+		mia_fabric_address_parse(&token.address,
+			listen != NULL ? listen : "127.0.0.1") != 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+
+	struct data_mover_region *region = calloc(1, sizeof(*region));
+
+	if (region == NULL)
+		return NULL;
+	region->token = token;
+
+	const struct mia_foreign foreign = mia_foreign_enter();
+	const int error = open_region(region, addr, flags);
+
+	mia_foreign_leave(foreign);
+
+	if (error != 0) {
+		free(region);
+		errno = -error;
+		return NULL;
+	}
+	return region;
+}
+
+MIA_PUBLIC int
+data_mover_region_token(
+	struct data_mover_region *region, char *token, size_t size)
+{
+	const int error = mia_fabric_token_write(&region->token, token, size);
+
+	if (error != 0) {
+		errno = -error;
+		return -1;
+	}
+	return 0;
+}
+
+MIA_PUBLIC int
+data_mover_region_fd(struct data_mover_region *region)
+{
+	return region->end.event.epoll;
+}
+
+MIA_PUBLIC int
+data_mover_region_progress(struct data_mover_region *region)
+{
+	const struct mia_foreign foreign = mia_foreign_enter();
+
+	(void)mia_event_fd_reset(&region->end.event);
+	if (serve(region))
+		mia_event_fd_set(&region->end.event);
+	mia_foreign_leave(foreign);
+	return 0;
+}
+
+MIA_PUBLIC void
+data_mover_region_delete(struct data_mover_region *region)
+{
+	if (region == NULL)
+		return;
+
+	const struct mia_foreign foreign = mia_foreign_enter();
+
+	if (region->has_thread) {
+		/* Relaxed: the event and the join are the order. */
+		atomic_store_explicit(
+			&region->stop, true, memory_order_relaxed);
+		mia_event_fd_set(&region->end.event);
+		mia_thread_join(region->thread);
+	}
+	fi_close(&region->mr->fid);
+	mia_fabric_end_close(&region->end);
+	free(region);
+	mia_foreign_leave(foreign);
+}

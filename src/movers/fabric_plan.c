@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* fabric_plan.c -- see fabric_plan.h */
+
+#include "movers/fabric_plan.h"
+
+#include "operation/piece.h"
+
+/*
+ * A longer part gains nothing, and keeps the parts of others waiting. Parts of
+ * one operation under way: enough for the distance to another room.
+ */
+#define PART_BYTES ((size_t)1 << 20)
+#define PARTS 16
+
+/* A SET puts one buffer again and again. A RELAY gets and puts its buffer. */
+#define SET_BYTES ((size_t)64 << 10)
+#define RELAY_BYTES ((size_t)256 << 10)
+
+enum place { INSIDE, OUTSIDE, NEITHER };
+
+/* Where a range lies. One that wraps around lies nowhere. */
+static enum place
+place_of(const struct data_mover_fabric *dmf, const char *range, size_t n)
+{
+	const uintptr_t start = (uintptr_t)range;
+	const uintptr_t window = (uintptr_t)dmf->window;
+
+	if (n > UINTPTR_MAX - start)
+		return NEITHER;
+	if (start >= window && start - window < dmf->size)
+		return n <= dmf->size - (start - window) ? INSIDE : NEITHER;
+	return start > window || n <= window - start ? OUTSIDE : NEITHER;
+}
+
+static uint64_t
+offset_of(const struct data_mover_fabric *dmf, const char *address)
+{
+	return (uint64_t)(address - dmf->window);
+}
+
+/* Neither of a SET nor of a RELAY. */
+static void
+plan_parts(struct mia_fabric_operation *op, enum mia_fabric_kind kind,
+	char *local, const char *remote)
+{
+	op->kind = kind;
+	op->local = local;
+	op->remote = offset_of(op->dmf, remote);
+	op->buffer = NULL;
+	op->part_bytes = PART_BYTES;
+	op->max_parts = PARTS;
+}
+
+/* The buffer comes when the first part is posted. */
+static void
+plan_buffer(struct mia_fabric_operation *op, enum mia_fabric_kind kind,
+	const char *remote, size_t part_bytes)
+{
+	plan_parts(op, kind, NULL, remote);
+	op->part_bytes = op->n < part_bytes ? op->n : part_bytes;
+	op->max_parts = kind == MIA_FABRIC_RELAY ? 1 : PARTS;
+}
+
+static enum vdm_operation_result
+plan_move(struct mia_fabric_operation *op, const struct mia_piece *piece)
+{
+	const enum place to = place_of(op->dmf, piece->dest, piece->n);
+	const enum place from = place_of(op->dmf, piece->src, piece->n);
+
+	if (to == NEITHER || from == NEITHER)
+		return VDM_ERROR_JOB_CORRUPTED;
+	if (from == OUTSIDE) {
+		/* Only read: libfabric's parameter is const, this is not. */
+		plan_parts(op, MIA_FABRIC_PUT, (char *)(uintptr_t)piece->src,
+			piece->dest);
+		return VDM_SUCCESS;
+	}
+	if (to == OUTSIDE) {
+		plan_parts(op, MIA_FABRIC_GET, piece->dest, piece->src);
+		return VDM_SUCCESS;
+	}
+	op->from = offset_of(op->dmf, piece->src);
+	plan_buffer(op, MIA_FABRIC_RELAY, piece->dest, RELAY_BYTES);
+	return VDM_SUCCESS;
+}
+
+static enum vdm_operation_result
+plan_set(struct mia_fabric_operation *op, const struct mia_piece *piece)
+{
+	op->c = piece->c;
+	plan_buffer(op, MIA_FABRIC_SET, piece->dest, SET_BYTES);
+	return VDM_SUCCESS;
+}
+
+/* What the region allows; a remote destination is never made durable. */
+static bool
+is_allowed(const struct mia_fabric_operation *op)
+{
+	const unsigned access = op->dmf->access;
+	const bool gets =
+		op->kind == MIA_FABRIC_GET || op->kind == MIA_FABRIC_RELAY;
+	const bool puts = op->kind != MIA_FABRIC_GET;
+
+	return (!gets || (access & DATA_MOVER_REGION_READ) != 0) &&
+		(!puts ||
+			((access & DATA_MOVER_REGION_WRITE) != 0 &&
+				(op->flags & VDM_F_MEM_DURABLE) == 0));
+}
+
+static bool
+is_local(const struct data_mover_fabric *dmf, const struct mia_piece *piece)
+{
+	return piece->n == 0 ||
+		(place_of(dmf, piece->dest, piece->n) == OUTSIDE &&
+			(piece->kind != MIA_PIECE_MOVE ||
+				place_of(dmf, piece->src, piece->n) ==
+					OUTSIDE));
+}
+
+bool
+mia_fabric_plan(struct mia_fabric_operation *op,
+	const struct vdm_operation *operation,
+	enum vdm_operation_result *result)
+{
+	struct mia_piece piece;
+
+	mia_piece_of(&piece, operation);
+	op->n = piece.n;
+	op->flags = piece.flags;
+	switch (piece.kind) {
+	case MIA_PIECE_MOVE:
+	case MIA_PIECE_SET:
+	case MIA_PIECE_FLUSH:
+		if (is_local(op->dmf, &piece)) {
+			*result = mia_piece_run(&piece);
+			return false;
+		}
+		break;
+	case MIA_PIECE_MOVES: /* futures copy segment by segment */
+	case MIA_PIECE_INVALID:
+		break;
+	}
+
+	*result = VDM_ERROR_JOB_CORRUPTED;
+	if (mia_fabric_is_broken(op->dmf))
+		return false;
+	if (piece.kind == MIA_PIECE_MOVE)
+		*result = plan_move(op, &piece);
+	else if (piece.kind == MIA_PIECE_SET &&
+		place_of(op->dmf, piece.dest, piece.n) == INSIDE)
+		*result = plan_set(op, &piece);
+	if (*result != VDM_SUCCESS)
+		return false;
+	if (!is_allowed(op)) {
+		*result = VDM_ERROR_JOB_CORRUPTED;
+		return false;
+	}
+	return true;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * fabric_token.h -- what a peer has to know of a region, as text
+ *
+ *	miniasync-region-1,127.0.0.1:4711,1000000,3,89abcdef01234567,0badcafe
+ *	                   address        size    |  key              checksum
+ *	                                          access
+ *
+ * Size and key are hexadecimal. The checksum finds typing mistakes and cut
+ * tokens; it is no protection against forgery, for which there is the key.
+ *
+ * Threads: a token is a value. All functions are safe from any thread.
+ */
+
+#ifndef LIBMINIASYNC_FABRIC_TOKEN_H
+#define LIBMINIASYNC_FABRIC_TOKEN_H 1
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* An IPv6 address with a zone, and the final 0. */
+#define MIA_FABRIC_HOST_MAX 80
+
+/* Where a region listens: an address as numbers, and a port. */
+struct mia_fabric_address {
+	char host[MIA_FABRIC_HOST_MAX];
+	char port[6];
+};
+
+struct mia_fabric_token {
+	struct mia_fabric_address address;
+	uint64_t size;
+	uint64_t key;
+	unsigned access; /* DATA_MOVER_REGION_READ and _WRITE */
+};
+
+/*
+ * Parses "127.0.0.1:4711", "[::1]:4711", or the same without a port, which is
+ * "0" then. Returns 0 or -EINVAL: also for an address of no machine or of all.
+ */
+int mia_fabric_address_parse(
+	struct mia_fabric_address *address, const char *text);
+
+/* Returns 0, or -ENOSPC. */
+int mia_fabric_token_write(
+	const struct mia_fabric_token *token, char *text, size_t size);
+
+/* Returns 0, -EINVAL: no token, or -EPROTO: a token of another version. */
+int mia_fabric_token_parse(struct mia_fabric_token *token, const char *text);
+
+#endif /* LIBMINIASYNC_FABRIC_TOKEN_H */

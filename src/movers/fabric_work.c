@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* fabric_work.c -- see fabric_work.h */
+
+#include "movers/fabric_work.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rdma/fi_rma.h>
+
+#include "operation/memory.h"
+
+/*
+ * Buffers of all operations together. Those beyond wait, and as many get their
+ * turn when one is given back.
+ */
+#define BUFFERS_BYTES ((size_t)4 << 20)
+#define TURNS 16
+
+/* A poll takes so many entries of the queue, in so many rounds. */
+#define ENTRIES 64
+#define ROUNDS 4
+
+/* Looks for a silent peer in idle_ns, as often as the mover's thread does. */
+#define LOOKS 4
+
+/* So often the queue may be found empty after the connection was closed. */
+#define RETURNS 1000
+
+void
+mia_fabric_init_lists(struct data_mover_fabric *dmf)
+{
+	mia_fabric_list_init(&dmf->incoming);
+	mia_fabric_list_init(&dmf->over);
+	mia_fabric_list_init(&dmf->posting);
+	mia_fabric_list_init(&dmf->unbuffered);
+}
+
+/* Parts, by the busy thread */
+
+/* Bytes and place of the next part: a RELAY may have to begin at the end. */
+struct part {
+	uint64_t at;
+	size_t bytes;
+};
+
+static struct part
+next_part(const struct mia_fabric_operation *op)
+{
+	const size_t left = op->n - op->posted;
+	const size_t bytes = left < op->part_bytes ? left : op->part_bytes;
+	const bool is_backward =
+		op->kind == MIA_FABRIC_RELAY && op->remote > op->from;
+
+	return (struct part){
+		.at = is_backward ? left - bytes : op->posted, .bytes = bytes};
+}
+
+static ssize_t
+put(const struct mia_fabric_operation *op, const char *from, struct part part)
+{
+	const struct data_mover_fabric *dmf = op->dmf;
+
+	return fi_write(dmf->end.ep, from, part.bytes, NULL, dmf->peer,
+		op->remote + part.at, dmf->key, (void *)(uintptr_t)op);
+}
+
+static ssize_t
+get(const struct mia_fabric_operation *op, char *to, uint64_t from,
+	struct part part)
+{
+	const struct data_mover_fabric *dmf = op->dmf;
+
+	return fi_read(dmf->end.ep, to, part.bytes, NULL, dmf->peer,
+		from + part.at, dmf->key, (void *)(uintptr_t)op);
+}
+
+/* Whether the parts that are under way, or the one, are reads. */
+static bool
+is_reading(const struct mia_fabric_operation *op)
+{
+	return op->kind == MIA_FABRIC_GET || op->relay == MIA_FABRIC_FILLING;
+}
+
+/* Hands one part to libfabric. Returns what that returned. */
+static ssize_t
+post_part(struct mia_fabric_operation *op)
+{
+	const struct part part = next_part(op);
+	ssize_t r = -FI_EINVAL;
+
+	switch (op->kind) {
+	case MIA_FABRIC_PUT:
+		r = put(op, op->local + part.at, part);
+		break;
+	case MIA_FABRIC_GET:
+		r = get(op, op->local + part.at, op->remote, part);
+		break;
+	case MIA_FABRIC_SET:
+		r = put(op, op->buffer, part);
+		break;
+	case MIA_FABRIC_RELAY:
+		if (op->relay == MIA_FABRIC_EMPTY) {
+			r = get(op, op->buffer, op->from, part);
+			if (r == 0)
+				op->relay = MIA_FABRIC_FILLING;
+		} else {
+			r = put(op, op->buffer, part);
+			if (r == 0)
+				op->relay = MIA_FABRIC_EMPTY;
+		}
+		break;
+	}
+	if (r != 0)
+		return r;
+
+	/* The bytes of a RELAY are posted when they are put. */
+	if (op->relay != MIA_FABRIC_FILLING)
+		op->posted += part.bytes;
+	if (is_reading(op))
+		op->dmf->reads++;
+	op->under_way++;
+	op->dmf->under_way++;
+	return 0;
+}
+
+static bool
+may_post(const struct mia_fabric_operation *op)
+{
+	return op->posted < op->n && op->under_way < op->max_parts;
+}
+
+static void
+add_to_all(struct data_mover_fabric *dmf, struct mia_fabric_operation *op)
+{
+	op->next_of_all = dmf->all;
+	op->prev_of_all = &dmf->all;
+	if (dmf->all != NULL)
+		dmf->all->prev_of_all = &op->next_of_all;
+	dmf->all = op;
+}
+
+/* False: there is no memory for it now. */
+static bool
+get_buffer(struct mia_fabric_operation *op)
+{
+	struct data_mover_fabric *dmf = op->dmf;
+
+	if (dmf->buffered > 0 && op->part_bytes > BUFFERS_BYTES - dmf->buffered)
+		return false;
+	op->buffer = malloc(op->part_bytes);
+	if (op->buffer == NULL)
+		return false;
+	if (op->kind == MIA_FABRIC_SET)
+		memset(op->buffer, op->c, op->part_bytes);
+	dmf->buffered += op->part_bytes;
+	return true;
+}
+
+/* Gives the buffer back. Others that wait for memory get their turn. */
+static void
+put_buffer(struct mia_fabric_operation *op)
+{
+	struct data_mover_fabric *dmf = op->dmf;
+	struct mia_fabric_operation *next;
+
+	free(op->buffer);
+	op->buffer = NULL;
+	dmf->buffered -= op->part_bytes;
+	for (int i = 0; i < TURNS; i++)
+		if ((next = mia_fabric_list_take(&dmf->unbuffered)) != NULL)
+			mia_fabric_list_add(&dmf->posting, next);
+}
+
+/* It is over: nobody but the list knows it any more. */
+static void
+end(struct mia_fabric_operation *op, struct mia_fabric_list *over)
+{
+	if (op->buffer != NULL)
+		put_buffer(op);
+	*op->prev_of_all = op->next_of_all;
+	if (op->next_of_all != NULL)
+		op->next_of_all->prev_of_all = op->prev_of_all;
+	mia_fabric_list_add(over, op);
+}
+
+/* libfabric has returned a part. */
+static void
+return_part(struct mia_fabric_operation *op)
+{
+	op->under_way--;
+	op->dmf->under_way--;
+	if (is_reading(op))
+		op->dmf->reads--;
+	if (op->relay == MIA_FABRIC_FILLING)
+		op->relay = MIA_FABRIC_FULL;
+}
+
+static void
+settle(struct mia_fabric_operation *op, struct mia_fabric_list *over)
+{
+	if (op->posted == op->n && op->under_way == 0) {
+		if (op->kind == MIA_FABRIC_GET &&
+			(op->flags & VDM_F_MEM_DURABLE) != 0)
+			mia_memory_flush(op->local, op->n);
+		end(op, over);
+	} else if (!op->is_posting && may_post(op)) {
+		op->is_posting = true;
+		mia_fabric_list_add(&op->dmf->posting, op);
+	}
+}
+
+/* Takes all parts back. The connection was closed or cut off. */
+static void
+take_back(struct data_mover_fabric *dmf)
+{
+	int empty = 0;
+
+	while (dmf->end.cq != NULL && empty < RETURNS && dmf->under_way > 0) {
+		struct fi_cq_entry entry;
+		struct fi_cq_err_entry error = {0};
+		const ssize_t n = fi_cq_read(dmf->end.cq, &entry, 1);
+
+		if (n == 1)
+			return_part(entry.op_context);
+		else if (n == -FI_EAVAIL &&
+			fi_cq_readerr(dmf->end.cq, &error, 0) == 1 &&
+			error.op_context != NULL)
+			return_part(error.op_context);
+		else
+			empty++;
+	}
+}
+
+/* The mover is broken from now on. Fails all operations. */
+static void
+break_off(
+	struct data_mover_fabric *dmf, int error, struct mia_fabric_list *over)
+{
+	struct mia_fabric_operation *op;
+
+	/* Relaxed: a flag; what it says of operations, they publish. */
+	if (atomic_load_explicit(&dmf->error, memory_order_relaxed) == 0)
+		atomic_store_explicit(&dmf->error, error, memory_order_relaxed);
+	if (dmf->reads > 0 && mia_fabric_end_cut_off(&dmf->end)) {
+		take_back(dmf);
+		if (dmf->reads > 0)
+			mia_fabric_end_abandon(&dmf->end);
+	}
+	mia_fabric_end_disconnect(&dmf->end);
+	take_back(dmf);
+	mia_fabric_end_close_queue(&dmf->end);
+	/* An event loop must not wake up for the timer any more. */
+	mia_event_fd_arm(&dmf->end.event, 0);
+	/* The others will not come back. */
+	dmf->under_way = 0;
+	dmf->reads = 0;
+	mia_fabric_list_init(&dmf->posting);
+	mia_fabric_list_init(&dmf->unbuffered);
+	while ((op = dmf->all) != NULL) {
+		mia_completion_fail(&op->completion, VDM_ERROR_JOB_CORRUPTED);
+		end(op, over);
+	}
+}
+
+static bool
+needs_buffer(const struct mia_fabric_operation *op)
+{
+	return op->buffer == NULL &&
+		(op->kind == MIA_FABRIC_SET || op->kind == MIA_FABRIC_RELAY);
+}
+
+/* The first that may post has no memory. It fails if waiting does not help. */
+static void
+wait_for_buffer(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
+{
+	struct mia_fabric_operation *op = mia_fabric_list_take(&dmf->posting);
+
+	if (dmf->buffered > 0) {
+		mia_fabric_list_add(&dmf->unbuffered, op);
+	} else {
+		mia_completion_fail(&op->completion, VDM_ERROR_OUT_OF_MEMORY);
+		end(op, over);
+	}
+}
+
+/* Posts parts while libfabric takes them, one of each operation in turn. */
+static int
+post_parts(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
+{
+	struct mia_fabric_operation *op;
+
+	while (dmf->under_way < dmf->queue &&
+		(op = dmf->posting.first) != NULL) {
+		if (needs_buffer(op) && !get_buffer(op)) {
+			wait_for_buffer(dmf, over);
+			continue;
+		}
+
+		const ssize_t r = post_part(op);
+
+		if (r == -FI_EAGAIN)
+			return 0;
+		if (r != 0)
+			return mia_fabric_error(r);
+		(void)mia_fabric_list_take(&dmf->posting);
+		op->is_posting = may_post(op);
+		if (op->is_posting)
+			mia_fabric_list_add(&dmf->posting, op);
+	}
+	return 0;
+}
+
+/* Errors of one part say that the peer has gone, or has refused it. */
+static int
+error_of_queue(struct data_mover_fabric *dmf)
+{
+	struct fi_cq_err_entry error = {0};
+
+	if (fi_cq_readerr(dmf->end.cq, &error, 0) != 1)
+		return 0;
+	if (error.op_context != NULL)
+		return_part(error.op_context);
+	switch (error.err) {
+	case FI_ECANCELED:
+	case FI_ENOTCONN:
+	case FI_ESHUTDOWN:
+	case FI_EIO:
+		return -ECONNRESET;
+	}
+	return mia_fabric_error(-(ssize_t)error.err);
+}
+
+/* Reads the queue once. Returns 0, or -errno: the mover breaks. */
+static int
+read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
+{
+	struct fi_cq_entry entries[ENTRIES];
+	const ssize_t n = fi_cq_read(dmf->end.cq, entries, ENTRIES);
+
+	if (n == -FI_EAVAIL)
+		return error_of_queue(dmf);
+	if (n == -FI_EAGAIN)
+		return 0;
+	if (n < 0)
+		return mia_fabric_error(n);
+
+	for (ssize_t i = 0; i < n; i++) {
+		return_part(entries[i].op_context);
+		settle(entries[i].op_context, over);
+	}
+	dmf->last_ns = mia_clock_ns();
+	return 0;
+}
+
+/*
+ * Returns whether nothing has happened for too long. Without a thread the
+ * descriptor tells when to look again. A time in which nobody looked is not the
+ * peer's: the program was busy, or stopped.
+ */
+static bool
+is_late(struct data_mover_fabric *dmf)
+{
+	const bool has_work = dmf->all != NULL;
+
+	if (!has_work && dmf->timer_ns == 0)
+		return false;
+
+	const uint64_t now = mia_clock_ns();
+
+	if (!dmf->has_thread && now >= dmf->timer_ns) {
+		const uint64_t ns = has_work ? dmf->idle_ns / LOOKS : 0;
+
+		dmf->timer_ns = has_work ? now + ns : 0;
+		mia_event_fd_arm(&dmf->end.event, ns);
+	}
+	if (now - dmf->looked_ns >= dmf->idle_ns / 2)
+		dmf->last_ns = now;
+	dmf->looked_ns = now;
+	return has_work && now - dmf->last_ns >= dmf->idle_ns;
+}
+
+static void
+advance(struct data_mover_fabric *dmf, struct mia_fabric_operation *incoming,
+	struct mia_fabric_list *over)
+{
+	if (incoming != NULL && dmf->all == NULL) {
+		dmf->last_ns = mia_clock_ns();
+		dmf->looked_ns = dmf->last_ns;
+	}
+	while (incoming != NULL) {
+		struct mia_fabric_operation *op = incoming;
+
+		incoming = op->next;
+		add_to_all(dmf, op);
+		op->is_posting = true;
+		mia_fabric_list_add(&dmf->posting, op);
+	}
+	if (dmf->end.ep == NULL) {
+		break_off(dmf, ECONNRESET, over);
+		return;
+	}
+
+	int error = post_parts(dmf, over);
+
+	if (error == 0)
+		error = read_queue(dmf, over);
+	if (error == 0)
+		error = post_parts(dmf, over);
+	if (error == 0 && is_late(dmf))
+		error = -ETIMEDOUT;
+	if (error != 0)
+		break_off(dmf, -error, over);
+}
+
+/* Who is busy */
+
+/* What came in meanwhile. Without anything nobody is busy any more. */
+static struct mia_fabric_operation *
+take_or_leave(struct data_mover_fabric *dmf)
+{
+	mia_mutex_lock(&dmf->lock);
+
+	struct mia_fabric_operation *incoming = dmf->incoming.first;
+
+	mia_fabric_list_init(&dmf->incoming);
+	if (incoming == NULL) {
+		dmf->is_busy = false;
+		if (dmf->waiting > 0)
+			mia_cond_signal(&dmf->left);
+	}
+	mia_mutex_unlock(&dmf->lock);
+	return incoming;
+}
+
+/* Leaves; what came in meanwhile is for the next one. */
+static bool
+leave(struct data_mover_fabric *dmf)
+{
+	mia_mutex_lock(&dmf->lock);
+	const bool has_more =
+		dmf->incoming.first != NULL || dmf->over.first != NULL;
+
+	dmf->is_busy = false;
+	if (dmf->waiting > 0)
+		mia_cond_signal(&dmf->left);
+	mia_mutex_unlock(&dmf->lock);
+	return has_more;
+}
+
+/* Calls the wakers, with nothing held. */
+static void
+finish(struct mia_fabric_list *over)
+{
+	struct mia_fabric_operation *op;
+
+	while ((op = mia_fabric_list_take(over)) != NULL) {
+		mia_completion_finish(&op->completion);
+	}
+}
+
+/* Calls the wakers that polls have left. */
+static void
+finish_left(struct data_mover_fabric *dmf)
+{
+	mia_mutex_lock(&dmf->lock);
+	struct mia_fabric_list left = dmf->over;
+
+	if (left.first == NULL)
+		left.last = &left.first;
+	mia_fabric_list_init(&dmf->over);
+	mia_mutex_unlock(&dmf->lock);
+	finish(&left);
+}
+
+/* Calls none: what has one is left to the thread. */
+static void
+finish_silently(struct mia_fabric_operation *own, struct mia_fabric_list *over)
+{
+	struct data_mover_fabric *dmf = own->dmf;
+	struct mia_fabric_operation *op;
+	bool is_left = false;
+
+	while ((op = mia_fabric_list_take(over)) != NULL) {
+		if (op == own) {
+			mia_completion_end_here(&op->completion);
+		} else if (!mia_completion_finish_silently(&op->completion)) {
+			mia_mutex_lock(&dmf->lock);
+			mia_fabric_list_add(&dmf->over, op);
+			mia_mutex_unlock(&dmf->lock);
+			is_left = true;
+		}
+	}
+	if (is_left)
+		mia_event_fd_set(&dmf->end.event);
+}
+
+void
+mia_fabric_add(struct mia_fabric_operation *op)
+{
+	struct data_mover_fabric *dmf = op->dmf;
+
+	op->buffer = NULL;
+	op->posted = 0;
+	op->under_way = 0;
+	op->relay = MIA_FABRIC_EMPTY;
+	mia_mutex_lock(&dmf->lock);
+	mia_fabric_list_add(&dmf->incoming, op);
+	mia_mutex_unlock(&dmf->lock);
+}
+
+/* Under the lock. */
+static struct mia_fabric_operation *
+become_busy(struct data_mover_fabric *dmf)
+{
+	struct mia_fabric_operation *incoming = dmf->incoming.first;
+
+	mia_fabric_list_init(&dmf->incoming);
+	dmf->is_busy = true;
+	return incoming;
+}
+
+void
+mia_fabric_run(struct mia_fabric_operation *op)
+{
+	struct data_mover_fabric *dmf = op->dmf;
+	struct mia_fabric_operation *incoming;
+	struct mia_fabric_list over;
+	int rounds = 0;
+
+	mia_mutex_lock(&dmf->lock);
+	if (dmf->is_busy) {
+		mia_mutex_unlock(&dmf->lock);
+		return;
+	}
+	incoming = become_busy(dmf);
+	mia_mutex_unlock(&dmf->lock);
+
+	mia_fabric_list_init(&over);
+	do {
+		advance(dmf, incoming, &over);
+		incoming = ++rounds < ROUNDS ? take_or_leave(dmf) : NULL;
+	} while (incoming != NULL);
+	if (rounds == ROUNDS && leave(dmf))
+		mia_event_fd_set(&dmf->end.event);
+	finish_silently(op, &over);
+}
+
+bool
+mia_fabric_serve(struct data_mover_fabric *dmf)
+{
+	struct mia_fabric_operation *incoming;
+	struct mia_fabric_list over;
+
+	mia_mutex_lock(&dmf->lock);
+	dmf->waiting++;
+	while (dmf->is_busy)
+		(void)mia_cond_wait_until(
+			&dmf->left, &dmf->lock, mia_clock_ns() + MIA_NS_PER_S);
+	dmf->waiting--;
+	incoming = become_busy(dmf);
+	mia_mutex_unlock(&dmf->lock);
+
+	mia_fabric_list_init(&over);
+	advance(dmf, incoming, &over);
+
+	/* What waits for room waits for a part to return. */
+	const bool may_sleep = mia_fabric_end_may_sleep(&dmf->end) &&
+		(dmf->posting.first == NULL || dmf->under_way > 0);
+	const bool has_more = leave(dmf);
+
+	finish(&over);
+	finish_left(dmf);
+	return may_sleep && !has_more;
+}
+
+void
+mia_fabric_end_all(struct data_mover_fabric *dmf, int error)
+{
+	struct mia_fabric_operation *op;
+	struct mia_fabric_list over;
+
+	mia_fabric_list_init(&over);
+	while ((op = mia_fabric_list_take(&dmf->incoming)) != NULL)
+		add_to_all(dmf, op);
+	break_off(dmf, error, &over);
+	finish(&dmf->over);
+	finish(&over);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * sockets.h -- the connections that an epoll descriptor watches, in Linux
+ *
+ * Threads: safe from any thread. Nobody may open or close what is watched
+ * meanwhile.
+ */
+
+#ifndef LIBMINIASYNC_SOCKETS_H
+#define LIBMINIASYNC_SOCKETS_H 1
+
+/*
+ * Nothing is received any more by the TCP connections that epoll watches, also
+ * by way of other epoll descriptors that it watches. Without /proc it finds
+ * none. Keeps errno.
+ */
+void mia_sockets_shut(int epoll);
+
+#endif /* LIBMINIASYNC_SOCKETS_H */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * tcp.h -- whether anybody listens at an address
+ *
+ * Threads: safe from any thread.
+ */
+
+#ifndef LIBMINIASYNC_TCP_H
+#define LIBMINIASYNC_TCP_H 1
+
+#include <stddef.h>
+
+/*
+ * Connects and closes. Returns 0, or -errno: -ECONNREFUSED: nobody listens,
+ * -ETIMEDOUT: no answer in so many milliseconds, and others of connect().
+ *
+ * address  a struct sockaddr_in or _in6 of n bytes
+ */
+int mia_tcp_probe(const void *address, size_t n, unsigned ms);
+
+#endif /* LIBMINIASYNC_TCP_H */
