@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * test_data_mover_fabric_errors.c -- tests movers/data_mover_fabric with the
+ * installed libfabric: bad arguments, wrong tokens, regions that are gone, and
+ * movers that are broken
+ */
+
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+
+#include "fabric_pair.h"
+#include "token.h"
+
+#define MIB (1024 * KIB)
+
+static char memory[100000];
+
+static void
+check_no_region(void *addr, size_t n, unsigned access, const char *listen,
+	unsigned flags, int error)
+{
+	errno = 0;
+	assert_null(data_mover_region_new(addr, n, access, listen, flags));
+	if (errno != error)
+		fail_msg("%s: %s, not %s", listen != NULL ? listen : "NULL",
+			strerror(errno), strerror(error));
+}
+
+static void
+bad_arguments_make_no_region(void **state)
+{
+	const size_t n = sizeof(memory);
+
+	(void)state;
+	check_no_region(NULL, n, 3, NULL, 0, EINVAL);
+	check_no_region(memory, 0, 3, NULL, 0, EINVAL);
+	check_no_region(memory, n, 0, NULL, 0, EINVAL);
+	check_no_region(memory, n, 4, NULL, 0, EINVAL);
+	check_no_region(memory, n, 7, NULL, 0, EINVAL);
+	check_no_region(memory, n, 3, NULL, 2, EINVAL);
+	check_no_region(memory, SIZE_MAX, 3, NULL, 0, EINVAL);
+	check_no_region(
+		memory, SIZE_MAX - (uintptr_t)memory + 1, 3, NULL, 0, EINVAL);
+	check_no_region(memory, n, 3, "", 0, EINVAL);
+	check_no_region(memory, n, 3, "localhost", 0, EINVAL);
+	check_no_region(memory, n, 3, "0.0.0.0:0", 0, EINVAL);
+	check_no_region(memory, n, 3, "[::]:0", 0, EINVAL);
+	check_no_region(memory, n, 3, "[::ffff:0.0.0.0]", 0, EINVAL);
+	check_no_region(memory, n, 3, "127.0.0.1:65536", 0, EINVAL);
+	check_no_region(memory, n, 3, "192.0.2.1", 0, EADDRNOTAVAIL);
+	check_no_region(memory, n, 3, "[2001:db8::77]", 0, EADDRNOTAVAIL);
+}
+
+static void
+a_port_is_used_once(void **state)
+{
+	struct data_mover_region *first = data_mover_region_new(
+		memory, 100, DATA_MOVER_REGION_READ, "127.0.0.1:0", 0);
+	char token[DATA_MOVER_REGION_TOKEN_MAX], listen[64];
+
+	(void)state;
+	assert_non_null(first);
+	assert_int_equal(
+		data_mover_region_token(first, token, sizeof(token)), 0);
+	snprintf(listen, sizeof(listen), "%.*s",
+		(int)strcspn(strchr(token, ',') + 1, ","),
+		strchr(token, ',') + 1);
+	check_no_region(
+		memory, 100, DATA_MOVER_REGION_READ, listen, 0, EADDRINUSE);
+	for (size_t size = 0; size <= strlen(token); size++) {
+		errno = 0;
+		assert_int_equal(
+			data_mover_region_token(first, listen, size), -1);
+		assert_int_equal(errno, ENOSPC);
+		if (size > 20)
+			break;
+	}
+	data_mover_region_delete(first);
+	data_mover_region_delete(NULL);
+	data_mover_fabric_delete(NULL);
+}
+
+static void
+check_no_mover(const char *token,
+	const struct data_mover_fabric_options *options, int error)
+{
+	errno = 0;
+	assert_null(data_mover_fabric_new(token, options));
+	if (errno != error)
+		fail_msg("%s: %s, not %s", token != NULL ? token : "NULL",
+			strerror(errno), strerror(error));
+}
+
+/* A token for the region of another one, with parts replaced. */
+static const char *
+token_with(const char *token, const char *size, const char *access,
+	const char *key)
+{
+	char body[DATA_MOVER_REGION_TOKEN_MAX], parts[5][100];
+
+	assert_int_equal(
+		sscanf(token, "%99[^,],%99[^,],%99[^,],%99[^,],%99[^,]",
+			parts[0], parts[1], parts[2], parts[3], parts[4]),
+		5);
+	snprintf(body, sizeof(body), "%.30s,%.60s,%.20s,%.20s,%.20s,", parts[0],
+		parts[1], size != NULL ? size : parts[2],
+		access != NULL ? access : parts[3],
+		key != NULL ? key : parts[4]);
+	return token_of(body);
+}
+
+static void
+bad_tokens_and_options_make_no_mover(void **state)
+{
+	const struct data_mover_fabric_options none = {0},
+					       small_one = {.size = 8},
+					       big = {.size = sizeof(big) + 8};
+	char token[DATA_MOVER_REGION_TOKEN_MAX];
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, (struct pair_of){.size = 1000});
+	assert_int_equal(
+		data_mover_region_token(p.region, token, sizeof(token)), 0);
+	check_no_mover(NULL, NULL, EINVAL);
+	check_no_mover("", NULL, EINVAL);
+	check_no_mover("miniasync-region-2,whatever", NULL, EPROTO);
+	check_no_mover(token, &none, EINVAL);
+	check_no_mover(token, &small_one, EINVAL);
+	check_no_mover(token, &big, EINVAL);
+	check_no_mover(token_with(token, NULL, NULL, "1234567890abcdef"), NULL,
+		EACCES);
+	check_no_mover(token_with(token, "ffffffffffffffff", NULL, NULL), NULL,
+		ENOTSUP);
+	check_no_mover(token_with(token, "1000000000000000", NULL, NULL), NULL,
+		ENOMEM);
+	/* The region goes on after all of them. */
+	assert_int_equal(
+		pair_finish(&p, vdm_memset(p.vdm, p.window, 7, 1000, 0)),
+		VDM_SUCCESS);
+	assert_int_equal(p.memory[999], 7);
+	pair_fini(&p);
+}
+
+/* A size or rights that the region has not given: the region checks. */
+static void
+what_a_forged_token_claims_does_not_arrive(void **state)
+{
+	static const struct {
+		unsigned access;
+		const char *size, *claimed;
+		size_t at;
+	} forged[] = {
+		{PAIR_BOTH, "3e9", NULL, 1000}, /* one byte more */
+		{PAIR_BOTH, "3e9", NULL, 993},
+		{PAIR_BOTH, "10000", NULL, 60000},
+		{PAIR_BOTH, "2000000000", NULL, 0xffffff00},
+		{DATA_MOVER_REGION_READ, NULL, "3", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forged) / sizeof(*forged); i++)
+		for (int reads = 0; reads < 2; reads++) {
+			char token[DATA_MOVER_REGION_TOKEN_MAX];
+			char local[8] = "local..";
+			struct pair p;
+
+			if (reads && forged[i].claimed != NULL)
+				continue;
+			pair_init(&p,
+				(struct pair_of){.size = 1000,
+					.access = forged[i].access});
+			data_mover_region_token(p.region, token, sizeof(token));
+
+			struct data_mover_fabric *dmf = data_mover_fabric_new(
+				token_with(token, forged[i].size,
+					forged[i].claimed, NULL),
+				NULL);
+
+			assert_non_null(dmf);
+
+			struct vdm *vdm = data_mover_fabric_get_vdm(dmf);
+			char *at = (char *)data_mover_fabric_addr(dmf) +
+				forged[i].at;
+			struct vdm_operation_future f = reads
+				? vdm_memcpy(vdm, local, at, 8, 0)
+				: vdm_memcpy(vdm, at, local, 8, 0);
+
+			if (forged[i].at == 1000)
+				f = reads ? vdm_memcpy(vdm, local, at, 1, 0)
+					  : vdm_memcpy(vdm, at, local, 1, 0);
+			pair_wait(&p, FUTURE_AS_RUNNABLE(&f));
+			assert_int_equal(FUTURE_OUTPUT(&f)->result,
+				VDM_ERROR_JOB_CORRUPTED);
+			assert_int_equal(
+				data_mover_fabric_error(dmf), ECONNRESET);
+			for (size_t k = 0; k < 1000; k++)
+				assert_int_equal(p.memory[k], 0x5a);
+			data_mover_fabric_delete(dmf);
+			/* Other peers of the region notice nothing. */
+			assert_int_equal(data_mover_fabric_error(p.dmf), 0);
+			assert_int_equal(pair_finish(&p,
+						 vdm_memcpy(p.vdm, local,
+							 p.window, 8, 0)),
+				VDM_SUCCESS);
+			pair_fini(&p);
+		}
+}
+
+/* A port where nobody listens, and one that accepts and says nothing. */
+static void
+nobody_answers(void **state)
+{
+	const struct data_mover_fabric_options options = {
+		.size = sizeof(options), .connect_ms = 300};
+	struct sockaddr_in name = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(name);
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char body[DATA_MOVER_REGION_TOKEN_MAX];
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &size), 0);
+	snprintf(body, sizeof(body),
+		"miniasync-region-1,127.0.0.1:%u,1000,3,1234567890abcdef,",
+		(unsigned)ntohs(name.sin_port));
+
+	uint64_t start_ns = test_clock_ns(CLOCK_MONOTONIC);
+
+	check_no_mover(token_of(body), NULL, ECONNREFUSED);
+	assert_true(test_clock_ns(CLOCK_MONOTONIC) - start_ns < 2000 * MS);
+
+	assert_int_equal(listen(fd, 10), 0);
+	start_ns = test_clock_ns(CLOCK_MONOTONIC);
+	check_no_mover(token_of(body), &options, ETIMEDOUT);
+	start_ns = test_clock_ns(CLOCK_MONOTONIC) - start_ns;
+	assert_in_range(start_ns, 290 * MS, 3000 * MS);
+	close(fd);
+}
+
+/* The window is no memory, and no other mapping lies in it. */
+static void
+the_window_is_reserved(void **state)
+{
+	struct pair p;
+	int out[2];
+
+	(void)state;
+	pair_init(&p, (struct pair_of){.size = 10000});
+	assert_int_equal(pipe(out), 0);
+	for (size_t i = 0; i < 10000; i += 999) {
+		assert_int_equal(write(out[1], p.window + i, 1), -1);
+		assert_int_equal(errno, EFAULT);
+	}
+	close(out[0]);
+	close(out[1]);
+	pair_fini(&p);
+}
+
+/* Returns whether it was deleted before everything was done. */
+static bool
+revoke_under_way(bool no_region_thread)
+{
+	enum { N = 60 };
+	struct vdm_operation_future f[N];
+	char *copy = malloc(8 * MIB);
+	struct pair p;
+	bool is_cut = false;
+
+	assert_non_null(copy);
+	pair_init(&p,
+		(struct pair_of){
+			.size = 8 * MIB, .no_region_thread = no_region_thread});
+	for (int i = 0; i < N; i++) {
+		f[i] = vdm_memset(p.vdm, p.window, i, 8 * MIB, 0);
+		future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL);
+	}
+	if (no_region_thread)
+		data_mover_region_progress(p.region);
+	data_mover_region_delete(p.region);
+	p.region = NULL;
+	memcpy(copy, p.memory, 8 * MIB);
+	for (int i = 0; i < N; i++) {
+		pair_wait(&p, FUTURE_AS_RUNNABLE(&f[i]));
+		is_cut |= FUTURE_OUTPUT(&f[i])->result != VDM_SUCCESS;
+	}
+	if (is_cut)
+		assert_int_equal(data_mover_fabric_error(p.dmf), ECONNRESET);
+	test_sleep_ns(20 * MS);
+	assert_memory_equal(copy, p.memory, 8 * MIB);
+	pair_fini(&p);
+	free(copy);
+	return is_cut;
+}
+
+static void
+nothing_is_written_after_the_region_is_deleted(void **state)
+{
+	int cut = 0;
+
+	(void)state;
+	for (int round = 0; round < 8; round++)
+		cut += revoke_under_way(round % 2 != 0);
+	assert_true(cut > 0);
+}
+
+/* An event loop must not spin on a mover that is broken. */
+static void
+a_broken_mover_is_quiet(void **state)
+{
+	struct pair p;
+	char byte = 1;
+
+	(void)state;
+	pair_init(&p,
+		(struct pair_of){.size = 1000,
+			.idle_ms = 200,
+			.no_mover_thread = true,
+			.no_region_thread = true});
+
+	struct vdm_operation_future f =
+		vdm_memcpy(p.vdm, p.window, &byte, 1, 0);
+
+	/* The region sees none of it; the time runs already. */
+	future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+	data_mover_region_delete(p.region);
+	p.region = NULL;
+	pair_wait(&p, FUTURE_AS_RUNNABLE(&f));
+	assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_ERROR_JOB_CORRUPTED);
+
+	struct pollfd ready = {
+		.fd = data_mover_fabric_fd(p.dmf), .events = POLLIN};
+
+	while (poll(&ready, 1, 0) == 1) {
+		errno = 0;
+		assert_int_equal(data_mover_fabric_progress(p.dmf), -1);
+		assert_int_equal(errno, ECONNRESET);
+	}
+	assert_int_equal(poll(&ready, 1, 500), 0);
+	pair_fini(&p);
+}
+
+/* The time in which the program itself did not look is not the peer's. */
+static void
+a_program_may_be_busy_for_longer_than_idle_ms(void **state)
+{
+	const size_t n = 64 * MIB;
+	char *local = calloc(1, n);
+	struct pair p;
+
+	(void)state;
+	pair_init(&p,
+		(struct pair_of){
+			.size = n, .idle_ms = 200, .no_mover_thread = true});
+	for (int i = 0; i < 3; i++) {
+		struct vdm_operation_future f =
+			vdm_memcpy(p.vdm, local, p.window, n, 0);
+
+		future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+		test_sleep_ns(500 * MS);
+		future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+		test_sleep_ns(500 * MS);
+		pair_wait(&p, FUTURE_AS_RUNNABLE(&f));
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	}
+	pair_fini(&p);
+	free(local);
+}
+
+/* Idle for a long time, a mover is not late. */
+static void
+an_idle_mover_does_not_break(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	for (int no_thread = 0; no_thread < 2; no_thread++) {
+		pair_init(&p,
+			(struct pair_of){.size = 1000,
+				.idle_ms = 100,
+				.no_mover_thread = no_thread != 0});
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(
+				pair_finish(&p,
+					vdm_memset(p.vdm, p.window, i, 10, 0)),
+				VDM_SUCCESS);
+			test_sleep_ns(300 * MS);
+			while (pair_step(&p, 0))
+				continue;
+		}
+		pair_fini(&p);
+	}
+}
+
+/* Connections that end leave nothing behind in the region. */
+static unsigned
+descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1000; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void
+connections_leave_no_descriptors(void **state)
+{
+	struct pair p;
+	unsigned before = 0;
+
+	(void)state;
+	pair_init(&p, (struct pair_of){.size = 1000});
+	for (int i = 0; i < 30; i++) {
+		struct data_mover_fabric *dmf =
+			pair_connect(p.region, true, NULL);
+
+		assert_non_null(dmf);
+		data_mover_fabric_delete(dmf);
+		assert_int_equal(
+			pair_finish(&p, vdm_memset(p.vdm, p.window, i, 10, 0)),
+			VDM_SUCCESS);
+		if (i == 4)
+			before = descriptors();
+	}
+	/* The last ones may not have been closed yet. */
+	for (int i = 0; i < 500 && descriptors() > before; i++)
+		test_sleep_ns(10 * MS);
+	assert_in_range(descriptors(), 1, before);
+	pair_fini(&p);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_arguments_make_no_region),
+		cmocka_unit_test(a_port_is_used_once),
+		cmocka_unit_test(bad_tokens_and_options_make_no_mover),
+		cmocka_unit_test(what_a_forged_token_claims_does_not_arrive),
+		cmocka_unit_test(nobody_answers),
+		cmocka_unit_test(the_window_is_reserved),
+		cmocka_unit_test(
+			nothing_is_written_after_the_region_is_deleted),
+		cmocka_unit_test(a_broken_mover_is_quiet),
+		cmocka_unit_test(a_program_may_be_busy_for_longer_than_idle_ms),
+		cmocka_unit_test(an_idle_mover_does_not_break),
+		cmocka_unit_test(connections_leave_no_descriptors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
