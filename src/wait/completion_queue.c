@@ -18,7 +18,7 @@
  * reason, until the next reap finds nothing and resets it. The Spin model is
  * tests/model/queue.pml.
  *
- * A child that was forked gets descriptors of its own: see enter().
+ * A forked child begins anew: it polls all once, with descriptors of its own.
  *
  * Threads: one at a time. Wakers, from any thread, use ready, parker and fd.
  */
@@ -26,7 +26,6 @@
 #include "libminiasync/completion_queue.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,8 +87,7 @@ completion_queue_new(void)
 static size_t
 take(struct completion_queue *cq, struct completion *out, size_t max)
 {
-	size_t n = 0;
-	size_t number;
+	size_t n = 0, number;
 
 	while (n < max &&
 		(number = mia_watch_take_done(&cq->wait.watch)) !=
@@ -121,15 +119,10 @@ settle(struct completion_queue *cq, size_t n)
 	mia_queue_fd_set_timer(&cq->fd, cq->gap.end_ns);
 }
 
-/*
- * Each call first. In a child, wakers of the parent may have stopped half way,
- * and never come: all futures are polled once.
- */
-static void
-enter(struct completion_queue *cq)
+/* In a child, wakers of the parent may never come. Not inlined: registers. */
+MIA_NOINLINE static void
+begin_anew(struct completion_queue *cq)
 {
-	if (!mia_forked_since(cq->forks))
-		return;
 	cq->forks = mia_forks();
 	mia_wait_renew(&cq->wait);
 	mia_queue_fd_renew(&cq->fd);
@@ -137,6 +130,13 @@ enter(struct completion_queue *cq)
 	mia_watch_pass_all(&cq->wait.watch, MIA_EFFORT_ONCE);
 	mia_glance_plan(&cq->gap, &cq->wait.watch);
 	settle(cq, 1);
+}
+
+static void
+enter(struct completion_queue *cq)
+{
+	if (mia_forked_since(cq->forks))
+		begin_anew(cq);
 }
 
 MIA_PUBLIC int
