@@ -227,7 +227,7 @@ start_once_more_without_a_notifier_leaves_the_last(void **state)
 	assert_true(await(&w.sem));
 	FUTURE_BUSY_POLL(&f);
 	assert_int_equal(a, 'b');
-	assert_int_equal(w.calls, 1);
+	assert_called(w.calls, 1);
 	data_mover_threads_delete(dmt);
 	counter_fini(&w);
 }
