@@ -131,8 +131,8 @@ poll_under_a_lock_that_the_waker_waits_for_takes_microseconds(void **state)
 			continue;
 	}
 	printf("shortest poll: %.1f us\n", (double)shortest / 1e3);
-	/* Some 20 us. Others are longer beside load. */
-	assert_true(shortest < 1 * MS);
+	/* Some 20 us, and time slices beside load. It was 20 ms at least. */
+	assert_true(shortest < 15 * MS);
 	data_mover_threads_delete(dmt);
 	sem_destroy(&b.begun);
 }
