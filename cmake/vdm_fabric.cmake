@@ -19,6 +19,7 @@ message(STATUS "libfabric found: ${MINIASYNC_FABRIC_INCLUDE_DIR}")
 add_library(miniasync-vdm-fabric
   src/movers/data_mover_fabric.c
   src/movers/data_mover_region.c
+  src/movers/fabric_buffers.c
   src/movers/fabric_end.c
   src/movers/fabric_library.c
   src/movers/fabric_plan.c

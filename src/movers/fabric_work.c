@@ -5,19 +5,11 @@
 #include "movers/fabric_work.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <rdma/fi_rma.h>
 
+#include "movers/fabric_buffers.h"
 #include "operation/memory.h"
-
-/*
- * Buffers of all operations together. Those beyond wait, and as many get their
- * turn when one is given back.
- */
-#define BUFFERS_BYTES ((size_t)4 << 20)
-#define TURNS 16
 
 /* A poll takes so many entries of the queue, in so many rounds. */
 #define ENTRIES 64
@@ -142,44 +134,12 @@ add_to_all(struct data_mover_fabric *dmf, struct mia_fabric_operation *op)
 	dmf->all = op;
 }
 
-/* False: there is no memory for it now. */
-static bool
-get_buffer(struct mia_fabric_operation *op)
-{
-	struct data_mover_fabric *dmf = op->dmf;
-
-	if (dmf->buffered > 0 && op->part_bytes > BUFFERS_BYTES - dmf->buffered)
-		return false;
-	op->buffer = malloc(op->part_bytes);
-	if (op->buffer == NULL)
-		return false;
-	if (op->kind == MIA_FABRIC_SET)
-		memset(op->buffer, op->c, op->part_bytes);
-	dmf->buffered += op->part_bytes;
-	return true;
-}
-
-/* Gives the buffer back. Others that wait for memory get their turn. */
-static void
-put_buffer(struct mia_fabric_operation *op)
-{
-	struct data_mover_fabric *dmf = op->dmf;
-	struct mia_fabric_operation *next;
-
-	free(op->buffer);
-	op->buffer = NULL;
-	dmf->buffered -= op->part_bytes;
-	for (int i = 0; i < TURNS; i++)
-		if ((next = mia_fabric_list_take(&dmf->unbuffered)) != NULL)
-			mia_fabric_list_add(&dmf->posting, next);
-}
-
 /* It is over: nobody but the list knows it any more. */
 static void
 end(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 {
 	if (op->buffer != NULL)
-		put_buffer(op);
+		mia_fabric_put_buffer(op);
 	*op->prev_of_all = op->next_of_all;
 	if (op->next_of_all != NULL)
 		op->next_of_all->prev_of_all = op->prev_of_all;
@@ -265,13 +225,6 @@ break_off(
 	}
 }
 
-static bool
-needs_buffer(const struct mia_fabric_operation *op)
-{
-	return op->buffer == NULL &&
-		(op->kind == MIA_FABRIC_SET || op->kind == MIA_FABRIC_RELAY);
-}
-
 /* The first that may post has no memory. It fails if waiting does not help. */
 static void
 wait_for_buffer(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
@@ -294,7 +247,7 @@ post_parts(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 
 	while (dmf->under_way < dmf->queue &&
 		(op = dmf->posting.first) != NULL) {
-		if (needs_buffer(op) && !get_buffer(op)) {
+		if (mia_fabric_needs_buffer(op) && !mia_fabric_get_buffer(op)) {
 			wait_for_buffer(dmf, over);
 			continue;
 		}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * fabric_operation.h -- the mover over libfabric, its operations, and lists of
+ * them
+ *
+ * Only what they consist of. fabric_work.h tells how an operation gets done.
+ */
+
+#ifndef LIBMINIASYNC_FABRIC_OPERATION_H
+#define LIBMINIASYNC_FABRIC_OPERATION_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libminiasync-vdm-fabric/data_mover_fabric.h"
+#include "movers/fabric_end.h"
+#include "operation/completion.h"
+#include "operation/operation_pool.h"
+#include "system/platform.h"
+
+struct mia_fabric_operation;
+
+/* Operations, linked by next. */
+struct mia_fabric_list {
+	struct mia_fabric_operation *first;
+	struct mia_fabric_operation **last; /* where the next one goes */
+};
+
+struct data_mover_fabric {
+	struct vdm vdm; /* first: op_new gets a pointer to it */
+	struct mia_operation_pool pool;
+
+	/* I: init only */
+	char *window;
+	size_t size;
+	uint64_t key;
+	unsigned access;
+	uint64_t idle_ns;
+	unsigned queue; /* parts under way at most */
+	fi_addr_t peer;
+	bool has_thread;
+	mia_thread thread;
+
+	/* A: all threads */
+	atomic_int error; /* 0: not broken */
+	atomic_bool stop;
+
+	/* L: under the lock */
+	mia_mutex lock;
+	mia_cond left; /* nobody is busy any more */
+	bool is_busy;
+	unsigned waiting; /* threads, to become busy */
+	struct mia_fabric_list incoming;
+	struct mia_fabric_list over; /* for the thread: their wakers are due */
+
+	/* B: of the busy thread */
+	struct mia_fabric_end end;
+	struct mia_fabric_list posting;    /* those that may post a part */
+	struct mia_fabric_list unbuffered; /* for memory, to post one */
+	size_t buffered;                   /* bytes of all buffers */
+	struct mia_fabric_operation *all;  /* those that came in, not over */
+	unsigned under_way;                /* parts */
+	unsigned reads;                    /* of them */
+	uint64_t last_ns;                  /* when something happened */
+	uint64_t looked_ns;                /* when somebody looked last */
+	uint64_t timer_ns; /* without a thread: when it ends, or 0 */
+};
+
+enum mia_fabric_kind {
+	MIA_FABRIC_PUT,
+	MIA_FABRIC_GET,
+	MIA_FABRIC_SET,
+	MIA_FABRIC_RELAY, /* from the window into the window */
+};
+
+/* What a RELAY does with its buffer. */
+enum mia_fabric_relay {
+	MIA_FABRIC_EMPTY,
+	MIA_FABRIC_FILLING,
+	MIA_FABRIC_FULL,
+};
+
+struct mia_fabric_operation {
+	void *pool_link; /* belongs to the pool while the slot is free */
+	struct data_mover_fabric *dmf;
+	struct mia_completion completion;
+
+	/* Set by op_start, because the future may move. */
+	enum mia_fabric_kind kind;
+	uint32_t flags;
+	char *local;     /* of PUT and GET */
+	uint64_t remote; /* offset in the region; of a RELAY: the destination */
+	uint64_t from;   /* of a RELAY: offset of the source */
+	size_t n;
+	int c;              /* of a SET */
+	size_t part_bytes;  /* at most */
+	unsigned max_parts; /* under way at once */
+
+	/* Of the busy thread. */
+	char *buffer;       /* of SET and RELAY, while parts are posted */
+	size_t posted;      /* bytes */
+	unsigned under_way; /* parts */
+	enum mia_fabric_relay relay;
+	bool is_posting; /* is in that list */
+	struct mia_fabric_operation *next;
+	struct mia_fabric_operation *next_of_all;
+	struct mia_fabric_operation **prev_of_all;
+};
+
+static inline void
+mia_fabric_list_init(struct mia_fabric_list *list)
+{
+	list->first = NULL;
+	list->last = &list->first;
+}
+
+static inline void
+mia_fabric_list_add(
+	struct mia_fabric_list *list, struct mia_fabric_operation *op)
+{
+	op->next = NULL;
+	*list->last = op;
+	list->last = &op->next;
+}
+
+static inline struct mia_fabric_operation *
+mia_fabric_list_take(struct mia_fabric_list *list)
+{
+	struct mia_fabric_operation *op = list->first;
+
+	if (op == NULL)
+		return NULL;
+	list->first = op->next;
+	if (list->first == NULL)
+		list->last = &list->first;
+	return op;
+}
+
+/* Relaxed: a flag; what it says of operations, they publish. */
+static inline bool
+mia_fabric_is_broken(const struct data_mover_fabric *dmf)
+{
+	return atomic_load_explicit(&dmf->error, memory_order_relaxed) != 0;
+}
+
+#endif /* LIBMINIASYNC_FABRIC_OPERATION_H */
