@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Buffers of all operations together. Those beyond wait, and as many get their
- * turn when one is given back.
- */
+/* Buffers of all operations together, unless one alone is longer. */
 #define BUFFERS_BYTES ((size_t)4 << 20)
+
+/* So many that wait get their turn at once. */
 #define TURNS 16
 
 bool
@@ -38,15 +37,20 @@ mia_fabric_get_buffer(struct mia_fabric_operation *op)
 }
 
 void
-mia_fabric_put_buffer(struct mia_fabric_operation *op)
+mia_fabric_give_turns(struct data_mover_fabric *dmf)
 {
-	struct data_mover_fabric *dmf = op->dmf;
 	struct mia_fabric_operation *next;
 
-	free(op->buffer);
-	op->buffer = NULL;
-	dmf->buffered -= op->part_bytes;
 	for (int i = 0; i < TURNS; i++)
 		if ((next = mia_fabric_list_take(&dmf->unbuffered)) != NULL)
 			mia_fabric_list_add(&dmf->posting, next);
+}
+
+void
+mia_fabric_put_buffer(struct mia_fabric_operation *op)
+{
+	free(op->buffer);
+	op->buffer = NULL;
+	op->dmf->buffered -= op->part_bytes;
+	mia_fabric_give_turns(op->dmf);
 }

@@ -225,7 +225,10 @@ break_off(
 	}
 }
 
-/* The first that may post has no memory. It fails if waiting does not help. */
+/*
+ * The first that may post has no memory. It fails if waiting does not help, and
+ * then those that wait get their turn: nobody else would give it to them.
+ */
 static void
 wait_for_buffer(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 {
@@ -236,6 +239,7 @@ wait_for_buffer(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 	} else {
 		mia_completion_fail(&op->completion, VDM_ERROR_OUT_OF_MEMORY);
 		end(op, over);
+		mia_fabric_give_turns(dmf);
 	}
 }
 
