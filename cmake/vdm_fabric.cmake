@@ -27,6 +27,7 @@ add_library(miniasync-vdm-fabric
   src/movers/fabric_work.c
   src/system/dynamic.c
   src/system/event_fd.c
+  src/system/lasting.c
   src/system/sockets.c
   src/system/tcp.c
   src/system/window.c

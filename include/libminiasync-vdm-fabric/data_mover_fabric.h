@@ -24,6 +24,9 @@
  *           inside of a tunnel.
  * Hardware  tested over TCP. RDMA is reached through the same interface of
  *           libfabric, and was not tested.
+ * Wakers    are called by the thread of the mover alone. A waker must return:
+ *           pthread_exit() counts as returned, and another thread takes the
+ *           place of the one that ends.
  * Fork      a child must not use the regions and movers of its parent.
  */
 
@@ -46,8 +49,7 @@ struct data_mover_region;
 #define DATA_MOVER_REGION_READ 1U
 #define DATA_MOVER_REGION_WRITE 2U
 
-/* No thread serves the region: the program calls data_mover_region_progress().
- */
+/* No thread: the program calls data_mover_region_progress(). */
 #define DATA_MOVER_REGION_NO_THREAD 1U
 
 /* A token and its final 0 take at most so many bytes. */
@@ -157,7 +159,8 @@ struct data_mover_fabric_options {
  *           - ECONNREFUSED: nobody listens there
  *           - EACCES: the region is gone, or the token is not its token
  *           - ETIMEDOUT: no answer in connect_ms
- *           - ENOTSUP: as for data_mover_region_new(), or 32 bits
+ *           - ENOTSUP: as for data_mover_region_new(), or the region has more
+ *             bytes than a quarter of the addresses
  *           - ENOMEM, EAGAIN (no thread), EMFILE, and other errors of the
  *             system and of libfabric
  * Owner    the caller. Destroy it with data_mover_fabric_delete().
@@ -225,7 +228,7 @@ int data_mover_fabric_progress(struct data_mover_fabric *dmf);
  * data_mover_fabric_delete -- destroys a mover
  *
  * dmf      may be NULL. Do not poll its futures any more. Operations that are
- *          under way fail, and call their wakers.
+ *          under way fail, and the thread of the mover calls their wakers.
  * Threads  no other thread may be in a call with this mover
  * Blocks   for a moment, whatever the peer does
  */

@@ -153,19 +153,42 @@ static const struct vdm fabric_vdm = {
 
 /* The mover */
 
-static void *
-serve_until_stopped(void *arg)
+/* The waker that ended the last thread counts as returned. */
+static void
+go_on_with_wakers(struct data_mover_fabric *dmf)
+{
+	struct mia_completion *ended_by = dmf->ended_by;
+
+	/* The waker may be called again, and end this thread, too. */
+	dmf->ended_by = NULL;
+	if (ended_by != NULL)
+		mia_completion_go_on(ended_by);
+}
+
+/* In each thread of the mover: see system/lasting.h. */
+static void
+run(void *arg)
 {
 	struct data_mover_fabric *dmf = arg;
 	const unsigned ms = (unsigned)(dmf->idle_ns / 4000000) + 1;
 
+	go_on_with_wakers(dmf);
 	/* Relaxed: publishes nothing; the event follows. */
 	while (!atomic_load_explicit(&dmf->stop, memory_order_relaxed)) {
 		if (mia_fabric_serve(dmf))
 			mia_fabric_end_sleep(&dmf->end, ms);
 		(void)mia_event_fd_reset(&dmf->end.event);
 	}
-	return NULL;
+	mia_fabric_end_all(dmf, ESHUTDOWN);
+}
+
+/* A waker has ended the thread. NULL: it has completed its own operation. */
+static void
+exited(void *arg)
+{
+	struct data_mover_fabric *dmf = arg;
+
+	dmf->ended_by = mia_completion_leave_thread();
 }
 
 /* The end is open. Returns 0 or -errno. */
@@ -220,7 +243,7 @@ start(struct data_mover_fabric *dmf)
 		return 0;
 
 	const int thread_error =
-		mia_thread_start(&dmf->thread, serve_until_stopped, dmf);
+		mia_lasting_start(&dmf->thread, run, exited, dmf);
 
 	if (thread_error != 0) {
 		mia_operation_pool_fini(&dmf->pool);
@@ -373,9 +396,10 @@ data_mover_fabric_delete(struct data_mover_fabric *dmf)
 		/* Relaxed: the event and the join are the order. */
 		atomic_store_explicit(&dmf->stop, true, memory_order_relaxed);
 		mia_event_fd_set(&dmf->end.event);
-		mia_thread_join(dmf->thread);
+		mia_lasting_join(&dmf->thread);
+	} else {
+		mia_fabric_end_all(dmf, ESHUTDOWN);
 	}
-	mia_fabric_end_all(dmf, ESHUTDOWN);
 	mia_fabric_end_close(&dmf->end);
 	mia_operation_pool_fini(&dmf->pool);
 	fini_lock(dmf);

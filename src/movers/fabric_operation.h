@@ -19,6 +19,7 @@
 #include "movers/fabric_end.h"
 #include "operation/completion.h"
 #include "operation/operation_pool.h"
+#include "system/lasting.h"
 #include "system/platform.h"
 
 struct mia_fabric_operation;
@@ -42,7 +43,10 @@ struct data_mover_fabric {
 	unsigned queue; /* parts under way at most */
 	fi_addr_t peer;
 	bool has_thread;
-	mia_thread thread;
+	struct mia_lasting thread;
+
+	/* T: of the mover's thread */
+	struct mia_completion *ended_by; /* its waker ended the last thread */
 
 	/* A: all threads */
 	atomic_int error; /* 0: not broken */
@@ -54,7 +58,7 @@ struct data_mover_fabric {
 	bool is_busy;
 	unsigned waiting; /* threads, to become busy */
 	struct mia_fabric_list incoming;
-	struct mia_fabric_list over; /* for the thread: their wakers are due */
+	struct mia_fabric_list over; /* their wakers are due */
 
 	/* B: of the busy thread */
 	struct mia_fabric_end end;
@@ -124,6 +128,18 @@ mia_fabric_list_add(
 	op->next = NULL;
 	*list->last = op;
 	list->last = &op->next;
+}
+
+/* Adds all of the others, and leaves their list empty. */
+static inline void
+mia_fabric_list_append(
+	struct mia_fabric_list *list, struct mia_fabric_list *others)
+{
+	if (others->first == NULL)
+		return;
+	*list->last = others->first;
+	list->last = others->last;
+	mia_fabric_list_init(others);
 }
 
 static inline struct mia_fabric_operation *

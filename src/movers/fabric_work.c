@@ -407,29 +407,33 @@ leave(struct data_mover_fabric *dmf)
 	return has_more;
 }
 
-/* Calls the wakers, with nothing held. */
+/* The wakers of these are due. */
 static void
-finish(struct mia_fabric_list *over)
+hand_over(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
+{
+	mia_mutex_lock(&dmf->lock);
+	mia_fabric_list_append(&dmf->over, over);
+	mia_mutex_unlock(&dmf->lock);
+}
+
+static struct mia_fabric_operation *
+take_over(struct data_mover_fabric *dmf)
+{
+	mia_mutex_lock(&dmf->lock);
+	struct mia_fabric_operation *op = mia_fabric_list_take(&dmf->over);
+
+	mia_mutex_unlock(&dmf->lock);
+	return op;
+}
+
+/* Calls the wakers that are due, with nothing held: one may end the thread. */
+static void
+finish(struct data_mover_fabric *dmf)
 {
 	struct mia_fabric_operation *op;
 
-	while ((op = mia_fabric_list_take(over)) != NULL) {
+	while ((op = take_over(dmf)) != NULL)
 		mia_completion_finish(&op->completion);
-	}
-}
-
-/* Calls the wakers that polls have left. */
-static void
-finish_left(struct data_mover_fabric *dmf)
-{
-	mia_mutex_lock(&dmf->lock);
-	struct mia_fabric_list left = dmf->over;
-
-	if (left.first == NULL)
-		left.last = &left.first;
-	mia_fabric_list_init(&dmf->over);
-	mia_mutex_unlock(&dmf->lock);
-	finish(&left);
 }
 
 /* Calls none: what has one is left to the thread. */
@@ -438,20 +442,18 @@ finish_silently(struct mia_fabric_operation *own, struct mia_fabric_list *over)
 {
 	struct data_mover_fabric *dmf = own->dmf;
 	struct mia_fabric_operation *op;
-	bool is_left = false;
+	struct mia_fabric_list left;
 
-	while ((op = mia_fabric_list_take(over)) != NULL) {
-		if (op == own) {
+	mia_fabric_list_init(&left);
+	while ((op = mia_fabric_list_take(over)) != NULL)
+		if (op == own)
 			mia_completion_end_here(&op->completion);
-		} else if (!mia_completion_finish_silently(&op->completion)) {
-			mia_mutex_lock(&dmf->lock);
-			mia_fabric_list_add(&dmf->over, op);
-			mia_mutex_unlock(&dmf->lock);
-			is_left = true;
-		}
-	}
-	if (is_left)
+		else if (!mia_completion_finish_silently(&op->completion))
+			mia_fabric_list_add(&left, op);
+	if (left.first != NULL) {
+		hand_over(dmf, &left);
 		mia_event_fd_set(&dmf->end.event);
+	}
 }
 
 void
@@ -528,8 +530,8 @@ mia_fabric_serve(struct data_mover_fabric *dmf)
 		(dmf->posting.first == NULL || dmf->under_way > 0);
 	const bool has_more = leave(dmf);
 
-	finish(&over);
-	finish_left(dmf);
+	hand_over(dmf, &over);
+	finish(dmf);
 	return may_sleep && !has_more;
 }
 
@@ -539,10 +541,13 @@ mia_fabric_end_all(struct data_mover_fabric *dmf, int error)
 	struct mia_fabric_operation *op;
 	struct mia_fabric_list over;
 
-	mia_fabric_list_init(&over);
+	/* Locked, because the pollers are in no order with this thread. */
+	mia_mutex_lock(&dmf->lock);
 	while ((op = mia_fabric_list_take(&dmf->incoming)) != NULL)
 		add_to_all(dmf, op);
+	mia_mutex_unlock(&dmf->lock);
+	mia_fabric_list_init(&over);
 	break_off(dmf, error, &over);
-	finish(&dmf->over);
-	finish(&over);
+	hand_over(dmf, &over);
+	finish(dmf);
 }

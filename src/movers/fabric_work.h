@@ -19,7 +19,8 @@
  * The mover's thread calls the wakers, with nothing held. A poll may be busy,
  * too, but calls none: whoever polls may hold the lock that a waker takes. It
  * ends its own operation and those without a waker, and leaves the others to
- * the thread.
+ * the thread. A waker may end the thread: what is over is in a list of the
+ * mover's, and the next thread goes on with it.
  *
  * The mover breaks for ever when a part fails, or when nothing happens for a
  * time. It closes the connection then, so that libfabric returns all parts, and
@@ -43,7 +44,10 @@ void mia_fabric_run(struct mia_fabric_operation *op);
 /* The same, and waits for another busy thread. Returns whether it may sleep. */
 bool mia_fabric_serve(struct data_mover_fabric *dmf);
 
-/* Nobody else is in a call: ends all operations and the connection. */
+/*
+ * Nobody else is in a call: ends all operations and the connection. May be
+ * called again.
+ */
 void mia_fabric_end_all(struct data_mover_fabric *dmf, int error);
 
 void mia_fabric_init_lists(struct data_mover_fabric *dmf);

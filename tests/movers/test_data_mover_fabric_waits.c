@@ -497,6 +497,77 @@ deleting_fails_what_is_under_way(void **state)
 	free(local);
 }
 
+static void
+end_thread(void *data)
+{
+	wake_counter(data);
+	pthread_exit(NULL);
+}
+
+/* Starts n sets; two wakers of three end the thread. Returns how many run. */
+static int
+start_sets(struct pair *p, struct vdm_operation_future *f, int n,
+	struct counter *c)
+{
+	int running = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct future_notifier notifier = {
+			.waker = {c, i % 3 == 0 ? wake_counter : end_thread}};
+
+		f[i] = vdm_memset(p->vdm, p->window + i * 64, i, 64, 0);
+		if (future_poll(FUTURE_AS_RUNNABLE(&f[i]), &notifier) !=
+			FUTURE_STATE_COMPLETE)
+			running++;
+	}
+	return running;
+}
+
+/* Another one goes on, also when the mover is deleted. */
+static void
+wakers_may_end_the_thread(void **state)
+{
+	enum { N = 30 };
+	struct vdm_operation_future f[N];
+	int awaited = 0;
+
+	(void)state;
+	for (int mover = 0; mover < TEST_ROUNDS(20); mover++) {
+		struct pair p;
+		struct counter c;
+
+		counter_init(&c);
+		pair_init(&p, (struct pair_of){.size = N * 64});
+		for (int round = 0; round < 50; round++) {
+			const int running = start_sets(&p, f, N, &c);
+
+			for (int i = 0; i < running; i++)
+				if (!await(&c.sem))
+					fail_msg("%d of %d wakers, round %d", i,
+						running, round);
+			for (int i = 0; i < N; i++)
+				assert_int_equal(
+					pair_finish(&p, f[i]), VDM_SUCCESS);
+			/* Of wakers that their first poll has waited for. */
+			while (sem_trywait(&c.sem) == 0)
+				continue;
+			awaited += running;
+		}
+
+		const int before = atomic_load(&c.calls);
+		const int running = start_sets(&p, f, N, &c);
+
+		data_mover_fabric_delete(p.dmf);
+		p.dmf = NULL;
+		assert_in_range(
+			atomic_load(&c.calls), before + running, before + N);
+		pair_fini(&p);
+		counter_fini(&c);
+	}
+	printf("%d wakers\n", awaited);
+	assert_true(awaited > 0);
+}
+
 int
 main(void)
 {
@@ -511,6 +582,7 @@ main(void)
 		cmocka_unit_test(eight_threads_use_one_mover),
 		cmocka_unit_test(dropped_futures_block_nobody),
 		cmocka_unit_test(deleting_fails_what_is_under_way),
+		cmocka_unit_test(wakers_may_end_the_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
