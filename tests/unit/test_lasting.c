@@ -4,21 +4,29 @@
  * test_lasting.c -- tests system/lasting: threads that end inside of run(), and
  * others that go on, also if the system refuses them
  *
- * The linker puts __wrap_mia_thread_start() before mia_thread_start().
+ * The linker puts __wrap_mia_thread_start() before mia_thread_start(), and
+ * __wrap_mia_thread_join() before mia_thread_join().
  */
 
 #include "test.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include "child.h"
 #include "system/lasting.h"
 
 /* Whether the system refuses a thread: a bit for each start, the first is 0. */
 static atomic_uint refused;
 static atomic_int starts;
+
+/* In a child no thread is started or joined. */
+static bool is_child;
 
 int __real_mia_thread_start(
 	mia_thread *thread, void *(*run)(void *), void *arg);
@@ -30,9 +38,20 @@ __wrap_mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
 {
 	const int start = atomic_fetch_add(&starts, 1);
 
+	CHILD_CHECK(!is_child);
 	if (atomic_load(&refused) >> start & 1)
 		return -EAGAIN;
 	return __real_mia_thread_start(thread, run, arg);
+}
+
+void __real_mia_thread_join(mia_thread thread);
+void __wrap_mia_thread_join(mia_thread thread);
+
+void
+__wrap_mia_thread_join(mia_thread thread)
+{
+	CHILD_CHECK(!is_child);
+	__real_mia_thread_join(thread);
 }
 
 /* Written by one thread after the other, without atomics: for TSan. */
@@ -199,6 +218,112 @@ thread_cannot_be_cancelled(void **state)
 	assert_int_equal(job.returns, 1);
 }
 
+/* What the forking thread does in the child. */
+enum child_end { CHILD_RETURNS, CHILD_EXITS };
+
+struct forking_job {
+	struct job job;
+	enum child_end end;
+	pid_t child;
+	pid_t first; /* the thread that ended, as the system calls it */
+};
+
+static pid_t
+this_thread(void)
+{
+	return (pid_t)syscall(SYS_gettid);
+}
+
+/* A child would keep the lock of AddressSanitizer that the end takes. */
+static void
+await_end(pid_t thread)
+{
+	for (int i = 0; i < 10000; i++) {
+		if (syscall(SYS_tgkill, getpid(), thread, 0) != 0)
+			return;
+		test_sleep_ns(MS);
+	}
+	fail_msg("the thread does not end");
+}
+
+/* The last thread of the child has ended, and so the process ends. */
+static void
+end_child(void)
+{
+	_exit(0);
+}
+
+/* Threads of the library block all signals. */
+static void
+begin_child(void)
+{
+	sigset_t signals;
+
+	is_child = true;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGALRM);
+	CHILD_CHECK(pthread_sigmask(SIG_UNBLOCK, &signals, NULL) == 0);
+	alarm(CHILD_SECONDS);
+	CHILD_CHECK(atexit(end_child) == 0);
+}
+
+/* The first thread ends. The one that takes its place forks. */
+static void
+fork_run(void *arg)
+{
+	struct forking_job *forking = arg;
+	struct job *job = &forking->job;
+
+	job->threads[job->runs] = pthread_self();
+	job->runs++;
+	if (job->runs == 1) {
+		forking->first = this_thread();
+		end_thread();
+	}
+	if (forking->first != this_thread())
+		await_end(forking->first);
+	fflush(NULL);
+	forking->child = fork();
+	if (forking->child != 0) {
+		job->returns++;
+		return;
+	}
+	begin_child();
+	if (forking->end == CHILD_EXITS)
+		end_thread();
+}
+
+static void
+fork_exited(void *arg)
+{
+	struct forking_job *forking = arg;
+
+	CHILD_CHECK(!is_child);
+	job_exited(&forking->job);
+}
+
+static void
+thread_that_took_a_place_may_fork(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct forking_job forking = {
+			.end = i % 2 == 0 ? CHILD_RETURNS : CHILD_EXITS};
+
+		atomic_store(&starts, 0);
+		/* Every other time the thread takes its own place. */
+		atomic_store(&refused, i % 4 < 2 ? 0 : 2);
+		assert_int_equal(mia_lasting_start(&forking.job.lasting,
+					 fork_run, fork_exited, &forking),
+			0);
+		mia_lasting_join(&forking.job.lasting);
+		assert_int_equal(child_status(forking.child), 0);
+		assert_int_equal(forking.job.runs, 2);
+		assert_int_equal(forking.job.exits, 1);
+		assert_int_equal(forking.job.returns, 1);
+	}
+}
+
 int
 main(void)
 {
@@ -210,6 +335,7 @@ main(void)
 		cmocka_unit_test(
 			destructors_of_all_threads_have_run_after_the_join),
 		cmocka_unit_test(thread_cannot_be_cancelled),
+		cmocka_unit_test(thread_that_took_a_place_may_fork),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
