@@ -10,7 +10,6 @@
 #include "test.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,6 +18,7 @@
 #include <libminiasync-vdm-fabric.h>
 
 #include "fake_fabric.h"
+#include "system.h"
 #include "wakers.h"
 
 #define REGION ((size_t)4 << 20)
@@ -560,19 +560,6 @@ polls_call_no_wakers(void **state)
 	counter_fini(&counter);
 }
 
-/* Bytes, where the C library tells. */
-static size_t
-allocated(void)
-{
-#if defined(__GLIBC__) && TEST_SLOWDOWN == 1
-	const struct mallinfo2 info = mallinfo2();
-
-	return info.uordblks + info.hblkhd;
-#else
-	return 0;
-#endif
-}
-
 /* Sets and copies within the region need buffers, but not all at once. */
 static void
 pending_operations_take_little_memory(void **state)
@@ -584,7 +571,7 @@ pending_operations_take_little_memory(void **state)
 	(void)state;
 	assert_true(pair_init(&pair, NULL));
 
-	const size_t before = allocated();
+	const size_t before = test_allocated_bytes();
 
 	fake_fabric_stall(true);
 	for (int i = 0; i < MANY; i++) {
@@ -595,7 +582,7 @@ pending_operations_take_little_memory(void **state)
 					     dest + REGION / 2, SIZE, 0);
 		(void)future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL);
 	}
-	assert_true(allocated() <= before + 5 * KIB * KIB);
+	assert_true(test_allocated_bytes() <= before + 5 * KIB * KIB);
 	fake_fabric_stall(false);
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(wait_for(&f[i]), VDM_SUCCESS);

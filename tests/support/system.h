@@ -7,6 +7,28 @@
 
 #include <stdio.h>
 
+#include "slowdown.h"
+
+#if defined(__GLIBC_PREREQ) && TEST_SLOWDOWN == 1
+#if __GLIBC_PREREQ(2, 33)
+#include <malloc.h>
+#define TEST_HAS_MALLINFO2 1
+#endif
+#endif
+
+/* Bytes that are allocated now. 0: the C library, or a tool, does not tell. */
+static inline size_t
+test_allocated_bytes(void)
+{
+#ifdef TEST_HAS_MALLINFO2
+	const struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+#else
+	return 0;
+#endif
+}
+
 #if defined(_WIN32)
 
 #define WIN32_LEAN_AND_MEAN 1

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "slowdown.h"
+
 /* The seed: MIA_TEST_SEED, or the clock's; printed, to run it again. */
 static inline uint64_t
 test_seed(const char *what)
@@ -68,30 +70,5 @@ test_sleep_ns(uint64_t ns)
 		printf("left out: %s\n", what); \
 		skip(); \
 	} while (0)
-
-/*
- * Divides the work of a test under a sanitizer, which gcc and clang report in
- * two ways. For other slow tools, define TEST_SLOWDOWN by a compiler option.
- */
-#ifndef TEST_SLOWDOWN
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TEST_SLOWDOWN 10
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TEST_SLOWDOWN 10
-#endif
-#endif
-#endif
-#ifndef TEST_SLOWDOWN
-#define TEST_SLOWDOWN 1
-#endif
-/* Whether a test may compare times and CPU use with fixed numbers. */
-#if TEST_SLOWDOWN == 1 && defined(__OPTIMIZE__)
-#define TEST_IS_FAST 1
-#else
-#define TEST_IS_FAST 0
-#endif
-
-#define TEST_ROUNDS(n) ((n) < TEST_SLOWDOWN ? 1 : (n) / TEST_SLOWDOWN)
 
 #endif /* LIBMINIASYNC_TEST_H */

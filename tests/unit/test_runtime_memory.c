@@ -7,25 +7,10 @@
 
 #include "net.h"
 #include "steps.h"
+#include "system.h"
 #include "test.h"
 
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
 #include <pthread.h>
-
-/* Bytes that are allocated now. 0: the system does not tell. */
-static size_t
-allocated(void)
-{
-#if defined(__GLIBC__) && TEST_SLOWDOWN == 1
-	const struct mallinfo2 info = mallinfo2();
-
-	return info.uordblks + info.hblkhd;
-#else
-	return 0;
-#endif
-}
 
 enum { THREADS = 8, BIG = 50000 };
 static pthread_barrier_t barrier;
@@ -59,7 +44,7 @@ static void
 unused_waits_keep_little(void **state)
 {
 	pthread_t threads[THREADS];
-	const size_t before = allocated();
+	const size_t before = test_allocated_bytes();
 
 	(void)state;
 	if (before == 0)
@@ -74,7 +59,7 @@ unused_waits_keep_little(void **state)
 		pthread_join(threads[i], NULL);
 	pthread_barrier_destroy(&barrier);
 
-	const size_t one = allocated() - before;
+	const size_t one = test_allocated_bytes() - before;
 
 	/* After some small waits, the last wait gives up its memory, too. */
 	for (int i = 0; i < 40; i++) {
@@ -83,7 +68,7 @@ unused_waits_keep_little(void **state)
 		runtime_wait(runtime, FUTURE_AS_RUNNABLE(&f));
 	}
 
-	const size_t none = allocated() - before;
+	const size_t none = test_allocated_bytes() - before;
 
 	printf("%zu KiB, and %zu after small waits\n", one / 1024, none / 1024);
 	assert_true(one < (size_t)16 << 20);
@@ -103,17 +88,17 @@ jump(void)
 static void
 delete_and_check(struct runtime *runtime, size_t before)
 {
-	assert_true(allocated() >= before);
+	assert_true(test_allocated_bytes() >= before);
 	runtime_delete(runtime);
 	if (before != 0)
-		assert_true(allocated() < before + 100000);
+		assert_true(test_allocated_bytes() < before + 100000);
 }
 
 /* runtime_delete() frees the waits of calls that never returned. */
 static void
 waits_that_were_left_are_freed(void **state)
 {
-	const size_t before = allocated();
+	const size_t before = test_allocated_bytes();
 	struct runtime *runtime = test_runtime_new();
 
 	(void)state;
@@ -150,7 +135,7 @@ waits_of_cancelled_threads_are_freed(void **state)
 	if (__asan_init != NULL)
 		TEST_LEFT_OUT("AddressSanitizer does not know cancellation");
 
-	const size_t before = allocated();
+	const size_t before = test_allocated_bytes();
 	struct runtime *runtime = test_runtime_new();
 
 	for (int i = 0; i < 200; i++) {

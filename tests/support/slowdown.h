@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* slowdown.h -- how much slower tests are under a tool; test.h includes this */
+
+#ifndef LIBMINIASYNC_TEST_SLOWDOWN_H
+#define LIBMINIASYNC_TEST_SLOWDOWN_H 1
+
+/*
+ * Divides the work of a test under a sanitizer, which gcc and clang report in
+ * two ways. For other slow tools, define TEST_SLOWDOWN by a compiler option.
+ */
+#ifndef TEST_SLOWDOWN
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SLOWDOWN 10
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SLOWDOWN 10
+#endif
+#endif
+#endif
+#ifndef TEST_SLOWDOWN
+#define TEST_SLOWDOWN 1
+#endif
+/* Whether a test may compare times and CPU use with fixed numbers. */
+#if TEST_SLOWDOWN == 1 && defined(__OPTIMIZE__)
+#define TEST_IS_FAST 1
+#else
+#define TEST_IS_FAST 0
+#endif
+
+#define TEST_ROUNDS(n) ((n) < TEST_SLOWDOWN ? 1 : (n) / TEST_SLOWDOWN)
+
+#endif /* LIBMINIASYNC_TEST_SLOWDOWN_H */
