@@ -77,6 +77,7 @@ fabric_operation_start(void *data, const struct vdm_operation *operation,
 		renotify(op, n);
 		return 0;
 	}
+	mia_operation_probe_submit(&op->completion, operation);
 	if (!mia_fabric_plan(op, operation, &result)) {
 		if (n != NULL)
 			n->notifier_used = FUTURE_NOTIFIER_NONE;

@@ -5,6 +5,7 @@
 #include "movers/fabric_plan.h"
 
 #include "operation/piece.h"
+#include "system/probe.h"
 
 /*
  * A longer part gains nothing, and keeps the parts of others waiting. Parts of
@@ -118,6 +119,39 @@ is_local(const struct data_mover_fabric *dmf, const struct mia_piece *piece)
 					OUTSIDE));
 }
 
+static bool
+is_known(const struct mia_piece *piece)
+{
+	switch (piece->kind) {
+	case MIA_PIECE_MOVE:
+	case MIA_PIECE_SET:
+	case MIA_PIECE_FLUSH:
+		return true;
+	case MIA_PIECE_MOVES: /* futures copy segment by segment */
+	case MIA_PIECE_INVALID:
+		break;
+	}
+	return false;
+}
+
+/* Returns VDM_SUCCESS if it is for the network. */
+static enum vdm_operation_result
+plan_remote(struct mia_fabric_operation *op, const struct mia_piece *piece)
+{
+	enum vdm_operation_result result = VDM_ERROR_JOB_CORRUPTED;
+
+	if (mia_fabric_is_broken(op->dmf))
+		return VDM_ERROR_JOB_CORRUPTED;
+	if (piece->kind == MIA_PIECE_MOVE)
+		result = plan_move(op, piece);
+	else if (piece->kind == MIA_PIECE_SET &&
+		place_of(op->dmf, piece->dest, piece->n) == INSIDE)
+		result = plan_set(op, piece);
+	if (result == VDM_SUCCESS && !is_allowed(op))
+		result = VDM_ERROR_JOB_CORRUPTED;
+	return result;
+}
+
 bool
 mia_fabric_plan(struct mia_fabric_operation *op,
 	const struct vdm_operation *operation,
@@ -128,33 +162,16 @@ mia_fabric_plan(struct mia_fabric_operation *op,
 	mia_piece_of(&piece, operation);
 	op->n = piece.n;
 	op->flags = piece.flags;
-	switch (piece.kind) {
-	case MIA_PIECE_MOVE:
-	case MIA_PIECE_SET:
-	case MIA_PIECE_FLUSH:
-		if (is_local(op->dmf, &piece)) {
-			*result = mia_piece_run(&piece);
-			return false;
-		}
-		break;
-	case MIA_PIECE_MOVES: /* futures copy segment by segment */
-	case MIA_PIECE_INVALID:
-		break;
-	}
 
-	*result = VDM_ERROR_JOB_CORRUPTED;
-	if (mia_fabric_is_broken(op->dmf))
-		return false;
-	if (piece.kind == MIA_PIECE_MOVE)
-		*result = plan_move(op, &piece);
-	else if (piece.kind == MIA_PIECE_SET &&
-		place_of(op->dmf, piece.dest, piece.n) == INSIDE)
-		*result = plan_set(op, &piece);
-	if (*result != VDM_SUCCESS)
-		return false;
-	if (!is_allowed(op)) {
-		*result = VDM_ERROR_JOB_CORRUPTED;
-		return false;
+	const bool is_here = is_known(&piece) && is_local(op->dmf, &piece);
+
+	if (!is_here) {
+		*result = plan_remote(op, &piece);
+		if (*result == VDM_SUCCESS)
+			return true;
 	}
-	return true;
+	MIA_PROBE2(run, &op->completion, MIA_PROBE_POLL);
+	if (is_here)
+		*result = mia_piece_run(&piece);
+	return false;
 }

@@ -10,6 +10,7 @@
 
 #include "movers/fabric_buffers.h"
 #include "operation/memory.h"
+#include "system/probe.h"
 
 /* A poll takes so many entries of the queue, in so many rounds. */
 #define ENTRIES 64
@@ -108,6 +109,7 @@ post_part(struct mia_fabric_operation *op)
 	if (r != 0)
 		return r;
 
+	MIA_PROBE2(run, &op->completion, MIA_PROBE_FABRIC);
 	/* The bytes of a RELAY are posted when they are put. */
 	if (op->relay != MIA_FABRIC_FILLING)
 		op->posted += part.bytes;

@@ -190,6 +190,8 @@ mia_completion_finish_silently(struct mia_completion *c)
 	const uint32_t state = lock_waker(c);
 	const bool has_waker = c->waker.wake != NULL;
 
+	if (!has_waker)
+		mia_completion_probe(c);
 	unlock_waker(c, has_waker ? state : MIA_COMPLETION_DONE);
 	return !has_waker;
 }

@@ -24,6 +24,7 @@ enum mia_probe_runner {
 	MIA_PROBE_WAIT,   /* a thread that waits for it */
 	MIA_PROBE_WORKER, /* a worker */
 	MIA_PROBE_DML,    /* DML has accepted a part */
+	MIA_PROBE_FABRIC, /* libfabric has accepted a part */
 };
 
 #ifdef MIA_PROBES
