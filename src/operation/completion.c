@@ -139,10 +139,10 @@ finish_waking(struct mia_completion *c)
 	return true;
 }
 
-void
-mia_completion_finish(struct mia_completion *c)
+/* Also once more, after a waker has ended the thread. */
+static void
+finish(struct mia_completion *c)
 {
-	mia_completion_probe(c);
 	do {
 		lock_waker(c);
 		const struct future_waker waker = c->waker;
@@ -163,6 +163,13 @@ mia_completion_finish(struct mia_completion *c)
 	} while (!finish_waking(c));
 }
 
+void
+mia_completion_finish(struct mia_completion *c)
+{
+	mia_completion_probe(c);
+	finish(c);
+}
+
 struct mia_completion *
 mia_completion_leave_thread(void)
 {
@@ -177,7 +184,7 @@ void
 mia_completion_go_on(struct mia_completion *c)
 {
 	if (!finish_waking(c))
-		mia_completion_finish(c);
+		finish(c);
 }
 
 /*
@@ -311,8 +318,8 @@ mia_completion_poll_slow(struct mia_completion *c)
 }
 
 /*
- * If the waker has completed its own operation: see mia_completion_finish(). A
- * NEW completion leaves this_wake, which belongs to another one.
+ * If the waker has completed its own operation: see finish(). A NEW completion
+ * leaves this_wake, which belongs to another one.
  */
 void
 mia_completion_leave_waker(struct mia_completion *c)
