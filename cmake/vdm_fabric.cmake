@@ -21,8 +21,10 @@ add_library(miniasync-vdm-fabric
   src/movers/data_mover_region.c
   src/movers/fabric_buffers.c
   src/movers/fabric_end.c
+  src/movers/fabric_flush.c
   src/movers/fabric_library.c
   src/movers/fabric_plan.c
+  src/movers/fabric_request.c
   src/movers/fabric_token.c
   src/movers/fabric_work.c
   src/system/dynamic.c

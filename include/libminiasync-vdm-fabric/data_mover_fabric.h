@@ -52,6 +52,12 @@ struct data_mover_region;
 /* No thread: the program calls data_mover_region_progress(). */
 #define DATA_MOVER_REGION_NO_THREAD 1U
 
+/*
+ * The memory is persistent. Peers may write to it with VDM_F_MEM_DURABLE, and
+ * flush it: the region's CPU writes its caches back before that succeeds.
+ */
+#define DATA_MOVER_REGION_PMEM 2U
+
 /* A token and its final 0 take at most so many bytes. */
 #define DATA_MOVER_REGION_TOKEN_MAX 256
 
@@ -66,14 +72,14 @@ struct data_mover_region;
  * listen   the address and port where peers connect, as numbers:
  *          "192.0.2.1:4711" or "[2001:db8::1]:4711". Without a port, or with
  *          port 0, the system chooses one. NULL: 127.0.0.1, this machine alone.
- * flags    0 or DATA_MOVER_REGION_NO_THREAD
+ * flags    0, DATA_MOVER_REGION_NO_THREAD, _PMEM or both
  * Returns  the region, or NULL with errno
  *           - EINVAL: an argument is not as described, or the address is not
  *             one of a machine
  *           - EADDRNOTAVAIL: the address is not one of this machine
  *           - EADDRINUSE
  *           - ENOTSUP: no libfabric.so.1, or without a provider that checks
- *             keys and bounds
+ *             keys and bounds; or _PMEM, and this CPU cannot write back lines
  *           - ENOMEM, EAGAIN (no thread), EMFILE, and other errors of the
  *             system and of libfabric
  * Owner    the caller. Destroy it with data_mover_region_delete().
@@ -174,10 +180,14 @@ struct data_mover_fabric *data_mover_fabric_new(
  * Returns the mover's struct vdm, which is valid until the mover is deleted.
  *
  * Each range of an operation lies in the window, or outside of it. Every
- * combination of the two works, within the window too. Other ranges, a
- * VDM_F_MEM_DURABLE destination in the window, a flush there, and what the
- * region does not allow, fail with VDM_ERROR_JOB_CORRUPTED, and nothing is
- * sent. Local memory that a copy reads from the window into may be durable.
+ * combination of the two works, within the window too. Other ranges, and what
+ * the region does not allow, fail with VDM_ERROR_JOB_CORRUPTED, and nothing is
+ * sent.
+ *
+ * With DATA_MOVER_REGION_PMEM a destination in the window may have
+ * VDM_F_MEM_DURABLE, and vdm_flush() works there. VDM_SUCCESS means then that
+ * the region's CPU has written back the bytes. Otherwise both fail. Local
+ * memory that a copy reads from the window into may be durable always.
  *
  * VDM_SUCCESS means that the memory is written, and that every later read by
  * any peer finds it. Operations under way at once have no order. After a

@@ -16,6 +16,7 @@
 
 #include "movers/fabric_plan.h"
 #include "movers/fabric_work.h"
+#include "operation/memory.h"
 #include "operation/operation.h"
 #include "system/dynamic.h"
 #include "system/window.h"
@@ -205,6 +206,9 @@ connect_to(struct data_mover_fabric *dmf, const struct mia_fabric_token *token,
 	if (error != 0)
 		return error;
 
+	error = mia_random(&dmf->flush.nonce, sizeof(dmf->flush.nonce));
+	if (error != 0)
+		return error;
 	dmf->window = mia_window_map(dmf->size);
 	return dmf->window != NULL ? 0 : -ENOMEM;
 }
@@ -288,6 +292,9 @@ mover_of(const struct mia_fabric_token *token,
 	dmf->size = (size_t)token->size;
 	dmf->key = token->key;
 	dmf->access = token->access;
+	if ((token->access & MIA_FABRIC_PERSISTENT) != 0)
+		dmf->vdm.capabilities |=
+			mia_memory_capabilities() & VDM_F_MEM_DURABLE;
 	dmf->idle_ns = idle_ms * UINT64_C(1000000);
 	dmf->queue = options->queue != 0 ? options->queue : QUEUE;
 	dmf->has_thread = options->no_thread == 0;

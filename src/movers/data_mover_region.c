@@ -4,8 +4,9 @@
  * data_mover_region.c -- memory that other processes read and write
  *
  * libfabric accesses the memory inside of calls for its completion queue, by
- * the thread of the region, or by the program's: no call, no access. Peers make
- * no completions here. The queue tells of connections that have ended.
+ * the thread of the region, or by the program's: no call, no access. The queue
+ * tells of requests to write memory back (fabric_request.h), and of connections
+ * that have ended. Peers make no other completions here.
  *
  * Threads: see data_mover_fabric.h. The end belongs to the thread that serves.
  */
@@ -19,7 +20,9 @@
 
 #include "libminiasync-vdm-fabric/data_mover_fabric.h"
 #include "movers/fabric_end.h"
+#include "movers/fabric_request.h"
 #include "movers/fabric_token.h"
+#include "operation/memory.h"
 #include "system/dynamic.h"
 #include "system/window.h"
 #include "system/platform.h"
@@ -33,13 +36,27 @@
 struct data_mover_region {
 	/* I: init only */
 	struct mia_fabric_token token;
+	char *addr;
 	struct fid_mr *mr;
+	struct mia_fabric_slot *slots; /* of persistent memory, or NULL */
+	struct fid_mr *slots_mr;
 	bool has_thread;
 	mia_thread thread;
 
 	struct mia_fabric_end end;
 	atomic_bool stop; /* A: all threads */
 };
+
+/* Any peer may say anything. */
+static void
+take_request(
+	struct data_mover_region *region, const struct fi_cq_data_entry *entry)
+{
+	if ((entry->flags & FI_REMOTE_CQ_DATA) != 0 && region->slots != NULL &&
+		entry->data < MIA_FABRIC_SLOTS)
+		mia_fabric_request_serve(&region->slots[entry->data],
+			region->addr, region->token.size);
+}
 
 /* Returns whether there may be more to do. */
 static bool
@@ -48,11 +65,13 @@ serve(struct data_mover_region *region)
 	struct fid_cq *cq = region->end.cq;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		struct fi_cq_entry entries[16];
+		struct fi_cq_data_entry entries[16];
 		struct fi_cq_err_entry error = {0};
 		const ssize_t n = fi_cq_read(
 			cq, entries, sizeof(entries) / sizeof(*entries));
 
+		for (ssize_t k = 0; k < n; k++)
+			take_request(region, &entries[k]);
 		if (n == -FI_EAVAIL)
 			fi_cq_readerr(cq, &error, 0);
 		else if (n < 0 &&
@@ -75,9 +94,25 @@ serve_until_stopped(void *arg)
 	return NULL;
 }
 
+static int
+expose_slots(struct data_mover_region *region)
+{
+	/* Remote data has to name a slot. */
+	if (region->end.info->domain_attr->cq_data_size == 0)
+		return -ENOTSUP;
+	region->slots = calloc(MIA_FABRIC_SLOTS, sizeof(*region->slots));
+	if (region->slots == NULL)
+		return -ENOMEM;
+	return mia_fabric_error(fi_mr_reg(region->end.domain, region->slots,
+		MIA_FABRIC_SLOTS * sizeof(*region->slots),
+		FI_REMOTE_READ | FI_REMOTE_WRITE, 0,
+		mia_fabric_slots_key(region->token.key), 0, &region->slots_mr,
+		NULL));
+}
+
 /* What peers need, and the memory for them. */
 static int
-expose(struct data_mover_region *region, void *addr)
+expose(struct data_mover_region *region)
 {
 	const uint64_t access =
 		((region->token.access & DATA_MOVER_REGION_READ) != 0
@@ -92,14 +127,28 @@ expose(struct data_mover_region *region, void *addr)
 		error = mia_fabric_end_port(
 			&region->end, &region->token.address);
 	if (error == 0)
-		error = mia_fabric_error(fi_mr_reg(region->end.domain, addr,
-			region->token.size, access, 0, region->token.key, 0,
-			&region->mr, NULL));
+		error = mia_fabric_error(fi_mr_reg(region->end.domain,
+			region->addr, region->token.size, access, 0,
+			region->token.key, 0, &region->mr, NULL));
+	if (error == 0 && (region->token.access & MIA_FABRIC_PERSISTENT) != 0)
+		error = expose_slots(region);
 	return error;
 }
 
+/* Nobody serves any more. */
+static void
+close_region(struct data_mover_region *region)
+{
+	if (region->slots_mr != NULL)
+		fi_close(&region->slots_mr->fid);
+	if (region->mr != NULL)
+		fi_close(&region->mr->fid);
+	mia_fabric_end_close(&region->end);
+	free(region->slots);
+}
+
 static int
-open_region(struct data_mover_region *region, void *addr, unsigned flags)
+open_region(struct data_mover_region *region, unsigned flags)
 {
 	int error = mia_fabric_end_open(
 		&region->end, &region->token.address, MIA_FABRIC_EXPOSES);
@@ -107,17 +156,14 @@ open_region(struct data_mover_region *region, void *addr, unsigned flags)
 	if (error != 0)
 		return error == -ENODATA ? -EADDRNOTAVAIL : error;
 
-	error = expose(region, addr);
+	error = expose(region);
 	if (error == 0 && (flags & DATA_MOVER_REGION_NO_THREAD) == 0) {
 		error = mia_thread_start(
 			&region->thread, serve_until_stopped, region);
 		region->has_thread = error == 0;
 	}
-	if (error != 0) {
-		if (region->mr != NULL)
-			fi_close(&region->mr->fid);
-		mia_fabric_end_close(&region->end);
-	}
+	if (error != 0)
+		close_region(region);
 	return error;
 }
 
@@ -126,15 +172,25 @@ data_mover_region_new(void *addr, size_t n, unsigned access, const char *listen,
 	unsigned flags)
 {
 	const unsigned all = DATA_MOVER_REGION_READ | DATA_MOVER_REGION_WRITE;
+	const unsigned all_flags =
+		DATA_MOVER_REGION_NO_THREAD | DATA_MOVER_REGION_PMEM;
 	struct mia_fabric_token token = {.size = n, .access = access};
 
 	if (addr == NULL || n == 0 || n > UINTPTR_MAX - (uintptr_t)addr ||
 		access == 0 || (access & ~all) != 0 ||
-		(flags & ~DATA_MOVER_REGION_NO_THREAD) != 0 ||
+		(flags & ~all_flags) != 0 ||
 		mia_fabric_address_parse(&token.address,
 			listen != NULL ? listen : "127.0.0.1") != 0) {
 		errno = EINVAL;
 		return NULL;
+	}
+
+	if ((flags & DATA_MOVER_REGION_PMEM) != 0) {
+		if ((mia_memory_capabilities() & VDM_F_MEM_DURABLE) == 0) {
+			errno = ENOTSUP;
+			return NULL;
+		}
+		token.access |= MIA_FABRIC_PERSISTENT;
 	}
 
 	struct data_mover_region *region = calloc(1, sizeof(*region));
@@ -142,9 +198,10 @@ data_mover_region_new(void *addr, size_t n, unsigned access, const char *listen,
 	if (region == NULL)
 		return NULL;
 	region->token = token;
+	region->addr = addr;
 
 	const struct mia_foreign foreign = mia_foreign_enter();
-	const int error = open_region(region, addr, flags);
+	const int error = open_region(region, flags);
 
 	mia_foreign_leave(foreign);
 
@@ -202,8 +259,7 @@ data_mover_region_delete(struct data_mover_region *region)
 		mia_event_fd_set(&region->end.event);
 		mia_thread_join(region->thread);
 	}
-	fi_close(&region->mr->fid);
-	mia_fabric_end_close(&region->end);
+	close_region(region);
 	free(region);
 	mia_foreign_leave(foreign);
 }

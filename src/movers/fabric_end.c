@@ -109,7 +109,7 @@ static int
 open_objects(struct mia_fabric_end *end)
 {
 	struct fi_cq_attr cq = {
-		.format = FI_CQ_FORMAT_CONTEXT, .wait_obj = FI_WAIT_FD};
+		.format = FI_CQ_FORMAT_DATA, .wait_obj = FI_WAIT_FD};
 	struct fi_av_attr av = {.type = FI_AV_TABLE};
 	ssize_t r = end->library->fabric(
 		end->info->fabric_attr, &end->fabric, NULL);
@@ -271,7 +271,7 @@ mia_fabric_end_peer(struct mia_fabric_end *end, fi_addr_t *peer)
 static bool
 has_answer(struct mia_fabric_end *end, int *answer)
 {
-	struct fi_cq_entry entry;
+	struct fi_cq_data_entry entry;
 	struct fi_cq_err_entry error = {0};
 	const ssize_t n = fi_cq_read(end->cq, &entry, 1);
 

@@ -17,6 +17,7 @@
 
 #include "libminiasync-vdm-fabric/data_mover_fabric.h"
 #include "movers/fabric_end.h"
+#include "movers/fabric_request.h"
 #include "operation/completion.h"
 #include "operation/operation_pool.h"
 #include "system/lasting.h"
@@ -28,6 +29,68 @@ struct mia_fabric_operation;
 struct mia_fabric_list {
 	struct mia_fabric_operation *first;
 	struct mia_fabric_operation **last; /* where the next one goes */
+};
+
+enum mia_fabric_kind {
+	MIA_FABRIC_PUT,
+	MIA_FABRIC_GET,
+	MIA_FABRIC_SET,
+	MIA_FABRIC_RELAY, /* from the window into the window */
+	MIA_FABRIC_FLUSH, /* nothing to move */
+	MIA_FABRIC_ASK,   /* not the program's, see fabric_flush.h */
+};
+
+/* What a RELAY does with its buffer. */
+enum mia_fabric_relay {
+	MIA_FABRIC_EMPTY,
+	MIA_FABRIC_FILLING,
+	MIA_FABRIC_FULL,
+};
+
+struct mia_fabric_operation {
+	void *pool_link; /* belongs to the pool while the slot is free */
+	struct data_mover_fabric *dmf;
+	struct mia_completion completion;
+
+	/* Set by op_start, because the future may move. */
+	enum mia_fabric_kind kind;
+	uint32_t flags;
+	char *local;     /* of PUT and GET */
+	uint64_t remote; /* offset in the region; of a RELAY: the destination */
+	uint64_t from;   /* of a RELAY: offset of the source */
+	size_t n;
+	int c;              /* of a SET */
+	size_t part_bytes;  /* at most */
+	unsigned max_parts; /* under way at once */
+
+	/* Of the busy thread. */
+	char *buffer;       /* of SET and RELAY, while parts are posted */
+	size_t posted;      /* bytes */
+	unsigned under_way; /* parts */
+	enum mia_fabric_relay relay;
+	size_t to_flush; /* bytes that the region has to write back, or 0 */
+	size_t asked;    /* of them, in the request that is under way */
+	bool is_posting; /* is in that list */
+	struct mia_fabric_operation *next;
+	struct mia_fabric_operation *next_of_all;
+	struct mia_fabric_operation **prev_of_all;
+};
+
+/* See fabric_flush.h. */
+struct mia_fabric_flush {
+	struct mia_fabric_operation ask;
+	struct mia_fabric_list waiting;
+	struct mia_fabric_list asked; /* those of the request under way */
+	struct mia_fabric_list done;
+
+	struct mia_fabric_request request;
+	struct mia_fabric_answer answer;
+	unsigned count; /* of its ranges */
+	size_t bytes;   /* to put */
+	uint64_t nonce; /* I: a random one */
+	unsigned slot;
+	bool is_put;       /* the answer is next */
+	uint64_t since_ns; /* when the region was asked first */
 };
 
 struct data_mover_fabric {
@@ -66,52 +129,12 @@ struct data_mover_fabric {
 	struct mia_fabric_list unbuffered; /* for memory, to post one */
 	size_t buffered;                   /* bytes of all buffers */
 	struct mia_fabric_operation *all;  /* those that came in, not over */
-	unsigned under_way;                /* parts */
-	unsigned reads;                    /* of them */
-	uint64_t last_ns;                  /* when something happened */
-	uint64_t looked_ns;                /* when somebody looked last */
-	uint64_t timer_ns; /* without a thread: when it ends, or 0 */
-};
-
-enum mia_fabric_kind {
-	MIA_FABRIC_PUT,
-	MIA_FABRIC_GET,
-	MIA_FABRIC_SET,
-	MIA_FABRIC_RELAY, /* from the window into the window */
-};
-
-/* What a RELAY does with its buffer. */
-enum mia_fabric_relay {
-	MIA_FABRIC_EMPTY,
-	MIA_FABRIC_FILLING,
-	MIA_FABRIC_FULL,
-};
-
-struct mia_fabric_operation {
-	void *pool_link; /* belongs to the pool while the slot is free */
-	struct data_mover_fabric *dmf;
-	struct mia_completion completion;
-
-	/* Set by op_start, because the future may move. */
-	enum mia_fabric_kind kind;
-	uint32_t flags;
-	char *local;     /* of PUT and GET */
-	uint64_t remote; /* offset in the region; of a RELAY: the destination */
-	uint64_t from;   /* of a RELAY: offset of the source */
-	size_t n;
-	int c;              /* of a SET */
-	size_t part_bytes;  /* at most */
-	unsigned max_parts; /* under way at once */
-
-	/* Of the busy thread. */
-	char *buffer;       /* of SET and RELAY, while parts are posted */
-	size_t posted;      /* bytes */
+	struct mia_fabric_flush flush;
 	unsigned under_way; /* parts */
-	enum mia_fabric_relay relay;
-	bool is_posting; /* is in that list */
-	struct mia_fabric_operation *next;
-	struct mia_fabric_operation *next_of_all;
-	struct mia_fabric_operation **prev_of_all;
+	unsigned reads;     /* of them */
+	uint64_t last_ns;   /* when something happened */
+	uint64_t looked_ns; /* when somebody looked last */
+	uint64_t timer_ns;  /* without a thread: when it ends, or 0 */
 };
 
 static inline void

@@ -94,19 +94,36 @@ plan_set(struct mia_fabric_operation *op, const struct mia_piece *piece)
 	return VDM_SUCCESS;
 }
 
-/* What the region allows; a remote destination is never made durable. */
+static enum vdm_operation_result
+plan_flush(struct mia_fabric_operation *op, const struct mia_piece *piece)
+{
+	plan_parts(op, MIA_FABRIC_FLUSH, NULL, piece->dest);
+	return VDM_SUCCESS;
+}
+
+/* What the region has to write back, if anything. */
+static size_t
+bytes_to_flush(const struct mia_fabric_operation *op)
+{
+	const bool is_durable = op->kind != MIA_FABRIC_GET &&
+		(op->flags & VDM_F_MEM_DURABLE) != 0;
+
+	return is_durable || op->kind == MIA_FABRIC_FLUSH ? op->n : 0;
+}
+
+/* What the region allows. */
 static bool
 is_allowed(const struct mia_fabric_operation *op)
 {
 	const unsigned access = op->dmf->access;
 	const bool gets =
 		op->kind == MIA_FABRIC_GET || op->kind == MIA_FABRIC_RELAY;
-	const bool puts = op->kind != MIA_FABRIC_GET;
+	const bool puts =
+		op->kind != MIA_FABRIC_GET && op->kind != MIA_FABRIC_FLUSH;
 
 	return (!gets || (access & DATA_MOVER_REGION_READ) != 0) &&
-		(!puts ||
-			((access & DATA_MOVER_REGION_WRITE) != 0 &&
-				(op->flags & VDM_F_MEM_DURABLE) == 0));
+		(!puts || (access & DATA_MOVER_REGION_WRITE) != 0) &&
+		(op->to_flush == 0 || (access & MIA_FABRIC_PERSISTENT) != 0);
 }
 
 static bool
@@ -147,9 +164,13 @@ plan_remote(struct mia_fabric_operation *op, const struct mia_piece *piece)
 	else if (piece->kind == MIA_PIECE_SET &&
 		place_of(op->dmf, piece->dest, piece->n) == INSIDE)
 		result = plan_set(op, piece);
-	if (result == VDM_SUCCESS && !is_allowed(op))
-		result = VDM_ERROR_JOB_CORRUPTED;
-	return result;
+	else if (piece->kind == MIA_PIECE_FLUSH &&
+		place_of(op->dmf, piece->dest, piece->n) == INSIDE)
+		result = plan_flush(op, piece);
+	if (result != VDM_SUCCESS)
+		return result;
+	op->to_flush = bytes_to_flush(op);
+	return is_allowed(op) ? VDM_SUCCESS : VDM_ERROR_JOB_CORRUPTED;
 }
 
 bool

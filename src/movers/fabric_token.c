@@ -144,7 +144,8 @@ skip(const char **text, const char *expected)
 int
 mia_fabric_token_parse(struct mia_fabric_token *token, const char *text)
 {
-	const unsigned all = DATA_MOVER_REGION_READ | DATA_MOVER_REGION_WRITE;
+	const unsigned moves = DATA_MOVER_REGION_READ | DATA_MOVER_REGION_WRITE;
+	const unsigned all = moves | MIA_FABRIC_PERSISTENT;
 	const char *const start = text;
 	uint64_t version, access, sum;
 
@@ -166,7 +167,7 @@ mia_fabric_token_parse(struct mia_fabric_token *token, const char *text)
 
 	token->access = (unsigned)access;
 	return parse_number(&text, 16, UINT32_MAX, &sum) && *text == '\0' &&
-			sum == right && token->size > 0 && access != 0
+			sum == right && token->size > 0 && (access & moves) != 0
 		? 0
 		: -EINVAL;
 }

@@ -19,6 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of access: the region writes back what is asked for. */
+#define MIA_FABRIC_PERSISTENT 4U
+
 /* An IPv6 address with a zone, and the final 0. */
 #define MIA_FABRIC_HOST_MAX 80
 
@@ -32,7 +35,7 @@ struct mia_fabric_token {
 	struct mia_fabric_address address;
 	uint64_t size;
 	uint64_t key;
-	unsigned access; /* DATA_MOVER_REGION_READ and _WRITE */
+	unsigned access; /* DATA_MOVER_REGION_READ, _WRITE, and that below */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include <rdma/fi_rma.h>
 
 #include "movers/fabric_buffers.h"
+#include "movers/fabric_flush.h"
 #include "operation/memory.h"
 #include "system/probe.h"
 
@@ -29,6 +30,7 @@ mia_fabric_init_lists(struct data_mover_fabric *dmf)
 	mia_fabric_list_init(&dmf->over);
 	mia_fabric_list_init(&dmf->posting);
 	mia_fabric_list_init(&dmf->unbuffered);
+	mia_fabric_flush_init(dmf);
 }
 
 /* Parts, by the busy thread */
@@ -74,7 +76,8 @@ get(const struct mia_fabric_operation *op, char *to, uint64_t from,
 static bool
 is_reading(const struct mia_fabric_operation *op)
 {
-	return op->kind == MIA_FABRIC_GET || op->relay == MIA_FABRIC_FILLING;
+	return op->kind == MIA_FABRIC_GET || op->relay == MIA_FABRIC_FILLING ||
+		(op->kind == MIA_FABRIC_ASK && op->dmf->flush.is_put);
 }
 
 /* Hands one part to libfabric. Returns what that returned. */
@@ -105,11 +108,17 @@ post_part(struct mia_fabric_operation *op)
 				op->relay = MIA_FABRIC_EMPTY;
 		}
 		break;
+	case MIA_FABRIC_ASK:
+		r = mia_fabric_flush_post(op->dmf);
+		break;
+	case MIA_FABRIC_FLUSH: /* has no parts */
+		break;
 	}
 	if (r != 0)
 		return r;
 
-	MIA_PROBE2(run, &op->completion, MIA_PROBE_FABRIC);
+	if (op->kind != MIA_FABRIC_ASK)
+		MIA_PROBE2(run, &op->completion, MIA_PROBE_FABRIC);
 	/* The bytes of a RELAY are posted when they are put. */
 	if (op->relay != MIA_FABRIC_FILLING)
 		op->posted += part.bytes;
@@ -160,14 +169,38 @@ return_part(struct mia_fabric_operation *op)
 		op->relay = MIA_FABRIC_FULL;
 }
 
+/* All its bytes are where they belong. */
+static void
+settle_moved(struct mia_fabric_operation *op, struct mia_fabric_list *over)
+{
+	if (op->kind == MIA_FABRIC_GET && (op->flags & VDM_F_MEM_DURABLE) != 0)
+		mia_memory_flush(op->local, op->n);
+	if (op->to_flush == 0) {
+		end(op, over);
+		return;
+	}
+	if (op->buffer != NULL)
+		mia_fabric_put_buffer(op);
+	mia_fabric_flush_add(op);
+}
+
+static void
+settle_flush(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
+{
+	struct mia_fabric_operation *done;
+
+	mia_fabric_flush_settle(dmf);
+	while ((done = mia_fabric_flush_take(dmf)) != NULL)
+		end(done, over);
+}
+
 static void
 settle(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 {
-	if (op->posted == op->n && op->under_way == 0) {
-		if (op->kind == MIA_FABRIC_GET &&
-			(op->flags & VDM_F_MEM_DURABLE) != 0)
-			mia_memory_flush(op->local, op->n);
-		end(op, over);
+	if (op->kind == MIA_FABRIC_ASK) {
+		settle_flush(op->dmf, over);
+	} else if (op->posted == op->n && op->under_way == 0) {
+		settle_moved(op, over);
 	} else if (!op->is_posting && may_post(op)) {
 		op->is_posting = true;
 		mia_fabric_list_add(&op->dmf->posting, op);
@@ -181,7 +214,7 @@ take_back(struct data_mover_fabric *dmf)
 	int empty = 0;
 
 	while (dmf->end.cq != NULL && empty < RETURNS && dmf->under_way > 0) {
-		struct fi_cq_entry entry;
+		struct fi_cq_data_entry entry;
 		struct fi_cq_err_entry error = {0};
 		const ssize_t n = fi_cq_read(dmf->end.cq, &entry, 1);
 
@@ -221,6 +254,7 @@ break_off(
 	dmf->reads = 0;
 	mia_fabric_list_init(&dmf->posting);
 	mia_fabric_list_init(&dmf->unbuffered);
+	mia_fabric_flush_init(dmf);
 	while ((op = dmf->all) != NULL) {
 		mia_completion_fail(&op->completion, VDM_ERROR_JOB_CORRUPTED);
 		end(op, over);
@@ -296,7 +330,7 @@ error_of_queue(struct data_mover_fabric *dmf)
 static int
 read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 {
-	struct fi_cq_entry entries[ENTRIES];
+	struct fi_cq_data_entry entries[ENTRIES];
 	const ssize_t n = fi_cq_read(dmf->end.cq, entries, ENTRIES);
 
 	if (n == -FI_EAVAIL)
@@ -335,10 +369,14 @@ is_late(struct data_mover_fabric *dmf)
 		dmf->timer_ns = has_work ? now + ns : 0;
 		mia_event_fd_arm(&dmf->end.event, ns);
 	}
-	if (now - dmf->looked_ns >= dmf->idle_ns / 2)
+	if (now - dmf->looked_ns >= dmf->idle_ns / 2) {
 		dmf->last_ns = now;
+		dmf->flush.since_ns = now;
+	}
 	dmf->looked_ns = now;
-	return has_work && now - dmf->last_ns >= dmf->idle_ns;
+	return has_work &&
+		(now - dmf->last_ns >= dmf->idle_ns ||
+			mia_fabric_flush_is_late(dmf, now));
 }
 
 static void
@@ -354,8 +392,8 @@ advance(struct data_mover_fabric *dmf, struct mia_fabric_operation *incoming,
 
 		incoming = op->next;
 		add_to_all(dmf, op);
-		op->is_posting = true;
-		mia_fabric_list_add(&dmf->posting, op);
+		op->is_posting = false;
+		settle(op, over);
 	}
 	if (dmf->end.ep == NULL) {
 		break_off(dmf, ECONNRESET, over);
@@ -464,7 +502,7 @@ mia_fabric_add(struct mia_fabric_operation *op)
 	struct data_mover_fabric *dmf = op->dmf;
 
 	op->buffer = NULL;
-	op->posted = 0;
+	op->posted = op->kind == MIA_FABRIC_FLUSH ? op->n : 0;
 	op->under_way = 0;
 	op->relay = MIA_FABRIC_EMPTY;
 	mia_mutex_lock(&dmf->lock);

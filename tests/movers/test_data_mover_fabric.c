@@ -278,6 +278,38 @@ random_operations_at_once(void **state)
 	}
 }
 
+/* The CPU on the other side writes back; test_data_mover_fabric_flush looks. */
+static void
+durable_operations(void **state)
+{
+	static const size_t sizes[] = {1, 64, 4097, 256 * KIB + 1, 3 * MIB};
+	uint64_t seed = test_seed("durable");
+
+	(void)state;
+	for (size_t k = 0; k < KINDS; k++) {
+		struct pair_of of = kinds[k];
+		struct model m;
+
+		of.is_pmem = true;
+		model_init(&m, of, &seed);
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+			const size_t n = sizes[i];
+
+			for (int way = PUT; way < WAYS; way++)
+				move(&m, (enum way)way,
+					type_of((enum way)way, true), 33,
+					ARENA / 2, n, VDM_F_MEM_DURABLE);
+			assert_int_equal(
+				pair_finish(&m.pair,
+					vdm_flush(m.pair.vdm, m.pair.window + 5,
+						n, 0)),
+				VDM_SUCCESS);
+			model_check(&m, "durable", n);
+		}
+		model_fini(&m);
+	}
+}
+
 /* Nothing of a range over an edge arrives, and the mover goes on. */
 static void
 ranges_over_the_edges_are_refused(void **state)
@@ -490,6 +522,7 @@ main(void)
 		cmocka_unit_test(overlaps_within_the_window),
 		cmocka_unit_test(more_parts_than_the_queue_holds),
 		cmocka_unit_test(random_operations_at_once),
+		cmocka_unit_test(durable_operations),
 		cmocka_unit_test(ranges_over_the_edges_are_refused),
 		cmocka_unit_test(
 			flags_and_operations_that_the_window_does_not_have),

@@ -41,7 +41,7 @@ bad_arguments_make_no_region(void **state)
 	check_no_region(memory, n, 0, NULL, 0, EINVAL);
 	check_no_region(memory, n, 4, NULL, 0, EINVAL);
 	check_no_region(memory, n, 7, NULL, 0, EINVAL);
-	check_no_region(memory, n, 3, NULL, 2, EINVAL);
+	check_no_region(memory, n, 3, NULL, 4, EINVAL);
 	check_no_region(memory, SIZE_MAX, 3, NULL, 0, EINVAL);
 	check_no_region(
 		memory, SIZE_MAX - (uintptr_t)memory + 1, 3, NULL, 0, EINVAL);

@@ -47,6 +47,7 @@ struct pair {
 struct pair_of {
 	size_t size;
 	unsigned access;
+	bool is_pmem;
 	bool no_region_thread;
 	bool no_mover_thread;
 	unsigned idle_ms;
@@ -121,7 +122,8 @@ pair_init(struct pair *pair, struct pair_of of)
 	assert_true(pair->woken >= 0);
 	pair->region = data_mover_region_new(pair->memory, of.size,
 		of.access != 0 ? of.access : PAIR_BOTH, NULL,
-		of.no_region_thread ? DATA_MOVER_REGION_NO_THREAD : 0);
+		(of.no_region_thread ? DATA_MOVER_REGION_NO_THREAD : 0) |
+			(of.is_pmem ? DATA_MOVER_REGION_PMEM : 0));
 	if (pair->region == NULL)
 		fail_msg("no region: %s", strerror(errno));
 	pair->dmf = pair_connect(pair->region, pair->region_thread, &options);

@@ -96,7 +96,8 @@ what_is_written_is_parsed(void **state)
 
 			token.size = numbers[i % 7];
 			token.key = numbers[i / 7 % 7];
-			token.access = 1 + (unsigned)(i / 49 % 3);
+			token.access = (1 + (unsigned)(i / 49 % 3)) |
+				(i % 2 == 0 ? MIA_FABRIC_PERSISTENT : 0);
 			memcpy(token.address.port, ports[i / 147],
 				strlen(ports[i / 147]) + 1);
 			assert_int_equal(mia_fabric_token_write(
@@ -238,6 +239,8 @@ numbers_out_of_range_are_refused(void **state)
 		"127.0.0.1:1,,1,0,",
 		"127.0.0.1:1,1,0,0,",
 		"127.0.0.1:1,1,4,0,",
+		"127.0.0.1:1,1,8,0,",
+		"127.0.0.1:1,1,b,0,",
 		"127.0.0.1:1,1,11,0,",
 		"127.0.0.1:1,1,10000000000000001,0,",
 		"127.0.0.1:1,1,,0,",

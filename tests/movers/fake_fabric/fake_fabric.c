@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -36,6 +37,8 @@ struct part {
 	uint64_t key;
 	void *context;
 	bool is_write;
+	bool has_data;
+	uint64_t data;
 };
 
 struct queue {
@@ -48,7 +51,15 @@ struct queue {
 		int error;
 	} errors[DEPTH];
 	unsigned nerrors;
+	/* That came with writes of peers. */
+	uint64_t data[DEPTH];
+	unsigned ndata;
 	struct queue *next;
+};
+
+struct domain {
+	struct fid_domain domain;
+	struct queue *queue;
 };
 
 struct endpoint {
@@ -64,6 +75,7 @@ struct region {
 	char *addr;
 	size_t n;
 	uint64_t access;
+	struct queue *queue;
 	struct region *next;
 };
 
@@ -113,6 +125,25 @@ count_open(int more)
 	pthread_mutex_lock(&lock);
 	nopen += (unsigned)more;
 	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * Under the lock. Few words are copied as atomics: the region and movers write
+ * and read them at any time.
+ */
+static void
+copy(char *to, const char *from, size_t n)
+{
+	_Atomic uint64_t *words = (_Atomic uint64_t *)(void *)to;
+	const _Atomic uint64_t *source =
+		(const _Atomic uint64_t *)(const void *)from;
+
+	if (n > 256 || (n | (uintptr_t)to | (uintptr_t)from) % 8 != 0) {
+		memcpy(to, from, n);
+		return;
+	}
+	for (size_t i = 0; i < n / 8; i++)
+		atomic_store(&words[i], atomic_load(&source[i]));
 }
 
 /* Controls */
@@ -212,6 +243,18 @@ fake_fabric_most(void)
 	return n;
 }
 
+void
+fake_fabric_scribble(size_t n, size_t at, uint64_t word)
+{
+	pthread_mutex_lock(&lock);
+	for (struct region *region = regions; region != NULL;
+		region = region->next)
+		if (region->n == n)
+			copy(region->addr + at, (const char *)&word,
+				sizeof(word));
+	pthread_mutex_unlock(&lock);
+}
+
 /* Infos */
 
 static struct fi_info *
@@ -273,6 +316,7 @@ info_of(const char *name, const char *node, const char *service)
 
 	info->fabric_attr->prov_name = strdup(name);
 	info->domain_attr->mr_key_size = sizeof(uint64_t);
+	info->domain_attr->cq_data_size = sizeof(uint64_t);
 	dest->sin_family = AF_INET;
 	dest->sin_port = htons((uint16_t)atoi(service));
 	inet_pton(AF_INET, node, &dest->sin_addr);
@@ -359,6 +403,16 @@ find_region(uint64_t key)
 	return region;
 }
 
+/* Under the lock. */
+static void
+add_data(struct queue *queue, uint64_t data)
+{
+	if (queue->ndata == DEPTH)
+		abort(); /* more movers than a test has */
+	queue->data[queue->ndata++] = data;
+	(void)eventfd_write(queue->fd, 1);
+}
+
 /* Under the lock. Returns 0, or why the part fails. */
 static int
 do_part(const struct part *part)
@@ -375,9 +429,11 @@ do_part(const struct part *part)
 			0)
 		return FI_ECANCELED;
 	if (part->is_write)
-		memcpy(region->addr + part->at, part->local, part->n);
+		copy(region->addr + part->at, part->local, part->n);
 	else
-		memcpy(part->local, region->addr + part->at, part->n);
+		copy(part->local, region->addr + part->at, part->n);
+	if (part->has_data)
+		add_data(region->queue, part->data);
 	nparts++;
 	return 0;
 }
@@ -412,18 +468,23 @@ fail_parts(struct endpoint *ep, int error)
 
 /* Under the lock. */
 static ssize_t
-read_some(struct queue *queue, struct fi_cq_entry *entries, size_t count)
+read_some(struct queue *queue, struct fi_cq_data_entry *entries, size_t count)
 {
 	struct endpoint *ep = queue->ep;
 	size_t n = 0;
 
+	while (queue->ndata > 0 && n < count)
+		entries[n++] = (struct fi_cq_data_entry){
+			.flags = FI_RMA | FI_REMOTE_WRITE | FI_REMOTE_CQ_DATA,
+			.data = queue->data[--queue->ndata]};
 	while (!is_stalled && ep != NULL && ep->nparts > 0 && n < count &&
 		random_number() % 8 != 0) {
 		const struct part part = take_part(ep);
 		const int error = do_part(&part);
 
 		if (error == 0) {
-			entries[n++].op_context = part.context;
+			entries[n++] = (struct fi_cq_data_entry){
+				.op_context = part.context};
 		} else {
 			add_error(queue, part.context, error);
 			fail_parts(ep, FI_ENOTCONN);
@@ -481,7 +542,6 @@ fake_cq_open(struct fid_domain *domain, struct fi_cq_attr *attr,
 {
 	const int error = locked_failure(FAKE_FABRIC_CQ_OPEN);
 
-	(void)domain;
 	(void)attr;
 	(void)context;
 	if (error != 0)
@@ -493,6 +553,7 @@ fake_cq_open(struct fid_domain *domain, struct fi_cq_attr *attr,
 	queue->cq.ops = &queue_ops;
 	queue->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	*cq = &queue->cq;
+	((struct domain *)domain)->queue = queue;
 	pthread_mutex_lock(&lock);
 	queue->next = queues;
 	queues = queue;
@@ -626,7 +687,22 @@ fake_read(struct fid_ep *ep, void *buf, size_t n, void *desc, fi_addr_t peer,
 	(void)peer;
 	pthread_mutex_lock(&lock);
 	const ssize_t r = post((struct endpoint *)ep,
-		(struct part){buf, n, at, key, context, false});
+		(struct part){.local = buf,
+			.n = n,
+			.at = at,
+			.key = key,
+			.context = context});
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+static ssize_t
+post_write(struct fid_ep *ep, const void *buf, struct part part)
+{
+	part.local = (char *)(uintptr_t)buf;
+	part.is_write = true;
+	pthread_mutex_lock(&lock);
+	const ssize_t r = post((struct endpoint *)ep, part);
 	pthread_mutex_unlock(&lock);
 	return r;
 }
@@ -637,17 +713,30 @@ fake_write(struct fid_ep *ep, const void *buf, size_t n, void *desc,
 {
 	(void)desc;
 	(void)peer;
-	pthread_mutex_lock(&lock);
-	const ssize_t r = post((struct endpoint *)ep,
+	return post_write(ep, buf,
 		(struct part){
-			(char *)(uintptr_t)buf, n, at, key, context, true});
-	pthread_mutex_unlock(&lock);
-	return r;
+			.n = n, .at = at, .key = key, .context = context});
+}
+
+static ssize_t
+fake_writedata(struct fid_ep *ep, const void *buf, size_t n, void *desc,
+	uint64_t data, fi_addr_t peer, uint64_t at, uint64_t key, void *context)
+{
+	(void)desc;
+	(void)peer;
+	return post_write(ep, buf,
+		(struct part){.n = n,
+			.at = at,
+			.key = key,
+			.context = context,
+			.has_data = true,
+			.data = data});
 }
 
 static struct fi_ops_rma rma_ops = {.size = sizeof(struct fi_ops_rma),
 	.read = fake_read,
-	.write = fake_write};
+	.write = fake_write,
+	.writedata = fake_writedata};
 
 static int
 fake_endpoint(struct fid_domain *domain, struct fi_info *info,
@@ -694,7 +783,6 @@ fake_reg(struct fid *fid, const void *buf, size_t n, uint64_t access,
 {
 	const int error = locked_failure(FAKE_FABRIC_MR_REG);
 
-	(void)fid;
 	(void)offset;
 	(void)flags;
 	(void)context;
@@ -708,6 +796,7 @@ fake_reg(struct fid *fid, const void *buf, size_t n, uint64_t access,
 	region->addr = (char *)(uintptr_t)buf;
 	region->n = n;
 	region->access = access;
+	region->queue = ((struct domain *)fid)->queue;
 	pthread_mutex_lock(&lock);
 	region->next = regions;
 	regions = region;
@@ -736,7 +825,7 @@ fake_domain(struct fid_fabric *fabric, struct fi_info *info,
 	(void)context;
 	if (error != 0)
 		return error;
-	*domain = calloc(1, sizeof(**domain));
+	*domain = calloc(1, sizeof(struct domain));
 	(*domain)->fid.ops = &memory_ops;
 	(*domain)->ops = &domain_ops;
 	(*domain)->mr = &mr_ops;
@@ -757,7 +846,7 @@ fake_trywait(struct fid_fabric *fabric, struct fid **fids, int count)
 	(void)fabric;
 	(void)count;
 	pthread_mutex_lock(&lock);
-	if (queue->nerrors > 0 ||
+	if (queue->nerrors > 0 || queue->ndata > 0 ||
 		(queue->ep != NULL && queue->ep->nparts > 0 && !is_stalled))
 		r = -FI_EAGAIN;
 	pthread_mutex_unlock(&lock);

@@ -14,6 +14,7 @@
 #define FAKE_FABRIC_CONTROL_H 1
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum fake_fabric_call {
@@ -55,6 +56,9 @@ void fake_fabric_stall(bool is_stalled);
 
 /* A closed endpoint does not return its parts, though it should. */
 void fake_fabric_set_loses(bool loses);
+
+/* Another peer writes a word into exposed memory of n bytes. */
+void fake_fabric_scribble(size_t n, size_t at, uint64_t word);
 
 /* Objects that are open, infos included. */
 unsigned fake_fabric_open(void);
