@@ -27,7 +27,9 @@
  * Wakers    are called by the thread of the mover alone. A waker must return:
  *           pthread_exit() counts as returned, and another thread takes the
  *           place of the one that ends.
- * Fork      a child must not use the regions and movers of its parent.
+ * Fork      in a child the movers of its parent are broken, with ENOTCONN, and
+ *           its regions serve nobody. The child may delete them. The parent
+ *           goes on.
  */
 
 #ifndef LIBMINIASYNC_VDM_FABRIC_DATA_MOVER_FABRIC_H
@@ -109,7 +111,7 @@ int data_mover_region_token(
  * do. The call does it, without waiting. Only with
  * DATA_MOVER_REGION_NO_THREAD. The region owns the descriptor.
  *
- * Returns  progress: 0
+ * Returns  progress: 0, or -1 with errno ENOTCONN in a child
  * Threads  one thread at a time calls data_mover_region_progress()
  */
 int data_mover_region_fd(struct data_mover_region *region);
@@ -215,6 +217,7 @@ size_t data_mover_fabric_size(struct data_mover_fabric *dmf);
  *             goes on. If that matters, the peer makes a new region.
  *           - ECONNRESET: the peer, its region or the connection is gone, or
  *             the peer has refused an access
+ *           - ENOTCONN: this process is a child of the mover's
  *           - other errors of the system and of libfabric
  * Threads  safe from any thread
  */

@@ -19,6 +19,7 @@
 #include "operation/memory.h"
 #include "operation/operation.h"
 #include "system/dynamic.h"
+#include "system/forks.h"
 #include "system/window.h"
 
 #define CONNECT_MS 5000
@@ -100,6 +101,13 @@ fabric_operation_check(void *data, const struct vdm_operation *operation)
 	struct mia_fabric_operation *op = data;
 
 	(void)operation;
+	if (!mia_completion_is_here(&op->completion) &&
+		mia_forked_since(op->dmf->forks)) {
+		/* It was begun before. Not all of its data may be here. */
+		mia_completion_finish_here(
+			&op->completion, VDM_ERROR_JOB_CORRUPTED);
+		return FUTURE_STATE_COMPLETE;
+	}
 	if (!mia_completion_is_ended(&op->completion)) {
 		const struct mia_foreign foreign = mia_foreign_enter();
 
@@ -289,6 +297,7 @@ mover_of(const struct mia_fabric_token *token,
 		return NULL;
 
 	dmf->vdm = fabric_vdm;
+	dmf->forks = mia_forks();
 	dmf->size = (size_t)token->size;
 	dmf->key = token->key;
 	dmf->access = token->access;
@@ -364,7 +373,10 @@ MIA_PUBLIC int
 data_mover_fabric_error(struct data_mover_fabric *dmf)
 {
 	/* Relaxed: publishes nothing. */
-	return atomic_load_explicit(&dmf->error, memory_order_relaxed);
+	const int error =
+		atomic_load_explicit(&dmf->error, memory_order_relaxed);
+
+	return error == 0 && mia_forked_since(dmf->forks) ? ENOTCONN : error;
 }
 
 MIA_PUBLIC int
@@ -376,12 +388,14 @@ data_mover_fabric_fd(struct data_mover_fabric *dmf)
 MIA_PUBLIC int
 data_mover_fabric_progress(struct data_mover_fabric *dmf)
 {
-	const struct mia_foreign foreign = mia_foreign_enter();
+	if (!mia_forked_since(dmf->forks)) {
+		const struct mia_foreign foreign = mia_foreign_enter();
 
-	(void)mia_event_fd_reset(&dmf->end.event);
-	if (!mia_fabric_serve(dmf))
-		mia_event_fd_set(&dmf->end.event);
-	mia_foreign_leave(foreign);
+		(void)mia_event_fd_reset(&dmf->end.event);
+		if (!mia_fabric_serve(dmf))
+			mia_event_fd_set(&dmf->end.event);
+		mia_foreign_leave(foreign);
+	}
 
 	const int error = data_mover_fabric_error(dmf);
 
@@ -392,11 +406,27 @@ data_mover_fabric_progress(struct data_mover_fabric *dmf)
 	return 0;
 }
 
+/*
+ * In a child. What libfabric has belongs to the parent too: closing would end
+ * the parent's connection. The numbers of descriptors may be others' by now.
+ */
+static void
+forget(struct data_mover_fabric *dmf)
+{
+	mia_operation_pool_fini(&dmf->pool);
+	mia_window_unmap(dmf->window, dmf->size);
+	free(dmf);
+}
+
 MIA_PUBLIC void
 data_mover_fabric_delete(struct data_mover_fabric *dmf)
 {
 	if (dmf == NULL)
 		return;
+	if (mia_forked_since(dmf->forks)) {
+		forget(dmf);
+		return;
+	}
 
 	const struct mia_foreign foreign = mia_foreign_enter();
 

@@ -24,6 +24,7 @@
 #include "movers/fabric_token.h"
 #include "operation/memory.h"
 #include "system/dynamic.h"
+#include "system/forks.h"
 #include "system/window.h"
 #include "system/platform.h"
 
@@ -36,6 +37,7 @@
 struct data_mover_region {
 	/* I: init only */
 	struct mia_fabric_token token;
+	uint32_t forks; /* mia_forks() of the process whose region it is */
 	char *addr;
 	struct fid_mr *mr;
 	struct mia_fabric_slot *slots; /* of persistent memory, or NULL */
@@ -199,6 +201,7 @@ data_mover_region_new(void *addr, size_t n, unsigned access, const char *listen,
 		return NULL;
 	region->token = token;
 	region->addr = addr;
+	region->forks = mia_forks();
 
 	const struct mia_foreign foreign = mia_foreign_enter();
 	const int error = open_region(region, flags);
@@ -235,6 +238,11 @@ data_mover_region_fd(struct data_mover_region *region)
 MIA_PUBLIC int
 data_mover_region_progress(struct data_mover_region *region)
 {
+	if (mia_forked_since(region->forks)) {
+		errno = ENOTCONN;
+		return -1;
+	}
+
 	const struct mia_foreign foreign = mia_foreign_enter();
 
 	(void)mia_event_fd_reset(&region->end.event);
@@ -249,6 +257,12 @@ data_mover_region_delete(struct data_mover_region *region)
 {
 	if (region == NULL)
 		return;
+	if (mia_forked_since(region->forks)) {
+		/* The rest belongs to the parent too. */
+		free(region->slots);
+		free(region);
+		return;
+	}
 
 	const struct mia_foreign foreign = mia_foreign_enter();
 

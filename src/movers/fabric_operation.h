@@ -21,6 +21,7 @@
 #include "operation/completion.h"
 #include "operation/operation_pool.h"
 #include "system/lasting.h"
+#include "system/forks.h"
 #include "system/platform.h"
 
 struct mia_fabric_operation;
@@ -98,6 +99,7 @@ struct data_mover_fabric {
 	struct mia_operation_pool pool;
 
 	/* I: init only */
+	uint32_t forks; /* mia_forks() of the process whose mover it is */
 	char *window;
 	size_t size;
 	uint64_t key;
@@ -178,11 +180,14 @@ mia_fabric_list_take(struct mia_fabric_list *list)
 	return op;
 }
 
-/* Relaxed: a flag; what it says of operations, they publish. */
+/*
+ * Or a child has it. Relaxed: a flag; what it says of operations, they publish.
+ */
 static inline bool
 mia_fabric_is_broken(const struct data_mover_fabric *dmf)
 {
-	return atomic_load_explicit(&dmf->error, memory_order_relaxed) != 0;
+	return atomic_load_explicit(&dmf->error, memory_order_relaxed) != 0 ||
+		mia_forked_since(dmf->forks);
 }
 
 #endif /* LIBMINIASYNC_FABRIC_OPERATION_H */
