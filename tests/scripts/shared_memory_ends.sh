@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# shared_memory_ends.sh SHARED_MEMORY -- kills the writer or the reader of
+# examples/shared_memory: the other one says so, and ends
+
+set -u
+
+program=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+wrong() {
+	echo "WRONG: $*"
+	failed=$((failed + 1))
+}
+
+# until_true COMMAND...: it is true within 20 seconds
+until_true() {
+	turns=0
+	until "$@" 2>/dev/null; do
+		turns=$((turns + 1))
+		[ $turns -lt 400 ] || return 1
+		sleep 0.05
+	done
+}
+
+# It has ended, whether or not anybody has waited for it.
+is_gone() {
+	! grep -q '^State:[[:space:]]*[DIKPRSTWt]' "/proc/$1/status"
+}
+
+# ends WHO PROCESS: it does, in time
+ends() {
+	until_true is_gone "$2" && return
+	wrong "the $1 goes on"
+	kill -KILL "$2"
+}
+
+# start: in writer and reader their processes, which have much to do
+start() {
+	rm -f out err
+	"$program" 1024 >out 2>err &
+	writer=$!
+	until_true grep -q '^writer: process' out || wrong "no processes: $(cat err)"
+	reader=$(sed -n 's/^writer: process [0-9]*, reader: process //p' out)
+}
+
+start
+kill -KILL "$reader"
+ends writer $writer
+wait $writer
+status=$?
+[ $status -eq 1 ] || wrong "reader killed: status $status"
+grep -q '^shared_memory: writer: the other process has ended' err ||
+	wrong "reader killed: no word: $(cat err)"
+grep -q '^shared_memory: writer: the reader has failed: killed by signal 9' err ||
+	wrong "reader killed: no reason: $(cat err)"
+
+start
+kill -KILL $writer
+wait $writer 2>/dev/null
+ends reader "$reader"
+grep -q '^shared_memory: reader: the other process has ended' err ||
+	wrong "writer killed: no word: $(cat err)"
+grep -q 'checksums equal' out && wrong "writer killed: $(cat out)"
+
+[ $failed -eq 0 ] && echo "shared_memory_ends: all as it should be"
+exit $((failed > 0))
