@@ -28,6 +28,9 @@
 /* Of each queue more than one group of ready.h. */
 enum { QUEUES = 4, SLOTS = 80, WAKERS = 3, BYTES = 70000 };
 
+/* Beside load a turn can take milliseconds. Then a tenth of them is enough. */
+#define MAX_NS (UINT64_C(20000) * MS)
+
 bool __real_mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort);
 bool __wrap_mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort);
 
@@ -221,10 +224,14 @@ use(void *arg)
 {
 	struct user *user = arg;
 	const int nturns = TEST_ROUNDS(12000);
+	const uint64_t start_ns = test_clock_ns(CLOCK_MONOTONIC);
 
 	for (int turn = 0; turn < nturns && user->wrong == NULL; turn++) {
 		const uint64_t r = test_random(&user->seed);
 
+		if (turn >= nturns / 10 &&
+			test_clock_ns(CLOCK_MONOTONIC) - start_ns > MAX_NS)
+			break;
 		for (uint64_t i = 0; i < r % 4; i++)
 			add(user, &user->slots[(r >> (8 + 8 * i)) % SLOTS]);
 		if (r >> 40 & 1)
@@ -263,6 +270,31 @@ block_signals(void)
 #endif
 }
 
+static bool
+wake_slot(struct user *user, struct slot *slot, uint64_t r)
+{
+	int turn = TURN_WAKER;
+
+	if (!atomic_compare_exchange_strong(&slot->turn, &turn, TURN_WAKING))
+		return false;
+	finish(slot, user->is_woken_in_vain, r);
+	atomic_store(&slot->turn, TURN_QUEUE);
+	return true;
+}
+
+static void
+wake_all(uint64_t r)
+{
+	for (int i = 0; i < QUEUES; i++)
+		for (int j = 0; j < SLOTS; j++)
+			wake_slot(&users[i], &users[i].slots[j], r);
+}
+
+/*
+ * Wakes futures at random. Where yields are long, a busy thread has the CPU.
+ * Some hundred picks, with such a yield after each that finds nothing, would
+ * then take a second for one wake. So all are woken before the next.
+ */
 static void *
 wake(void *arg)
 {
@@ -271,17 +303,16 @@ wake(void *arg)
 	block_signals();
 	while (!atomic_load(&is_over)) {
 		const uint64_t r = test_random(&seed);
-		const struct user *user = &users[r % QUEUES];
-		struct slot *slot = &user->slots[(r >> 8) % SLOTS];
-		int turn = TURN_WAKER;
+		struct user *user = &users[r % QUEUES];
 
-		if (!atomic_compare_exchange_strong(
-			    &slot->turn, &turn, TURN_WAKING)) {
-			sched_yield();
+		if (wake_slot(user, &user->slots[(r >> 8) % SLOTS], r >> 20))
 			continue;
-		}
-		finish(slot, user->is_woken_in_vain, r >> 20);
-		atomic_store(&slot->turn, TURN_QUEUE);
+
+		const uint64_t start_ns = test_clock_ns(CLOCK_MONOTONIC);
+
+		sched_yield();
+		if (test_clock_ns(CLOCK_MONOTONIC) - start_ns > MS)
+			wake_all(r >> 20);
 	}
 	return NULL;
 }
