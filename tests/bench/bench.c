@@ -3,7 +3,7 @@
 /*
  * bench.c -- measures every target of the project on this machine
  *
- *	bench [--quick] [--json [FILE]]
+ *	bench [--quick] [--fabric] [--json [FILE]]
  *
  * Each figure compares the library with the same work without it: a time over a
  * floor, or a ratio. Six errors could make such figures wrong. The remedies:
@@ -62,8 +62,9 @@ static const struct settings quick = {
 };
 
 static const char usage[] =
-	"usage: bench [--quick] [--json [FILE]] [--help]\n"
+	"usage: bench [--quick] [--fabric] [--json [FILE]] [--help]\n"
 	"  --quick        everything tiny: only shows that the program works\n"
+	"  --fabric       instead of all others: the mover over libfabric\n"
 	"  --json [FILE]  all figures as JSON, to FILE or to standard output;\n"
 	"                 then the text goes to standard error\n";
 
@@ -85,29 +86,9 @@ bench_ways(void)
 	free(src);
 }
 
-int
-main(int argc, char *argv[])
+static void
+bench_all(void)
 {
-	const char *json_path = NULL;
-
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0) {
-			fputs(usage, stdout);
-			return 0;
-		} else if (strcmp(argv[i], "--quick") == 0) {
-			settings = quick;
-		} else if (strcmp(argv[i], "--json") == 0) {
-			json_path = "-";
-			if (i + 1 < argc && argv[i + 1][0] != '-')
-				json_path = argv[++i];
-		} else {
-			fprintf(stderr, "bench: what is %s?\n%s", argv[i],
-				usage);
-			return 2;
-		}
-	}
-
-	report_start(json_path);
 	bench_small();
 	bench_single();
 	bench_hand_over();
@@ -125,6 +106,49 @@ main(int argc, char *argv[])
 	bench_moves();
 	bench_lists();
 	bench_ways();
+}
+
+int
+main(int argc, char *argv[])
+{
+	const char *json_path = NULL;
+	bool is_fabric = false;
+
+#ifdef BENCH_FABRIC
+	if (argc == 4 && strcmp(argv[1], "--fabric-server") == 0) {
+		fabric_server(argv[2], argv[3]);
+		return 0;
+	}
+#endif
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0) {
+			fputs(usage, stdout);
+			return 0;
+		} else if (strcmp(argv[i], "--quick") == 0) {
+			settings = quick;
+		} else if (strcmp(argv[i], "--fabric") == 0) {
+			is_fabric = true;
+		} else if (strcmp(argv[i], "--json") == 0) {
+			json_path = "-";
+			if (i + 1 < argc && argv[i + 1][0] != '-')
+				json_path = argv[++i];
+		} else {
+			fprintf(stderr, "bench: what is %s?\n%s", argv[i],
+				usage);
+			return 2;
+		}
+	}
+
+	report_start(json_path);
+	if (is_fabric) {
+#ifdef BENCH_FABRIC
+		bench_fabric();
+#else
+		fprintf(stderr, "bench: built without libfabric\n");
+#endif
+	} else {
+		bench_all();
+	}
 	report_end();
 	return 0;
 }

@@ -16,6 +16,8 @@
  *	beside.c       copies beside busy threads
  *	sweep.c        all sizes against all ways to copy
  *	dml.c          the mover over DML, if it is built
+ *	fabric.c       the mover over libfabric, if it is built
+ *	fabric_direct.c, fabric_server.c   libfabric itself, and the other side
  *	contestants.c  the ways to copy
  *	openmp.c       one of these ways, the only file compiled with OpenMP
  *	crew.c         plain threads
@@ -248,10 +250,14 @@ void bench_chains(void);
 void bench_queues(void);
 void bench_wake(void);
 void bench_cpu(void);
-void bench_dml(void); /* with BENCH_DML */
+void bench_dml(void);    /* with BENCH_DML */
+void bench_fabric(void); /* with BENCH_FABRIC */
 void bench_timer(void);
 void bench_moves(void);
 void bench_lists(void);
+
+/* Main, in another process: serves "direct" or "region". */
+void fabric_server(const char *kind, const char *size);
 
 /* dst and src have settings.arena_size bytes. src has a pattern. */
 void bench_bulk(struct ways *ways, char *dst, char *src);
