@@ -187,7 +187,6 @@ run(void *arg)
 	while (!atomic_load_explicit(&dmf->stop, memory_order_relaxed)) {
 		if (mia_fabric_serve(dmf))
 			mia_fabric_end_sleep(&dmf->end, ms);
-		(void)mia_event_fd_reset(&dmf->end.event);
 	}
 	mia_fabric_end_all(dmf, ESHUTDOWN);
 }

@@ -333,5 +333,6 @@ mia_fabric_end_may_sleep(struct mia_fabric_end *end)
 void
 mia_fabric_end_sleep(struct mia_fabric_end *end, unsigned ms)
 {
-	mia_event_fd_wait(&end->event, ms);
+	if (mia_event_fd_wait(&end->event, ms))
+		(void)mia_event_fd_reset(&end->event);
 }

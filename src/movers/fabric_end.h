@@ -94,7 +94,7 @@ int mia_fabric_error(ssize_t returned);
 /* Whether the descriptor will become readable when there is something to do. */
 bool mia_fabric_end_may_sleep(struct mia_fabric_end *end);
 
-/* Sleeps until the descriptor is readable, at most so long. */
+/* Sleeps until the descriptor is readable, at most so long. Takes sets back. */
 void mia_fabric_end_sleep(struct mia_fabric_end *end, unsigned ms);
 
 #endif /* LIBMINIASYNC_FABRIC_END_H */

@@ -42,7 +42,7 @@ mia_event_fd_fini(struct mia_event_fd *fd)
 static int
 watch(const struct mia_event_fd *fd, int which)
 {
-	struct epoll_event event = {.events = EPOLLIN};
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = which};
 
 	return epoll_ctl(fd->epoll, EPOLL_CTL_ADD, which, &event);
 }
@@ -75,10 +75,11 @@ mia_event_fd_init(struct mia_event_fd *fd)
 static bool
 is_whole(const struct mia_event_fd *fd)
 {
-	struct epoll_event event = {.events = EPOLLIN};
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd->event};
+	struct epoll_event timer = {.events = EPOLLIN, .data.fd = fd->timer};
 
 	return epoll_ctl(fd->epoll, EPOLL_CTL_MOD, fd->event, &event) == 0 &&
-		epoll_ctl(fd->epoll, EPOLL_CTL_MOD, fd->timer, &event) == 0;
+		epoll_ctl(fd->epoll, EPOLL_CTL_MOD, fd->timer, &timer) == 0;
 }
 
 int
@@ -111,14 +112,19 @@ mia_event_fd_add(struct mia_event_fd *fd, int other)
 	return watch(fd, other) == 0 ? 0 : -errno;
 }
 
-void
+bool
 mia_event_fd_wait(struct mia_event_fd *fd, unsigned ms)
 {
 	const int saved_errno = errno;
-	struct epoll_event event;
+	struct epoll_event events[4];
+	const long n = syscall(SYS_epoll_pwait, fd->epoll, events,
+		sizeof(events) / sizeof(*events), (int)ms, NULL, 0);
+	bool is_set = false;
 
-	syscall(SYS_epoll_pwait, fd->epoll, &event, 1, (int)ms, NULL, 0);
+	for (long i = 0; i < n; i++)
+		is_set |= events[i].data.fd == fd->event;
 	mia_restore_errno(saved_errno);
+	return is_set;
 }
 
 void
@@ -165,11 +171,12 @@ mia_event_fd_add(struct mia_event_fd *fd, int other)
 	return -ENOTSUP;
 }
 
-void
+bool
 mia_event_fd_wait(struct mia_event_fd *fd, unsigned ms)
 {
 	(void)fd;
 	(void)ms;
+	return false;
 }
 
 int

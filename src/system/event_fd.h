@@ -39,8 +39,11 @@ int mia_event_fd_renew(struct mia_event_fd *fd);
 /* It is readable, too, while another descriptor is. Returns 0 or -errno. */
 int mia_event_fd_add(struct mia_event_fd *fd, int other);
 
-/* Sleeps until it is readable, at most so many milliseconds. */
-void mia_event_fd_wait(struct mia_event_fd *fd, unsigned ms);
+/*
+ * Sleeps until it is readable, at most so many milliseconds. Returns whether
+ * mia_event_fd_set() was called, if there are at most 4 descriptors.
+ */
+bool mia_event_fd_wait(struct mia_event_fd *fd, unsigned ms);
 
 /* Makes it readable. Neither this nor the next is a cancellation point. */
 void mia_event_fd_set(struct mia_event_fd *fd);

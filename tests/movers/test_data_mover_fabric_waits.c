@@ -337,6 +337,13 @@ polls_call_no_waker(void **state)
 		assert_int_equal(p.memory[N * 8 - 1], (char)round);
 	}
 	assert_int_equal(atomic_load(&wakes_in_polls), 0);
+
+	/* The mover's thread sleeps again. */
+	const uint64_t before_ns = test_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+	test_sleep_ns(300 * MS);
+	assert_true(
+		test_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before_ns < 100 * MS);
 	pair_fini(&p);
 	sem_destroy(&woken);
 }
