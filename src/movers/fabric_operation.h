@@ -64,6 +64,8 @@ struct mia_fabric_operation {
 	size_t part_bytes;  /* at most */
 	unsigned max_parts; /* under way at once */
 
+	bool is_new; /* for the poll that has started it */
+
 	/* Of the busy thread. */
 	char *buffer;       /* of SET and RELAY, while parts are posted */
 	size_t posted;      /* bytes */

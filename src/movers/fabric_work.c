@@ -379,9 +379,12 @@ is_late(struct data_mover_fabric *dmf)
 			mia_fabric_flush_is_late(dmf, now));
 }
 
+/* What a thread does while it is busy. */
+enum effort { POSTS, POSTS_AND_READS };
+
 static void
 advance(struct data_mover_fabric *dmf, struct mia_fabric_operation *incoming,
-	struct mia_fabric_list *over)
+	enum effort effort, struct mia_fabric_list *over)
 {
 	if (incoming != NULL && dmf->all == NULL) {
 		dmf->last_ns = mia_clock_ns();
@@ -402,10 +405,13 @@ advance(struct data_mover_fabric *dmf, struct mia_fabric_operation *incoming,
 
 	int error = post_parts(dmf, over);
 
-	if (error == 0)
+	/* What could not be posted waits for others to return. */
+	if (error == 0 &&
+		(effort == POSTS_AND_READS || dmf->posting.first != NULL)) {
 		error = read_queue(dmf, over);
-	if (error == 0)
-		error = post_parts(dmf, over);
+		if (error == 0)
+			error = post_parts(dmf, over);
+	}
 	if (error == 0 && is_late(dmf))
 		error = -ETIMEDOUT;
 	if (error != 0)
@@ -501,6 +507,7 @@ mia_fabric_add(struct mia_fabric_operation *op)
 {
 	struct data_mover_fabric *dmf = op->dmf;
 
+	op->is_new = true;
 	op->buffer = NULL;
 	op->posted = op->kind == MIA_FABRIC_FLUSH ? op->n : 0;
 	op->under_way = 0;
@@ -527,8 +534,11 @@ mia_fabric_run(struct mia_fabric_operation *op)
 	struct data_mover_fabric *dmf = op->dmf;
 	struct mia_fabric_operation *incoming;
 	struct mia_fabric_list over;
+	/* What it has just begun is not over yet. */
+	const enum effort effort = op->is_new ? POSTS : POSTS_AND_READS;
 	int rounds = 0;
 
+	op->is_new = false;
 	mia_mutex_lock(&dmf->lock);
 	if (dmf->is_busy) {
 		mia_mutex_unlock(&dmf->lock);
@@ -539,7 +549,7 @@ mia_fabric_run(struct mia_fabric_operation *op)
 
 	mia_fabric_list_init(&over);
 	do {
-		advance(dmf, incoming, &over);
+		advance(dmf, incoming, effort, &over);
 		incoming = ++rounds < ROUNDS ? take_or_leave(dmf) : NULL;
 	} while (incoming != NULL);
 	if (rounds == ROUNDS && leave(dmf))
@@ -563,7 +573,7 @@ mia_fabric_serve(struct data_mover_fabric *dmf)
 	mia_mutex_unlock(&dmf->lock);
 
 	mia_fabric_list_init(&over);
-	advance(dmf, incoming, &over);
+	advance(dmf, incoming, POSTS_AND_READS, &over);
 
 	/* What waits for room waits for a part to return. */
 	const bool may_sleep = mia_fabric_end_may_sleep(&dmf->end) &&
