@@ -11,6 +11,7 @@
 #include "movers/fabric_buffers.h"
 #include "movers/fabric_flush.h"
 #include "operation/memory.h"
+#include "system/backoff.h"
 #include "system/probe.h"
 
 /* A poll takes so many entries of the queue, in so many rounds. */
@@ -19,6 +20,12 @@
 
 /* Looks for a silent peer in idle_ns, as often as the mover's thread does. */
 #define LOOKS 4
+
+/*
+ * The mover's thread looks so often, with pauses and yields, whether a poll is
+ * still busy. Then it sleeps, and the poll has to wake it.
+ */
+#define TURNS_BUSY 64
 
 /* So often the queue may be found empty after the connection was closed. */
 #define RETURNS 1000
@@ -563,7 +570,15 @@ mia_fabric_serve(struct data_mover_fabric *dmf)
 	struct mia_fabric_operation *incoming;
 	struct mia_fabric_list over;
 
+	struct mia_spin spin = MIA_SPIN_LOCK;
+
 	mia_mutex_lock(&dmf->lock);
+	/* A poll is busy for some microseconds, and often the next one is. */
+	for (int i = 0; i < TURNS_BUSY && dmf->is_busy; i++) {
+		mia_mutex_unlock(&dmf->lock);
+		(void)mia_spin(&spin);
+		mia_mutex_lock(&dmf->lock);
+	}
 	dmf->waiting++;
 	while (dmf->is_busy)
 		(void)mia_cond_wait_until(
