@@ -18,6 +18,7 @@
 #include "movers/fabric_work.h"
 #include "operation/memory.h"
 #include "operation/operation.h"
+#include "system/backoff.h"
 #include "system/dynamic.h"
 #include "system/forks.h"
 #include "system/window.h"
@@ -25,6 +26,9 @@
 #define CONNECT_MS 5000
 #define IDLE_MS 10000
 #define QUEUE 1024
+
+/* The shortest time to linger is MIA_SLEEP_COST_NS / 32. */
+#define MAX_VAIN 5
 
 static void *
 fabric_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
@@ -175,18 +179,58 @@ go_on_with_wakers(struct data_mover_fabric *dmf)
 		mia_completion_go_on(ended_by);
 }
 
+/* Relaxed: publishes nothing; the event follows. */
+static bool
+is_stopped(struct data_mover_fabric *dmf)
+{
+	return atomic_load_explicit(&dmf->stop, memory_order_relaxed);
+}
+
+/*
+ * Stays awake for a moment: to be woken takes longer than many an operation.
+ * Each time that this was in vain halves it. Returns whether something has
+ * happened.
+ */
+static bool
+linger(struct data_mover_fabric *dmf, struct mia_yields *yields, unsigned vain)
+{
+	struct mia_linger linger;
+
+	mia_linger_begin(&linger, yields, MIA_LINGER_BY_YIELDS,
+		MIA_SLEEP_COST_NS >> vain);
+	while (mia_fabric_serve(dmf, MIA_FABRIC_LINGERS))
+		if (!mia_linger(&linger))
+			return false;
+	return true;
+}
+
+/* Returns the lingers in vain: this one was not if the sleep is short. */
+static unsigned
+sleep_after(struct data_mover_fabric *dmf, unsigned ms, unsigned vain)
+{
+	const uint64_t start_ns = mia_clock_ns();
+
+	mia_fabric_end_sleep(&dmf->end, ms);
+	if (mia_clock_ns() - start_ns < MIA_SLEEP_COST_NS)
+		return 0;
+	return vain < MAX_VAIN ? vain + 1 : MAX_VAIN;
+}
+
 /* In each thread of the mover: see system/lasting.h. */
 static void
 run(void *arg)
 {
 	struct data_mover_fabric *dmf = arg;
 	const unsigned ms = (unsigned)(dmf->idle_ns / 4000000) + 1;
+	struct mia_yields yields = {0};
+	unsigned vain = MAX_VAIN;
 
 	go_on_with_wakers(dmf);
-	/* Relaxed: publishes nothing; the event follows. */
-	while (!atomic_load_explicit(&dmf->stop, memory_order_relaxed)) {
-		if (mia_fabric_serve(dmf))
-			mia_fabric_end_sleep(&dmf->end, ms);
+	while (!is_stopped(dmf)) {
+		if (linger(dmf, &yields, vain))
+			vain = 0;
+		else if (mia_fabric_serve(dmf, MIA_FABRIC_SLEEPS))
+			vain = sleep_after(dmf, ms, vain);
 	}
 	mia_fabric_end_all(dmf, ESHUTDOWN);
 }
@@ -391,7 +435,7 @@ data_mover_fabric_progress(struct data_mover_fabric *dmf)
 		const struct mia_foreign foreign = mia_foreign_enter();
 
 		(void)mia_event_fd_reset(&dmf->end.event);
-		if (!mia_fabric_serve(dmf))
+		if (!mia_fabric_serve(dmf, MIA_FABRIC_SLEEPS))
 			mia_event_fd_set(&dmf->end.event);
 		mia_foreign_leave(foreign);
 	}

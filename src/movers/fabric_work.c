@@ -565,7 +565,7 @@ mia_fabric_run(struct mia_fabric_operation *op)
 }
 
 bool
-mia_fabric_serve(struct data_mover_fabric *dmf)
+mia_fabric_serve(struct data_mover_fabric *dmf, enum mia_fabric_service service)
 {
 	struct mia_fabric_operation *incoming;
 	struct mia_fabric_list over;
@@ -587,17 +587,22 @@ mia_fabric_serve(struct data_mover_fabric *dmf)
 	incoming = become_busy(dmf);
 	mia_mutex_unlock(&dmf->lock);
 
+	const uint64_t last_ns = dmf->last_ns;
+
 	mia_fabric_list_init(&over);
 	advance(dmf, incoming, POSTS_AND_READS, &over);
 
+	const bool happened = over.first != NULL || dmf->last_ns != last_ns;
 	/* What waits for room waits for a part to return. */
-	const bool may_sleep = mia_fabric_end_may_sleep(&dmf->end) &&
-		(dmf->posting.first == NULL || dmf->under_way > 0);
+	const bool is_idle = service == MIA_FABRIC_LINGERS
+		? !happened
+		: mia_fabric_end_may_sleep(&dmf->end) &&
+			(dmf->posting.first == NULL || dmf->under_way > 0);
 	const bool has_more = leave(dmf);
 
 	hand_over(dmf, &over);
 	finish(dmf);
-	return may_sleep && !has_more;
+	return is_idle && !has_more;
 }
 
 void

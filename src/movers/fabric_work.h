@@ -41,8 +41,14 @@ void mia_fabric_add(struct mia_fabric_operation *op);
 /* A poll of the operation does what is due, unless another thread is busy. */
 void mia_fabric_run(struct mia_fabric_operation *op);
 
-/* The same, and waits for another busy thread. Returns whether it may sleep. */
-bool mia_fabric_serve(struct data_mover_fabric *dmf);
+/*
+ * The same, and waits for another busy thread. Returns whether it may sleep; to
+ * one that LINGERS, whether nothing has happened, which is cheaper.
+ */
+enum mia_fabric_service { MIA_FABRIC_SLEEPS, MIA_FABRIC_LINGERS };
+
+bool mia_fabric_serve(
+	struct data_mover_fabric *dmf, enum mia_fabric_service service);
 
 /*
  * Nobody else is in a call: ends all operations and the connection. May be
