@@ -165,6 +165,7 @@ struct data_mover_fabric_options {
  *           - EINVAL: not a token, or not options
  *           - EPROTO: a token of another version
  *           - ECONNREFUSED: nobody listens there
+ *           - ENETUNREACH, EHOSTUNREACH: the network has no way to it
  *           - EACCES: the region is gone, or the token is not its token
  *           - ETIMEDOUT: no answer in connect_ms
  *           - ENOTSUP: as for data_mover_region_new(), or the region has more

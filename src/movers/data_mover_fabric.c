@@ -313,7 +313,7 @@ open_mover(struct data_mover_fabric *dmf, const struct mia_fabric_token *token,
 	unsigned connect_ms)
 {
 	int error = mia_fabric_end_open(
-		&dmf->end, &token->address, MIA_FABRIC_MOVES);
+		&dmf->end, &token->address, MIA_FABRIC_MOVES, connect_ms);
 
 	if (error != 0)
 		return error;

@@ -153,7 +153,7 @@ static int
 open_region(struct data_mover_region *region, unsigned flags)
 {
 	int error = mia_fabric_end_open(
-		&region->end, &region->token.address, MIA_FABRIC_EXPOSES);
+		&region->end, &region->token.address, MIA_FABRIC_EXPOSES, 0);
 
 	if (error != 0)
 		return error == -ENODATA ? -EADDRNOTAVAIL : error;

@@ -168,9 +168,24 @@ close_objects(struct mia_fabric_end *end)
 		end->library->freeinfo(end->info);
 }
 
+/*
+ * libfabric tries again and again where nobody listens. Without a way to the
+ * region its objects fail, with an error that says nothing of that.
+ */
+static int
+probe(const struct mia_fabric_end *end, unsigned ms)
+{
+	if (end->info->dest_addr == NULL)
+		return -ENOTSUP;
+	return is_tcp(end->info) ? mia_tcp_probe(end->info->dest_addr,
+					   end->info->dest_addrlen, ms)
+				 : 0;
+}
+
 int
 mia_fabric_end_open(struct mia_fabric_end *end,
-	const struct mia_fabric_address *address, enum mia_fabric_side side)
+	const struct mia_fabric_address *address, enum mia_fabric_side side,
+	unsigned connect_ms)
 {
 	memset(end, 0, sizeof(*end));
 	end->library = mia_fabric_library_get();
@@ -179,6 +194,8 @@ mia_fabric_end_open(struct mia_fabric_end *end,
 
 	int error = find_provider(end, address, side);
 
+	if (error == 0 && side == MIA_FABRIC_MOVES)
+		error = probe(end, connect_ms);
 	if (error == 0)
 		error = open_objects(end);
 	if (error == 0)
@@ -258,9 +275,6 @@ mia_fabric_end_port(
 int
 mia_fabric_end_peer(struct mia_fabric_end *end, fi_addr_t *peer)
 {
-	if (end->info->dest_addr == NULL)
-		return -ENOTSUP;
-
 	const int n =
 		fi_av_insert(end->av, end->info->dest_addr, 1, peer, 0, NULL);
 
@@ -292,15 +306,8 @@ mia_fabric_end_connect(struct mia_fabric_end *end, fi_addr_t peer,
 	const bool reads = (token->access & DATA_MOVER_REGION_READ) != 0;
 	const uint64_t start_ns = mia_clock_ns();
 	ssize_t posted = -FI_EAGAIN;
+	int answer;
 	char byte;
-
-	/* libfabric tries again and again where nobody listens. */
-	int answer = is_tcp(end->info) ? mia_tcp_probe(end->info->dest_addr,
-						 end->info->dest_addrlen, ms)
-				       : 0;
-
-	if (answer != 0)
-		return answer;
 
 	do {
 		if (posted == -FI_EAGAIN)

@@ -41,11 +41,14 @@ struct mia_fabric_end {
 };
 
 /*
- * address  EXPOSES: where to listen. MOVES: of the region.
- * Returns  0, or -errno with nothing left behind
+ * address     EXPOSES: where to listen. MOVES: of the region.
+ * connect_ms  MOVES: to reach that address
+ * Returns     0, or -errno with nothing left behind; -ECONNREFUSED: nobody
+ *             listens there, -ETIMEDOUT, and others of connect()
  */
 int mia_fabric_end_open(struct mia_fabric_end *end,
-	const struct mia_fabric_address *address, enum mia_fabric_side side);
+	const struct mia_fabric_address *address, enum mia_fabric_side side,
+	unsigned connect_ms);
 
 /* Nothing accesses memory any more when this has returned. */
 void mia_fabric_end_close(struct mia_fabric_end *end);
@@ -93,6 +96,12 @@ int mia_fabric_error(ssize_t returned);
 
 /* Whether the descriptor will become readable when there is something to do. */
 bool mia_fabric_end_may_sleep(struct mia_fabric_end *end);
+
+/*
+ * Whether any byte went over TCP, in either direction, since the last time that
+ * this was asked. False if that was less than step_ns ago: it reads /proc.
+ */
+bool mia_fabric_end_has_moved(struct mia_fabric_end *end, uint64_t step_ns);
 
 /* Sleeps until the descriptor is readable, at most so long. Takes sets back. */
 void mia_fabric_end_sleep(struct mia_fabric_end *end, unsigned ms);
