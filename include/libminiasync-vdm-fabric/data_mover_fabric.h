@@ -141,7 +141,9 @@ struct data_mover_fabric_options {
 
 	/*
 	 * The mover breaks if the peer lets nothing happen for so many
-	 * milliseconds, while operations are under way. 0: 10,000.
+	 * milliseconds, while operations are under way. Over TCP each byte
+	 * counts: a slow network is not taken for a dead one. It may take half
+	 * as long again. 0: 10,000.
 	 */
 	unsigned idle_ms;
 
@@ -213,9 +215,10 @@ size_t data_mover_fabric_size(struct data_mover_fabric *dmf);
  * one; what the operations that failed have written is unknown.
  *
  * Returns  0: it is not broken; or
- *           - ETIMEDOUT: nothing happened for idle_ms. What the systems of both
- *             machines hold may still be written into the region when the peer
- *             goes on. If that matters, the peer makes a new region.
+ *           - ETIMEDOUT: nothing happened for idle_ms. When the peer or the
+ *             network goes on, what the systems of both machines hold may still
+ *             be written to the destinations of the operations that failed. If
+ *             that matters, the peer deletes the region and makes a new one.
  *           - ECONNRESET: the peer, its region or the connection is gone, or
  *             the peer has refused an access
  *           - ENOTCONN: this process is a child of the mover's

@@ -337,6 +337,21 @@ mia_fabric_end_may_sleep(struct mia_fabric_end *end)
 	return fi_trywait(end->fabric, fids, 1) == 0;
 }
 
+bool
+mia_fabric_end_has_moved(struct mia_fabric_end *end, uint64_t step_ns)
+{
+	const uint64_t now = mia_clock_ns();
+
+	if (now - end->counted_ns < step_ns)
+		return false;
+
+	const uint64_t before = end->bytes;
+
+	end->counted_ns = now;
+	end->bytes = mia_sockets_bytes(end->event.epoll);
+	return end->bytes != before;
+}
+
 void
 mia_fabric_end_sleep(struct mia_fabric_end *end, unsigned ms)
 {

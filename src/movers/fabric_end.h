@@ -38,6 +38,9 @@ struct mia_fabric_end {
 
 	/* Readable when there is something to do, when set, and at a time. */
 	struct mia_event_fd event;
+
+	uint64_t counted_ns; /* when bytes were counted */
+	uint64_t bytes;      /* how many they were */
 };
 
 /*
@@ -85,8 +88,8 @@ int mia_fabric_end_peer(struct mia_fabric_end *end, fi_addr_t *peer);
 
 /*
  * MOVES: accesses no bytes of the region, in the way that access allows.
- * Returns 0, -EACCES: the region has refused that, -ECONNREFUSED, -ETIMEDOUT,
- * or another -errno.
+ * Returns 0, -EACCES: the region has refused that, -ETIMEDOUT, or another
+ * -errno.
  */
 int mia_fabric_end_connect(struct mia_fabric_end *end, fi_addr_t peer,
 	const struct mia_fabric_token *token, unsigned ms);

@@ -14,6 +14,9 @@
 /* The golden ratio of 64 bits: its multiples differ in their upper bits. */
 #define STEP UINT64_C(0x9e3779b97f4a7c15)
 
+/* So many answers in vain are no accident. */
+#define MIN_LOOKS 16
+
 void
 mia_fabric_flush_init(struct data_mover_fabric *dmf)
 {
@@ -21,6 +24,7 @@ mia_fabric_flush_init(struct data_mover_fabric *dmf)
 
 	flush->ask = (struct mia_fabric_operation){
 		.dmf = dmf, .kind = MIA_FABRIC_ASK};
+	flush->is_late = false;
 	mia_fabric_list_init(&flush->waiting);
 	mia_fabric_list_init(&flush->asked);
 	mia_fabric_list_init(&flush->done);
@@ -68,7 +72,7 @@ ask_for_waiting(struct data_mover_fabric *dmf)
 		mia_fabric_list_add(&flush->asked, op);
 		MIA_PROBE2(run, &op->completion, MIA_PROBE_FABRIC);
 	}
-	flush->since_ns = mia_clock_ns();
+	flush->looks = 0;
 	ask(dmf);
 }
 
@@ -99,11 +103,24 @@ mia_fabric_flush_post(struct data_mover_fabric *dmf)
 		&flush->ask);
 }
 
-bool
-mia_fabric_flush_is_late(const struct data_mover_fabric *dmf, uint64_t now)
+/*
+ * The answer is that it is not done. This counts in looks, too: a program that
+ * does not poll for long finds an old answer.
+ */
+static void
+look_again(struct data_mover_fabric *dmf)
 {
-	return dmf->flush.asked.first != NULL &&
-		now - dmf->flush.since_ns >= dmf->idle_ns;
+	struct mia_fabric_flush *flush = &dmf->flush;
+	const uint64_t now = mia_clock_ns();
+
+	if (flush->looks++ == 0)
+		flush->since_ns = now;
+	flush->is_late = flush->looks >= MIN_LOOKS &&
+		now - flush->since_ns >= dmf->idle_ns;
+	if (mia_fabric_answer_is_lost(&flush->answer, flush->nonce))
+		ask(dmf);
+	else
+		post_later(dmf);
 }
 
 /* The region has written back what was asked for. */
@@ -132,10 +149,8 @@ mia_fabric_flush_settle(struct data_mover_fabric *dmf)
 		post_later(dmf);
 	} else if (mia_fabric_answer_is_done(&flush->answer, flush->nonce)) {
 		take_asked(dmf);
-	} else if (mia_fabric_answer_is_lost(&flush->answer, flush->nonce)) {
-		ask(dmf);
 	} else {
-		post_later(dmf);
+		look_again(dmf);
 	}
 }
 

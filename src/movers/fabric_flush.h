@@ -19,8 +19,6 @@
 #ifndef LIBMINIASYNC_FABRIC_FLUSH_H
 #define LIBMINIASYNC_FABRIC_FLUSH_H 1
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 struct data_mover_fabric;
@@ -34,10 +32,6 @@ void mia_fabric_flush_add(struct mia_fabric_operation *op);
 
 /* Hands the next part of the request to libfabric, and returns its answer. */
 ssize_t mia_fabric_flush_post(struct data_mover_fabric *dmf);
-
-/* Whether the region has not answered for idle_ns. */
-bool mia_fabric_flush_is_late(
-	const struct data_mover_fabric *dmf, uint64_t now);
 
 /*
  * A part of the request is back. Then mia_fabric_flush_take() returns one after

@@ -93,7 +93,9 @@ struct mia_fabric_flush {
 	uint64_t nonce; /* I: a random one */
 	unsigned slot;
 	bool is_put;       /* the answer is next */
-	uint64_t since_ns; /* when the region was asked first */
+	bool is_late;      /* the region answers, and does not do it */
+	unsigned looks;    /* in vain */
+	uint64_t since_ns; /* when the first one was */
 };
 
 struct data_mover_fabric {

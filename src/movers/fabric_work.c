@@ -356,9 +356,10 @@ read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 }
 
 /*
- * Returns whether nothing has happened for too long. Without a thread the
- * descriptor tells when to look again. A time in which nobody looked is not the
- * peer's: the program was busy, or stopped.
+ * Returns whether nothing has happened for too long. A part may take longer in
+ * a slow network, but its bytes go on. Without a thread the descriptor tells
+ * when to look again. A time in which nobody looked is not the peer's: the
+ * program was busy, or stopped.
  */
 static bool
 is_late(struct data_mover_fabric *dmf)
@@ -376,14 +377,14 @@ is_late(struct data_mover_fabric *dmf)
 		dmf->timer_ns = has_work ? now + ns : 0;
 		mia_event_fd_arm(&dmf->end.event, ns);
 	}
-	if (now - dmf->looked_ns >= dmf->idle_ns / 2) {
+	if (now - dmf->looked_ns >= dmf->idle_ns / 2)
 		dmf->last_ns = now;
-		dmf->flush.since_ns = now;
-	}
 	dmf->looked_ns = now;
+	if (has_work && now - dmf->last_ns >= dmf->idle_ns / LOOKS &&
+		mia_fabric_end_has_moved(&dmf->end, dmf->idle_ns / LOOKS))
+		dmf->last_ns = now;
 	return has_work &&
-		(now - dmf->last_ns >= dmf->idle_ns ||
-			mia_fabric_flush_is_late(dmf, now));
+		(now - dmf->last_ns >= dmf->idle_ns || dmf->flush.is_late);
 }
 
 /* What a thread does while it is busy. */

@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,23 +49,26 @@ read_text(const char *path)
 }
 
 /* A number may be that of another file by now: the inode tells. */
-static void
-shut_if_tcp(int fd, unsigned long long inode)
+static bool
+is_tcp_connection(int fd, unsigned long long inode)
 {
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
 	struct stat status;
 
-	if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
+	return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
 		status.st_ino == inode &&
 		getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
-		(peer.ss_family == AF_INET || peer.ss_family == AF_INET6))
-		shutdown(fd, SHUT_RD);
+		(peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
 }
 
-/* Lines "tfd: FD events: ... ino:INODE ...", of epoll descriptors alone. */
+/*
+ * Calls visit() for each connection. Lines "tfd: FD events: ... ino:INODE ...",
+ * of epoll descriptors alone.
+ */
 static void
-shut_watched(int epoll, int depth)
+visit_watched(
+	int epoll, int depth, void (*visit)(int fd, void *data), void *data)
 {
 	char path[64];
 
@@ -78,13 +84,21 @@ shut_watched(int epoll, int depth)
 
 		if (inode != NULL && sscanf(line, "tfd: %d", &fd) == 1 &&
 			sscanf(inode, " ino:%llx", &number) == 1) {
-			shut_if_tcp(fd, number);
+			if (is_tcp_connection(fd, number))
+				visit(fd, data);
 			if (depth < MAX_DEPTH)
-				shut_watched(fd, depth + 1);
+				visit_watched(fd, depth + 1, visit, data);
 		}
 		line += strlen("tfd:");
 	}
 	free(text);
+}
+
+static void
+shut(int fd, void *data)
+{
+	(void)data;
+	shutdown(fd, SHUT_RD);
 }
 
 void
@@ -92,6 +106,29 @@ mia_sockets_shut(int epoll)
 {
 	const int saved_errno = errno;
 
-	shut_watched(epoll, 1);
+	visit_watched(epoll, 1, shut, NULL);
 	mia_restore_errno(saved_errno);
+}
+
+/* An older system tells less of it. */
+static void
+add_bytes(int fd, void *data)
+{
+	uint64_t *bytes = data;
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0)
+		*bytes += info.tcpi_bytes_acked + info.tcpi_bytes_received;
+}
+
+uint64_t
+mia_sockets_bytes(int epoll)
+{
+	const int saved_errno = errno;
+	uint64_t bytes = 0;
+
+	visit_watched(epoll, 1, add_bytes, &bytes);
+	mia_restore_errno(saved_errno);
+	return bytes;
 }
