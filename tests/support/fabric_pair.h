@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -52,7 +53,18 @@ struct pair_of {
 	bool no_mover_thread;
 	unsigned idle_ms;
 	unsigned queue;
+	const char *listen;
+	int away,
+		here; /* network namespaces: the region's, the mover's, or 0 */
 };
+
+/* Threads and sockets are in the namespace of the thread that makes them. */
+static inline void
+pair_enter(int netns)
+{
+	if (netns != 0)
+		assert_int_equal(setns(netns, CLONE_NEWNET), 0);
+}
 
 static inline void
 pair_wake(void *data)
@@ -120,10 +132,12 @@ pair_init(struct pair *pair, struct pair_of of)
 		.mover_thread = !of.no_mover_thread,
 		.woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 	assert_true(pair->woken >= 0);
+	pair_enter(of.away);
 	pair->region = data_mover_region_new(pair->memory, of.size,
-		of.access != 0 ? of.access : PAIR_BOTH, NULL,
+		of.access != 0 ? of.access : PAIR_BOTH, of.listen,
 		(of.no_region_thread ? DATA_MOVER_REGION_NO_THREAD : 0) |
 			(of.is_pmem ? DATA_MOVER_REGION_PMEM : 0));
+	pair_enter(of.here);
 	if (pair->region == NULL)
 		fail_msg("no region: %s", strerror(errno));
 	pair->dmf = pair_connect(pair->region, pair->region_thread, &options);
