@@ -74,11 +74,14 @@ struct data_mover_region;
  * listen   the address and port where peers connect, as numbers:
  *          "192.0.2.1:4711" or "[2001:db8::1]:4711". Without a port, or with
  *          port 0, the system chooses one. NULL: 127.0.0.1, this machine alone.
+ *          A link-local address needs its interface: "[fe80::1%eth0]". The
+ *          interface of a peer has to have the same name.
  * flags    0, DATA_MOVER_REGION_NO_THREAD, _PMEM or both
  * Returns  the region, or NULL with errno
  *           - EINVAL: an argument is not as described, or the address is not
  *             one of a machine
- *           - EADDRNOTAVAIL: the address is not one of this machine
+ *           - EADDRNOTAVAIL: the address is not one of this machine, or its
+ *             interface is not
  *           - EADDRINUSE
  *           - ENOTSUP: no libfabric.so.1, or without a provider that checks
  *             keys and bounds; or _PMEM, and this CPU cannot write back lines
@@ -168,6 +171,7 @@ struct data_mover_fabric_options {
  *           - EPROTO: a token of another version
  *           - ECONNREFUSED: nobody listens there
  *           - ENETUNREACH, EHOSTUNREACH: the network has no way to it
+ *           - EADDRNOTAVAIL: no interface here has the name in the address
  *           - EACCES: the region is gone, or the token is not its token
  *           - ETIMEDOUT: no answer in connect_ms
  *           - ENOTSUP: as for data_mover_region_new(), or the region has more

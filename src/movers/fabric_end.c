@@ -89,6 +89,10 @@ static int
 find_provider(struct mia_fabric_end *end,
 	const struct mia_fabric_address *address, enum mia_fabric_side side)
 {
+	/* libfabric would only find no provider. */
+	if (!mia_tcp_has_interface(address->host))
+		return -EADDRNOTAVAIL;
+
 	struct fi_info *hints = end->library->dupinfo(NULL);
 	struct fi_info *list = NULL;
 

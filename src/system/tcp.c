@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <net/if.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,4 +57,22 @@ mia_tcp_probe(const void *address, size_t n, unsigned ms)
 		error = errno == EINPROGRESS ? finish_connect(fd, ms) : -errno;
 	close(fd);
 	return error;
+}
+
+bool
+mia_tcp_has_interface(const char *host)
+{
+	const char *name = strchr(host, '%');
+	const int saved_errno = errno;
+
+	if (name == NULL)
+		return true;
+	name++;
+
+	/* Or its number. */
+	const bool is_known = if_nametoindex(name) != 0 ||
+		name[strspn(name, "0123456789")] == '\0';
+
+	mia_restore_errno(saved_errno);
+	return is_known;
 }
