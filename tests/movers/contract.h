@@ -13,8 +13,18 @@
 #define LIBMINIASYNC_CONTRACT_H 1
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "libminiasync/vdm.h"
+
+/* Memory that the mover alone can access; a test writes and reads it by this.
+ */
+struct contract_memory {
+	/* Any bytes, at most 16 MiB for one mover. They go with the mover. */
+	void *(*get)(void *mover, size_t n);
+	void (*write)(void *mover, void *to, const void *from, size_t n);
+	void (*read)(void *mover, void *to, const void *from, size_t n);
+};
 
 struct contract_mover {
 	const char *name;
@@ -22,6 +32,9 @@ struct contract_mover {
 	struct vdm *(*get_vdm)(void *mover);
 	void (*end)(void *mover);
 	bool cannot_flush; /* vdm_flush() ends with VDM_ERROR_JOB_CORRUPTED */
+	bool cannot_be_durable; /* so do others with VDM_F_MEM_DURABLE */
+	bool is_slow;           /* gets half of the work */
+	const struct contract_memory *memory; /* NULL: ordinary memory */
 };
 
 /* Returns the number of tests that failed. */
