@@ -146,6 +146,92 @@ bad_tokens_and_options_make_no_mover(void **state)
 	pair_fini(&p);
 }
 
+/* Cut at each byte, or with a byte more. */
+static void
+cut_tokens_make_no_mover(void **state)
+{
+	char token[DATA_MOVER_REGION_TOKEN_MAX];
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, (struct pair_of){.size = 1000});
+	assert_int_equal(
+		data_mover_region_token(p.region, token, sizeof(token)), 0);
+	for (size_t n = 0; n < strlen(token); n++) {
+		char cut[sizeof(token)];
+
+		memcpy(cut, token, n);
+		cut[n] = '\0';
+		check_no_mover(cut, NULL, EINVAL);
+	}
+	strcat(token, "0");
+	check_no_mover(token, NULL, EINVAL);
+	assert_int_equal(
+		pair_finish(&p, vdm_memset(p.vdm, p.window, 7, 1000, 0)),
+		VDM_SUCCESS);
+	pair_fini(&p);
+}
+
+/* A region that may only be read or written answers no token that claims more.
+ */
+static void
+rights_that_were_not_given(void **state)
+{
+	static const struct {
+		unsigned access;
+		const char *claimed;
+	} forged[] = {
+		{DATA_MOVER_REGION_WRITE, "1"},
+		{DATA_MOVER_REGION_WRITE, "3"},
+		{DATA_MOVER_REGION_READ, "2"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forged) / sizeof(*forged); i++) {
+		char token[DATA_MOVER_REGION_TOKEN_MAX];
+		struct pair p;
+
+		pair_init(&p,
+			(struct pair_of){
+				.size = 1000, .access = forged[i].access});
+		data_mover_region_token(p.region, token, sizeof(token));
+		check_no_mover(token_with(token, NULL, forged[i].claimed, NULL),
+			NULL, EACCES);
+		assert_int_equal(data_mover_fabric_error(p.dmf), 0);
+		pair_fini(&p);
+	}
+}
+
+enum forged_way { PUT, GET, SET, MOVE_TO, MOVE_FROM };
+
+#define FORGED_WAYS (MOVE_FROM + 1)
+
+/* Of the ways, a sanitizer gets three. */
+#define STEP (TEST_SLOWDOWN > 1 ? 2 : 1)
+
+static struct vdm_operation_future
+forged_access(
+	struct data_mover_fabric *dmf, enum forged_way way, size_t at, size_t n)
+{
+	static char local[8] = "local..";
+	struct vdm *vdm = data_mover_fabric_get_vdm(dmf);
+	char *window = data_mover_fabric_addr(dmf);
+
+	switch (way) {
+	case PUT:
+		return vdm_memcpy(vdm, window + at, local, n, 0);
+	case GET:
+		return vdm_memcpy(vdm, local, window + at, n, 0);
+	case MOVE_TO:
+		return vdm_memcpy(vdm, window + at, window, n, 0);
+	case MOVE_FROM:
+		return vdm_memcpy(vdm, window, window + at, n, 0);
+	case SET:
+		break;
+	}
+	return vdm_memset(vdm, window + at, 7, n, 0);
+}
+
 /* A size or rights that the region has not given: the region checks. */
 static void
 what_a_forged_token_claims_does_not_arrive(void **state)
@@ -153,23 +239,25 @@ what_a_forged_token_claims_does_not_arrive(void **state)
 	static const struct {
 		unsigned access;
 		const char *size, *claimed;
-		size_t at;
+		size_t at, n;
 	} forged[] = {
-		{PAIR_BOTH, "3e9", NULL, 1000}, /* one byte more */
-		{PAIR_BOTH, "3e9", NULL, 993},
-		{PAIR_BOTH, "10000", NULL, 60000},
-		{PAIR_BOTH, "2000000000", NULL, 0xffffff00},
-		{DATA_MOVER_REGION_READ, NULL, "3", 0},
+		{PAIR_BOTH, "3e9", NULL, 1000, 1}, /* one byte more */
+		{PAIR_BOTH, "3e9", NULL, 993, 8},
+		{PAIR_BOTH, "10000", NULL, 60000, 8},
+		{PAIR_BOTH, "2000000000", NULL, 0xffffff00, 8},
+		{PAIR_BOTH, "2000000000", NULL, 0xfffffffc, 8},
+		{PAIR_BOTH, "2000000000", NULL, 0x100000000, 8},
+		{DATA_MOVER_REGION_READ, NULL, "3", 0, 8},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(forged) / sizeof(*forged); i++)
-		for (int reads = 0; reads < 2; reads++) {
-			char token[DATA_MOVER_REGION_TOKEN_MAX];
-			char local[8] = "local..";
+		for (int way = PUT; way < FORGED_WAYS; way += STEP) {
+			char token[DATA_MOVER_REGION_TOKEN_MAX], local[8];
 			struct pair p;
 
-			if (reads && forged[i].claimed != NULL)
+			if (forged[i].claimed != NULL &&
+				(way == GET || way == MOVE_FROM))
 				continue;
 			pair_init(&p,
 				(struct pair_of){.size = 1000,
@@ -183,16 +271,10 @@ what_a_forged_token_claims_does_not_arrive(void **state)
 
 			assert_non_null(dmf);
 
-			struct vdm *vdm = data_mover_fabric_get_vdm(dmf);
-			char *at = (char *)data_mover_fabric_addr(dmf) +
-				forged[i].at;
-			struct vdm_operation_future f = reads
-				? vdm_memcpy(vdm, local, at, 8, 0)
-				: vdm_memcpy(vdm, at, local, 8, 0);
+			struct vdm_operation_future f =
+				forged_access(dmf, (enum forged_way)way,
+					forged[i].at, forged[i].n);
 
-			if (forged[i].at == 1000)
-				f = reads ? vdm_memcpy(vdm, local, at, 1, 0)
-					  : vdm_memcpy(vdm, at, local, 1, 0);
 			pair_wait(&p, FUTURE_AS_RUNNABLE(&f));
 			assert_int_equal(FUTURE_OUTPUT(&f)->result,
 				VDM_ERROR_JOB_CORRUPTED);
@@ -442,6 +524,8 @@ main(void)
 		cmocka_unit_test(bad_arguments_make_no_region),
 		cmocka_unit_test(a_port_is_used_once),
 		cmocka_unit_test(bad_tokens_and_options_make_no_mover),
+		cmocka_unit_test(cut_tokens_make_no_mover),
+		cmocka_unit_test(rights_that_were_not_given),
 		cmocka_unit_test(what_a_forged_token_claims_does_not_arrive),
 		cmocka_unit_test(nobody_answers),
 		cmocka_unit_test(the_window_is_reserved),
