@@ -23,6 +23,7 @@ add_library(miniasync-vdm-fabric
   src/movers/fabric_end.c
   src/movers/fabric_flush.c
   src/movers/fabric_library.c
+  src/movers/fabric_parts.c
   src/movers/fabric_plan.c
   src/movers/fabric_request.c
   src/movers/fabric_token.c

@@ -6,13 +6,13 @@
 
 #include <errno.h>
 
-#include <rdma/fi_rma.h>
+#include <rdma/fi_eq.h>
 
 #include "movers/fabric_buffers.h"
 #include "movers/fabric_flush.h"
+#include "movers/fabric_parts.h"
 #include "operation/memory.h"
 #include "system/backoff.h"
-#include "system/probe.h"
 
 /* A poll takes so many entries of the queue, in so many rounds. */
 #define ENTRIES 64
@@ -27,9 +27,6 @@
  */
 #define TURNS_BUSY 64
 
-/* So often the queue may be found empty after the connection was closed. */
-#define RETURNS 1000
-
 void
 mia_fabric_init_lists(struct data_mover_fabric *dmf)
 {
@@ -40,101 +37,7 @@ mia_fabric_init_lists(struct data_mover_fabric *dmf)
 	mia_fabric_flush_init(dmf);
 }
 
-/* Parts, by the busy thread */
-
-/* Bytes and place of the next part: a RELAY may have to begin at the end. */
-struct part {
-	uint64_t at;
-	size_t bytes;
-};
-
-static struct part
-next_part(const struct mia_fabric_operation *op)
-{
-	const size_t left = op->n - op->posted;
-	const size_t bytes = left < op->part_bytes ? left : op->part_bytes;
-	const bool is_backward =
-		op->kind == MIA_FABRIC_RELAY && op->remote > op->from;
-
-	return (struct part){
-		.at = is_backward ? left - bytes : op->posted, .bytes = bytes};
-}
-
-static ssize_t
-put(const struct mia_fabric_operation *op, const char *from, struct part part)
-{
-	const struct data_mover_fabric *dmf = op->dmf;
-
-	return fi_write(dmf->end.ep, from, part.bytes, NULL, dmf->peer,
-		op->remote + part.at, dmf->key, (void *)(uintptr_t)op);
-}
-
-static ssize_t
-get(const struct mia_fabric_operation *op, char *to, uint64_t from,
-	struct part part)
-{
-	const struct data_mover_fabric *dmf = op->dmf;
-
-	return fi_read(dmf->end.ep, to, part.bytes, NULL, dmf->peer,
-		from + part.at, dmf->key, (void *)(uintptr_t)op);
-}
-
-/* Whether the parts that are under way, or the one, are reads. */
-static bool
-is_reading(const struct mia_fabric_operation *op)
-{
-	return op->kind == MIA_FABRIC_GET || op->relay == MIA_FABRIC_FILLING ||
-		(op->kind == MIA_FABRIC_ASK && op->dmf->flush.is_put);
-}
-
-/* Hands one part to libfabric. Returns what that returned. */
-static ssize_t
-post_part(struct mia_fabric_operation *op)
-{
-	const struct part part = next_part(op);
-	ssize_t r = -FI_EINVAL;
-
-	switch (op->kind) {
-	case MIA_FABRIC_PUT:
-		r = put(op, op->local + part.at, part);
-		break;
-	case MIA_FABRIC_GET:
-		r = get(op, op->local + part.at, op->remote, part);
-		break;
-	case MIA_FABRIC_SET:
-		r = put(op, op->buffer, part);
-		break;
-	case MIA_FABRIC_RELAY:
-		if (op->relay == MIA_FABRIC_EMPTY) {
-			r = get(op, op->buffer, op->from, part);
-			if (r == 0)
-				op->relay = MIA_FABRIC_FILLING;
-		} else {
-			r = put(op, op->buffer, part);
-			if (r == 0)
-				op->relay = MIA_FABRIC_EMPTY;
-		}
-		break;
-	case MIA_FABRIC_ASK:
-		r = mia_fabric_flush_post(op->dmf);
-		break;
-	case MIA_FABRIC_FLUSH: /* has no parts */
-		break;
-	}
-	if (r != 0)
-		return r;
-
-	if (op->kind != MIA_FABRIC_ASK)
-		MIA_PROBE2(run, &op->completion, MIA_PROBE_FABRIC);
-	/* The bytes of a RELAY are posted when they are put. */
-	if (op->relay != MIA_FABRIC_FILLING)
-		op->posted += part.bytes;
-	if (is_reading(op))
-		op->dmf->reads++;
-	op->under_way++;
-	op->dmf->under_way++;
-	return 0;
-}
+/* Operations, by the busy thread */
 
 static bool
 may_post(const struct mia_fabric_operation *op)
@@ -162,18 +65,6 @@ end(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 	if (op->next_of_all != NULL)
 		op->next_of_all->prev_of_all = op->prev_of_all;
 	mia_fabric_list_add(over, op);
-}
-
-/* libfabric has returned a part. */
-static void
-return_part(struct mia_fabric_operation *op)
-{
-	op->under_way--;
-	op->dmf->under_way--;
-	if (is_reading(op))
-		op->dmf->reads--;
-	if (op->relay == MIA_FABRIC_FILLING)
-		op->relay = MIA_FABRIC_FULL;
 }
 
 /* All its bytes are where they belong. */
@@ -214,28 +105,6 @@ settle(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 	}
 }
 
-/* Takes all parts back. The connection was closed or cut off. */
-static void
-take_back(struct data_mover_fabric *dmf)
-{
-	int empty = 0;
-
-	while (dmf->end.cq != NULL && empty < RETURNS && dmf->under_way > 0) {
-		struct fi_cq_data_entry entry;
-		struct fi_cq_err_entry error = {0};
-		const ssize_t n = fi_cq_read(dmf->end.cq, &entry, 1);
-
-		if (n == 1)
-			return_part(entry.op_context);
-		else if (n == -FI_EAVAIL &&
-			fi_cq_readerr(dmf->end.cq, &error, 0) == 1 &&
-			error.op_context != NULL)
-			return_part(error.op_context);
-		else
-			empty++;
-	}
-}
-
 /* The mover is broken from now on. Fails all operations. */
 static void
 break_off(
@@ -247,12 +116,12 @@ break_off(
 	if (atomic_load_explicit(&dmf->error, memory_order_relaxed) == 0)
 		atomic_store_explicit(&dmf->error, error, memory_order_relaxed);
 	if (dmf->reads > 0 && mia_fabric_end_cut_off(&dmf->end)) {
-		take_back(dmf);
+		mia_fabric_take_parts(dmf);
 		if (dmf->reads > 0)
 			mia_fabric_end_abandon(&dmf->end);
 	}
 	mia_fabric_end_disconnect(&dmf->end);
-	take_back(dmf);
+	mia_fabric_take_parts(dmf);
 	mia_fabric_end_close_queue(&dmf->end);
 	/* An event loop must not wake up for the timer any more. */
 	mia_event_fd_arm(&dmf->end.event, 0);
@@ -299,7 +168,7 @@ post_parts(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 			continue;
 		}
 
-		const ssize_t r = post_part(op);
+		const ssize_t r = mia_fabric_post_part(op);
 
 		if (r == -FI_EAGAIN)
 			return 0;
@@ -313,26 +182,6 @@ post_parts(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 	return 0;
 }
 
-/* Errors of one part say that the peer has gone, or has refused it. */
-static int
-error_of_queue(struct data_mover_fabric *dmf)
-{
-	struct fi_cq_err_entry error = {0};
-
-	if (fi_cq_readerr(dmf->end.cq, &error, 0) != 1)
-		return 0;
-	if (error.op_context != NULL)
-		return_part(error.op_context);
-	switch (error.err) {
-	case FI_ECANCELED:
-	case FI_ENOTCONN:
-	case FI_ESHUTDOWN:
-	case FI_EIO:
-		return -ECONNRESET;
-	}
-	return mia_fabric_error(-(ssize_t)error.err);
-}
-
 /* Reads the queue once. Returns 0, or -errno: the mover breaks. */
 static int
 read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
@@ -341,14 +190,14 @@ read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 	const ssize_t n = fi_cq_read(dmf->end.cq, entries, ENTRIES);
 
 	if (n == -FI_EAVAIL)
-		return error_of_queue(dmf);
+		return mia_fabric_take_error(dmf);
 	if (n == -FI_EAGAIN)
 		return 0;
 	if (n < 0)
 		return mia_fabric_error(n);
 
 	for (ssize_t i = 0; i < n; i++) {
-		return_part(entries[i].op_context);
+		mia_fabric_return_part(entries[i].op_context);
 		settle(entries[i].op_context, over);
 	}
 	dmf->last_ns = mia_clock_ns();
