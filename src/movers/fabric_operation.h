@@ -136,11 +136,13 @@ struct data_mover_fabric {
 	size_t buffered;                   /* bytes of all buffers */
 	struct mia_fabric_operation *all;  /* those that came in, not over */
 	struct mia_fabric_flush flush;
-	unsigned under_way; /* parts */
-	unsigned reads;     /* of them */
-	uint64_t last_ns;   /* when something happened */
-	uint64_t looked_ns; /* when somebody looked last */
-	uint64_t timer_ns;  /* without a thread: when it ends, or 0 */
+	unsigned under_way;  /* parts */
+	unsigned reads;      /* of them */
+	uint64_t last_ns;    /* when something happened */
+	uint64_t looked_ns;  /* when somebody looked last */
+	uint64_t timer_ns;   /* without a thread: when it ends, or 0 */
+	unsigned refusals;   /* see fabric_work.c: is_lost() */
+	uint64_t refused_ns; /* the last of them */
 };
 
 static inline void

@@ -22,6 +22,14 @@
 #define LOOKS 4
 
 /*
+ * So many looks find that libfabric refuses parts while none is under way, at
+ * such intervals, in which a lost connection may come back: 1 s in all, or half
+ * of idle_ms. Then the mover breaks.
+ */
+#define REFUSALS 50
+#define REFUSED_NS (20 * UINT64_C(1000000))
+
+/*
  * The mover's thread looks so often, with pauses and yields, whether a poll is
  * still busy. Then it sleeps, and the poll has to wake it.
  */
@@ -155,6 +163,40 @@ wait_for_buffer(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 	}
 }
 
+/*
+ * libfabric refuses a part though none is under way, so it has room: the
+ * connection is gone. libfabric does not say so, and tries to make another one.
+ * Returns whether that has lasted too long. It counts looks, some time apart: a
+ * program may not look for long.
+ */
+static bool
+is_lost(struct data_mover_fabric *dmf)
+{
+	const uint64_t now = mia_clock_ns();
+	const uint64_t ns = dmf->idle_ns / (2 * REFUSALS) < REFUSED_NS
+		? dmf->idle_ns / (2 * REFUSALS)
+		: REFUSED_NS;
+
+	if (dmf->refusals == 0 || now - dmf->refused_ns >= ns) {
+		dmf->refusals++;
+		dmf->refused_ns = now;
+		dmf->timer_ns = now + ns;
+		mia_event_fd_arm(&dmf->end.event, ns);
+	}
+	return dmf->refusals > REFUSALS;
+}
+
+/* libfabric has taken a part. */
+static void
+end_refusals(struct data_mover_fabric *dmf)
+{
+	if (dmf->refusals == 0)
+		return;
+	dmf->refusals = 0;
+	dmf->timer_ns = 0;
+	mia_event_fd_arm(&dmf->end.event, 0);
+}
+
 /* Posts parts while libfabric takes them, one of each operation in turn. */
 static int
 post_parts(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
@@ -171,9 +213,11 @@ post_parts(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 		const ssize_t r = mia_fabric_post_part(op);
 
 		if (r == -FI_EAGAIN)
-			return 0;
+			return dmf->under_way == 0 && is_lost(dmf) ? -ECONNRESET
+								   : 0;
 		if (r != 0)
 			return mia_fabric_error(r);
+		end_refusals(dmf);
 		(void)mia_fabric_list_take(&dmf->posting);
 		op->is_posting = may_post(op);
 		if (op->is_posting)
@@ -443,11 +487,12 @@ mia_fabric_serve(struct data_mover_fabric *dmf, enum mia_fabric_service service)
 	advance(dmf, incoming, POSTS_AND_READS, &over);
 
 	const bool happened = over.first != NULL || dmf->last_ns != last_ns;
-	/* What waits for room waits for a part to return. */
+	/* What waits for room waits for a part to return, or for the timer. */
 	const bool is_idle = service == MIA_FABRIC_LINGERS
 		? !happened
 		: mia_fabric_end_may_sleep(&dmf->end) &&
-			(dmf->posting.first == NULL || dmf->under_way > 0);
+			(dmf->posting.first == NULL || dmf->under_way > 0 ||
+				dmf->refusals > 0);
 	const bool has_more = leave(dmf);
 
 	hand_over(dmf, &over);

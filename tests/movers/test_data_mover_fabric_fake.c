@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <libminiasync-vdm-fabric.h>
 
@@ -654,6 +656,89 @@ operations_without_memory_fail_alone(void **state)
 	}
 }
 
+static double
+cpu_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* As one sleeps for it: by a runtime, or by the descriptor. */
+static enum vdm_operation_result
+sleep_for(struct pair *pair, struct vdm_operation_future *f, unsigned no_thread)
+{
+	struct pollfd ready = {
+		.fd = data_mover_fabric_fd(pair->dmf), .events = POLLIN};
+
+	while (no_thread &&
+		future_poll(FUTURE_AS_RUNNABLE(f), NULL) !=
+			FUTURE_STATE_COMPLETE) {
+		assert_int_equal(poll(&ready, 1, 10000), 1);
+		(void)data_mover_fabric_progress(pair->dmf);
+	}
+	return no_thread ? FUTURE_OUTPUT(f)->result : wait_for(f);
+}
+
+/*
+ * The peer has ended while nothing was under way: libfabric takes no part, and
+ * says nothing. The mover breaks in a second, and does not spin meanwhile.
+ */
+static void
+a_connection_that_is_lost_breaks_the_mover(void **state)
+{
+	(void)state;
+	for (unsigned no_thread = 0; no_thread < 2; no_thread++) {
+		const struct data_mover_fabric_options options =
+			options_of(20000, 0, no_thread);
+		struct pair pair;
+
+		assert_true(pair_init(&pair, &options));
+		fake_fabric_set_full(1);
+
+		const double seconds = cpu_seconds();
+		struct vdm_operation_future f =
+			vdm_memcpy(pair.vdm, pair.window, local_bytes, 64, 0);
+
+		assert_int_equal(sleep_for(&pair, &f, no_thread),
+			VDM_ERROR_JOB_CORRUPTED);
+		assert_int_equal(data_mover_fabric_error(pair.dmf), ECONNRESET);
+		assert_true(cpu_seconds() - seconds < 0.3 * TEST_SLOWDOWN);
+		fake_fabric_set_full(0);
+		pair_fini(&pair);
+	}
+}
+
+/* libfabric has made another connection after some looks. */
+static void
+a_connection_may_come_back(void **state)
+{
+	(void)state;
+	for (unsigned no_thread = 0; no_thread < 2; no_thread++) {
+		const struct data_mover_fabric_options options =
+			options_of(20000, 0, no_thread);
+		struct pair pair;
+
+		assert_true(pair_init(&pair, &options));
+		for (int round = 0; round < 8; round++) {
+			struct vdm_operation_future f = vdm_memcpy(
+				pair.vdm, pair.window, local_bytes, 64, 0);
+
+			fake_fabric_set_full(1);
+			(void)future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+			/* A program may look late, and then often. */
+			usleep(no_thread && round == 3 ? 1500000 : 200000);
+			for (int i = 0; no_thread && i < 1000; i++)
+				(void)future_poll(FUTURE_AS_RUNNABLE(&f), NULL);
+			fake_fabric_set_full(0);
+			assert_int_equal(
+				sleep_for(&pair, &f, no_thread), VDM_SUCCESS);
+		}
+		pair_fini(&pair);
+	}
+}
+
 int
 main(void)
 {
@@ -673,6 +758,9 @@ main(void)
 		cmocka_unit_test_setup(a_silent_peer_breaks_the_mover, setup),
 		cmocka_unit_test_setup(
 			the_descriptor_tells_of_a_silent_peer, setup),
+		cmocka_unit_test_setup(
+			a_connection_that_is_lost_breaks_the_mover, setup),
+		cmocka_unit_test_setup(a_connection_may_come_back, setup),
 		cmocka_unit_test_setup(deleting_ends_what_is_under_way, setup),
 		cmocka_unit_test_setup(
 			a_waker_may_start_the_next_operation, setup),
