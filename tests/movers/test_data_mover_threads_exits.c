@@ -337,7 +337,8 @@ delete_waits_for_all_that_was_started(void **state)
 			(void)future_poll(FUTURE_AS_RUNNABLE(&f), &n);
 		}
 		data_mover_threads_delete(dmt);
-		assert_int_equal(counter.calls, N);
+		/* Each poll asks for a second call if the first is long. */
+		assert_in_range(counter.calls, N, 2 * N);
 		counter_fini(&counter);
 	}
 }
