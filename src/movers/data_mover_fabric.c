@@ -179,11 +179,15 @@ go_on_with_wakers(struct data_mover_fabric *dmf)
 		mia_completion_go_on(ended_by);
 }
 
-/* Relaxed: publishes nothing; the event follows. */
+/*
+ * Relaxed: publishes nothing; the event follows. The child of a waker that has
+ * forked stops, too: the connection is its parent's.
+ */
 static bool
 is_stopped(struct data_mover_fabric *dmf)
 {
-	return atomic_load_explicit(&dmf->stop, memory_order_relaxed);
+	return atomic_load_explicit(&dmf->stop, memory_order_relaxed) ||
+		mia_forked_since(dmf->forks);
 }
 
 /*
@@ -199,7 +203,7 @@ linger(struct data_mover_fabric *dmf, struct mia_yields *yields, unsigned vain)
 	mia_linger_begin(&linger, yields, MIA_LINGER_BY_YIELDS,
 		MIA_SLEEP_COST_NS >> vain);
 	while (mia_fabric_serve(dmf, MIA_FABRIC_LINGERS))
-		if (!mia_linger(&linger))
+		if (is_stopped(dmf) || !mia_linger(&linger))
 			return false;
 	return true;
 }
@@ -229,10 +233,12 @@ run(void *arg)
 	while (!is_stopped(dmf)) {
 		if (linger(dmf, &yields, vain))
 			vain = 0;
-		else if (mia_fabric_serve(dmf, MIA_FABRIC_SLEEPS))
+		else if (!is_stopped(dmf) &&
+			mia_fabric_serve(dmf, MIA_FABRIC_SLEEPS))
 			vain = sleep_after(dmf, ms, vain);
 	}
-	mia_fabric_end_all(dmf, ESHUTDOWN);
+	if (!mia_forked_since(dmf->forks))
+		mia_fabric_end_all(dmf, ESHUTDOWN);
 }
 
 /* A waker has ended the thread. NULL: it has completed its own operation. */

@@ -379,8 +379,12 @@ finish(struct data_mover_fabric *dmf)
 {
 	struct mia_fabric_operation *op;
 
-	while ((op = take_over(dmf)) != NULL)
+	while ((op = take_over(dmf)) != NULL) {
 		mia_completion_finish(&op->completion);
+		/* The waker has forked: this is the child. */
+		if (mia_forked_since(dmf->forks))
+			return;
+	}
 }
 
 /* Calls none: what has one is left to the thread. */

@@ -174,6 +174,48 @@ a_child_has_no_connection(void **state)
 	free(local);
 }
 
+/* A waker that forks, and returns in both processes. */
+static atomic_int nchildren;
+static pid_t children[1000];
+
+static void
+fork_and_wake(void *data)
+{
+	const pid_t child = fork();
+
+	if (child == 0)
+		alarm(CHILD_SECONDS);
+	else
+		children[atomic_fetch_add(&nchildren, 1)] = child;
+	pair_wake(data);
+}
+
+static void
+the_child_of_a_waker_ends(void **state)
+{
+	(void)state;
+	local = malloc(SIZE);
+	assert_non_null(local);
+	pair_init(&pair, (struct pair_of){.size = SIZE});
+	for (int i = 0; i < TEST_ROUNDS(20); i++) {
+		struct vdm_operation_future f =
+			vdm_memcpy(pair.vdm, pair.window, local, MIB, 0);
+		struct future_notifier n = {.waker = {&pair, fork_and_wake}};
+
+		while (future_poll(FUTURE_AS_RUNNABLE(&f), &n) !=
+			FUTURE_STATE_COMPLETE)
+			assert_true(pair_step(&pair, PAIR_LIMIT_MS));
+		assert_int_equal(FUTURE_OUTPUT(&f)->result, VDM_SUCCESS);
+	}
+	assert_int_equal(data_mover_fabric_error(pair.dmf), 0);
+	pair_fini(&pair);
+	/* Each ends with the thread that is its last. */
+	for (int i = 0; i < atomic_load(&nchildren); i++)
+		assert_int_equal(child_status(children[i]), 0);
+	assert_true(atomic_load(&nchildren) > 0);
+	free(local);
+}
+
 /* Threads of the parent are anywhere when it forks. */
 static atomic_bool is_over;
 
@@ -236,6 +278,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_has_no_connection),
+		cmocka_unit_test(the_child_of_a_waker_ends),
 		cmocka_unit_test(forks_at_any_moment),
 	};
 
