@@ -25,6 +25,7 @@
 #include "operation/memory.h"
 #include "system/dynamic.h"
 #include "system/forks.h"
+#include "system/sockets.h"
 #include "system/window.h"
 #include "system/platform.h"
 
@@ -33,6 +34,9 @@
 
 /* The thread looks after itself so often, whatever libfabric promises. */
 #define SLEEP_MS 1000
+
+/* Connections are new for so long at most. */
+#define NEW_NS (UINT64_C(1000) * 1000000)
 
 struct data_mover_region {
 	/* I: init only */
@@ -45,7 +49,10 @@ struct data_mover_region {
 	bool has_thread;
 	mia_thread thread;
 
+	/* Of the thread that serves. */
 	struct mia_fabric_end end;
+	uint64_t looked_ns; /* for new connections */
+
 	atomic_bool stop; /* A: all threads */
 };
 
@@ -60,12 +67,29 @@ take_request(
 			region->addr, region->token.size);
 }
 
+/*
+ * A region has nothing to send, so it never learns that the machine of a peer
+ * has vanished: the system has to ask. Otherwise the connection and its
+ * descriptor stay for ever.
+ */
+static void
+look_after_connections(struct data_mover_region *region)
+{
+	const uint64_t now = mia_clock_ns();
+
+	if (now - region->looked_ns < NEW_NS)
+		return;
+	region->looked_ns = now;
+	mia_sockets_keep_alive(region->end.event.epoll);
+}
+
 /* Returns whether there may be more to do. */
 static bool
 serve(struct data_mover_region *region)
 {
 	struct fid_cq *cq = region->end.cq;
 
+	look_after_connections(region);
 	for (int i = 0; i < ROUNDS; i++) {
 		struct fi_cq_data_entry entries[16];
 		struct fi_cq_err_entry error = {0};

@@ -132,3 +132,25 @@ mia_sockets_bytes(int epoll)
 	mia_restore_errno(saved_errno);
 	return bytes;
 }
+
+/* After a minute without a byte: four questions, each 15 s after the last. */
+static void
+keep_alive(int fd, void *data)
+{
+	const int on = 1, idle = 60, interval = 15, count = 4;
+
+	(void)data;
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
+void
+mia_sockets_keep_alive(int epoll)
+{
+	const int saved_errno = errno;
+
+	visit_watched(epoll, 1, keep_alive, NULL);
+	mia_restore_errno(saved_errno);
+}

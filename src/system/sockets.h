@@ -26,4 +26,10 @@ void mia_sockets_shut(int epoll);
  */
 uint64_t mia_sockets_bytes(int epoll);
 
+/*
+ * The system looks after these connections when they are idle, and ends one
+ * whose peer has not answered for two minutes. Keeps errno.
+ */
+void mia_sockets_keep_alive(int epoll);
+
 #endif /* LIBMINIASYNC_SOCKETS_H */

@@ -10,6 +10,8 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 
 #include "fabric_pair.h"
@@ -517,6 +519,60 @@ connections_leave_no_descriptors(void **state)
 	pair_fini(&p);
 }
 
+/* The region's ends of its connections. Returns how many are kept alive. */
+static int
+count_kept(const struct pair *pair, int *all)
+{
+	char token[DATA_MOVER_REGION_TOKEN_MAX];
+	int kept = 0;
+
+	assert_int_equal(
+		data_mover_region_token(pair->region, token, sizeof(token)), 0);
+	const int port = atoi(strchr(token, ':') + 1);
+
+	*all = 0;
+	for (int fd = 3; fd < 1024; fd++) {
+		struct sockaddr_in name = {0}, peer;
+		socklen_t size = sizeof(name), peer_size = sizeof(peer);
+		int on = 0, idle = 0;
+		socklen_t on_size = sizeof(on), idle_size = sizeof(idle);
+
+		if (getsockname(fd, (struct sockaddr *)&name, &size) != 0 ||
+			ntohs(name.sin_port) != port ||
+			getpeername(fd, (struct sockaddr *)&peer, &peer_size) !=
+				0)
+			continue;
+		(*all)++;
+		getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &on_size);
+		getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &idle_size);
+		kept += on != 0 && idle == 60;
+	}
+	return kept;
+}
+
+/* So that a region gets rid of a peer whose machine has vanished. */
+static void
+the_system_looks_after_connections(void **state)
+{
+	(void)state;
+	for (int no_thread = 0; no_thread < 2; no_thread++) {
+		struct pair pair;
+		int all = 0, looks = 0;
+
+		pair_init(&pair,
+			(struct pair_of){
+				.size = 4096, .no_region_thread = no_thread});
+		while (count_kept(&pair, &all) < 1 && ++looks < 200) {
+			usleep(50000);
+			if (no_thread)
+				data_mover_region_progress(pair.region);
+		}
+		assert_true(looks < 200);
+		assert_int_equal(all, 1);
+		pair_fini(&pair);
+	}
+}
+
 int
 main(void)
 {
@@ -533,6 +589,7 @@ main(void)
 			nothing_is_written_after_the_region_is_deleted),
 		cmocka_unit_test(a_broken_mover_is_quiet),
 		cmocka_unit_test(a_program_may_be_busy_for_longer_than_idle_ms),
+		cmocka_unit_test(the_system_looks_after_connections),
 		cmocka_unit_test(an_idle_mover_does_not_break),
 		cmocka_unit_test(connections_leave_no_descriptors),
 	};
