@@ -178,15 +178,24 @@ a_child_has_no_connection(void **state)
 static atomic_int nchildren;
 static pid_t children[1000];
 
+/* LeakSanitizer would find what cmocka has. */
+static void
+end_child(void)
+{
+	_exit(0);
+}
+
 static void
 fork_and_wake(void *data)
 {
 	const pid_t child = fork();
 
-	if (child == 0)
+	if (child == 0) {
 		alarm(CHILD_SECONDS);
-	else
+		atexit(end_child);
+	} else {
 		children[atomic_fetch_add(&nchildren, 1)] = child;
+	}
 	pair_wake(data);
 }
 
