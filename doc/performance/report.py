@@ -7,9 +7,10 @@ The runs are 1.json, 2.json, ... beside this file, each made by
 
     build/tests/bench/bench --json doc/performance/1.json
 
-The tables go into doc/performance.md, between the lines that name them, and
-the plots into doc/figures, by Matplotlib (python3-matplotlib). Each figure is
-the median of the runs. --check only says whether the tables are up to date.
+The tables go into doc/performance.md and README.md, between the lines that
+name them, and the plots into doc/figures, by Matplotlib (python3-matplotlib).
+Each figure is the median of the runs. --check only says whether the tables are
+up to date.
 """
 
 import json
@@ -20,6 +21,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 PAGE = HERE.parent / "performance.md"
+README = HERE.parent.parent / "README.md"
 FIGURES = HERE.parent / "figures"
 RUNS = [json.loads(f.read_text()) for f in sorted(HERE.glob("[0-9].json"))]
 
@@ -57,8 +59,8 @@ def size(n):
         n /= 1024
 
 
-def table(head, rows):
-    lines = [head, ["---"] * len(head)] + rows
+def table(head, rows, align="---"):
+    lines = [head, ["---"] + [align] * (len(head) - 1)] + rows
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -205,6 +207,25 @@ def break_even():
     return table(["faster than memcpy", "1 in flight", "16 in flight"], lines)
 
 
+# The README shows these points, in microseconds.
+README_ROWS = ((1, 4 << 10), (1, 64 << 10), (1, 1 << 20), (1, 4 << 20),
+               (1, 16 << 20), (1, 256 << 20), (16, 256 << 10), (16, 1 << 20))
+README_WAYS = ("memcpy", "threads", "N threads", "libuv", "GLib", "OpenMP")
+
+
+def readme_table():
+    points = sweep()
+    lines = [
+        [f"{count} x {size(n)}"]
+        + [shown(points[count, n][way] / 1000) for way in README_WAYS]
+        for count, n in README_ROWS
+    ]
+    names = {"memcpy": "`memcpy()`", "threads": "this library",
+             "N threads": "plain threads"}
+    return table(["copies in flight"] + [names.get(w, w) for w in README_WAYS],
+                 lines, "---:")
+
+
 # Colours, and also lines and marks, so that who sees few colours can tell them
 # apart; as for the other figures, the browser replaces text, paper and lines in
 # the dark.
@@ -345,23 +366,36 @@ def plots():
     plot_targets(plt)
 
 
-def main():
-    text = new = PAGE.read_text()
-    for name, part in {"machine": machine, "targets": targets,
-                       "others": others, "sweep": sweep_table,
-                       "break-even": break_even}.items():
-        new, n = re.subn(
+PAGES = {
+    PAGE: {"machine": machine, "targets": targets, "others": others,
+           "sweep": sweep_table, "break-even": break_even},
+    README: {"numbers": readme_table},
+}
+
+
+def updated(page, parts):
+    """The text of the page, with its parts made anew."""
+    text = page.read_text()
+    for name, part in parts.items():
+        text, n = re.subn(
             rf"(<!-- {name}: by report.py -->\n).*?(<!-- end -->)",
-            lambda m: m[1] + "\n" + part() + "\n" + m[2], new, flags=re.S)
+            lambda m: m[1] + "\n" + part() + "\n" + m[2], text, flags=re.S)
         if n != 1:
-            sys.exit(f"{PAGE}: {n} places for {name}")
+            sys.exit(f"{page}: {n} places for {name}")
+    return text
+
+
+def main():
+    texts = {page: updated(page, parts) for page, parts in PAGES.items()}
     if sys.argv[1:] == ["--check"]:
-        if new != text:
-            sys.exit(f"{PAGE} is not up to date: run {sys.argv[0]}")
+        for page, text in texts.items():
+            if text != page.read_text():
+                sys.exit(f"{page} is not up to date: run {sys.argv[0]}")
         return
     if sys.argv[1:]:
         sys.exit(__doc__)
-    PAGE.write_text(new)
+    for page, text in texts.items():
+        page.write_text(text)
     plots()
 
 

@@ -161,6 +161,14 @@ consume_fabric() {
 	echo "with libfabric: consumed"
 }
 
+# readme_commands START: README's lines of commands that begin with START
+readme_commands() {
+	awk -v start="    $1" '
+		index($0, start) == 1 { inside = 1 }
+		inside && !/^    / { exit }
+		inside { print substr($0, 5) }' "$source/README.md"
+}
+
 # consume PREFIX: programs of others against what lies in PREFIX
 consume() {
 	pc=$(dirname "$(find "$1" -name libminiasync.pc)")
@@ -327,10 +335,12 @@ mkdir "$work/clone"
 cp -R "$source/CMakeLists.txt" "$source/README.md" "$source/LICENSE" \
 	"$source/cmake" "$source/src" "$source/include" "$source/tools" \
 	"$source/examples" "$source/doc" "$source/tests" "$work/clone"
-command=$(sed -n 's/^    \(cmake -B build .*\)/\1/p' "$source/README.md" | head -1)
+command=$(readme_commands 'cmake -B build &&')
 [ -n "$command" ] || { echo "README has no first command"; exit 1; }
 step sh -ec "cd '$work/clone'; $command"
-grep -q 'verified' "$work/log" || { echo "nothing was verified"; exit 1; }
+grep -q ' 512.0 MiB in .*B/s' "$work/log" ||
+	{ echo "no rate of a copy was printed"; cat "$work/log"; exit 1; }
+rm "$work/clone/build/big" "$work/clone/build/copy"
 grep -q 'CMAKE_BUILD_TYPE:STRING=RelWithDebInfo' \
 	"$work/clone/build/CMakeCache.txt" ||
 	{ echo "a plain build is not optimised"; exit 1; }
