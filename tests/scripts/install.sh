@@ -6,7 +6,8 @@
 # Installs the package, moves it, then builds and runs C and C++ programs with
 # it: by both names of the CMake package, by pkg-config, static and shared, and
 # with several orders of the archives. A build without DML packages the fake
-# DML. The mover over libfabric is tested if the build has it.
+# DML. The mover over libfabric is tested if the build has it. The commands of
+# README, and its project, work as they stand there.
 
 set -eu
 
@@ -161,6 +162,14 @@ consume_fabric() {
 	echo "with libfabric: consumed"
 }
 
+# readme_code LANGUAGE: the first block of README in this language
+readme_code() {
+	awk -v first="\`\`\`$1" '
+		$0 == first { inside = 1; next }
+		inside && /^```/ { exit }
+		inside' "$source/README.md"
+}
+
 # readme_commands START: README's lines of commands that begin with START
 readme_commands() {
 	awk -v start="    $1" '
@@ -168,6 +177,15 @@ readme_commands() {
 		inside && !/^    / { exit }
 		inside { print substr($0, 5) }' "$source/README.md"
 }
+
+# The project of README.
+project=$work/project
+mkdir "$project"
+readme_code cmake >"$project/CMakeLists.txt"
+readme_code c >"$project/snapshot.c"
+grep -q 'find_package(miniasync' "$project/CMakeLists.txt" &&
+	grep -q '^main(' "$project/snapshot.c" ||
+	{ echo "README has no project"; exit 1; }
 
 # consume PREFIX: programs of others against what lies in PREFIX
 consume() {
@@ -179,6 +197,11 @@ consume() {
 	step cmake --build "$work/consumer"
 	step env LD_LIBRARY_PATH="$lib" "$work/consumer/consumer_c"
 	step env LD_LIBRARY_PATH="$lib" "$work/consumer/consumer_cpp"
+
+	rm -rf "$project/build"
+	step cmake -S "$project" -B "$project/build" -DCMAKE_PREFIX_PATH="$1"
+	step cmake --build "$project/build"
+	step env LD_LIBRARY_PATH="$lib" "$project/build/snapshot"
 
 	rm -rf "$work/consumer_old"
 	step cmake -S "$consumer/old" -B "$work/consumer_old" \
@@ -347,3 +370,19 @@ grep -q 'CMAKE_BUILD_TYPE:STRING=RelWithDebInfo' \
 objects=$(find "$work/clone/build" -name '*.o' | wc -l)
 [ "$objects" -lt 100 ] || { echo "it compiles $objects files"; exit 1; }
 echo "README's first command: $objects files compiled"
+
+# The next commands install that build, and use it in two ways.
+command=$(readme_commands 'cmake --install build ')
+case $command in
+*pkg-config*snapshot.c* | *snapshot.c*pkg-config*) ;;
+*) echo "README does not build its program"; exit 1 ;;
+esac
+cp "$project/snapshot.c" "$work/clone"
+step env HOME="$work/home" sh -ec "cd '$work/clone'; $command"
+grep -q 'copy complete' "$work/log" || { cat "$work/log"; exit 1; }
+command=$(readme_commands 'cmake -B build -DCMAKE_PREFIX_PATH=')
+[ -n "$command" ] || { echo "README does not build its project"; exit 1; }
+rm -rf "$project/build"
+step env HOME="$work/home" sh -ec "cd '$project'; $command"
+grep -q 'copy complete' "$work/log" || { cat "$work/log"; exit 1; }
+echo "README's program and project: built and run"
