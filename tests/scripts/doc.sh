@@ -4,7 +4,8 @@
 # doc.sh SOURCE CC LIBRARY -- tests the README and the documents of doc
 #
 # Programs in them compile and run. Other code is part of an example. Links have
-# targets. Figures and tables are up to date. The site is tested too, if pandoc
+# targets. Figures and tables are up to date. Bold numbers of the README are in
+# doc/performance.md. The site is tested too, if pandoc
 # is installed. man.sh tests the man pages.
 
 set -u
@@ -97,6 +98,16 @@ if command -v python3 >/dev/null; then
 else
 	echo "no python3: the tables of doc/performance.md are not compared"
 fi
+
+# Each bold number of the README, with its unit.
+numbers=$(grep -oE '\*\*[0-9][^*]*\*\*' README.md | tr -d '*' | tr ' ' _)
+[ "$(echo "$numbers" | wc -l)" -ge 5 ] || wrong "README: bold: $numbers"
+for number in $numbers; do
+	number=$(echo "$number" | tr _ ' ')
+	grep -qE "(^|[^0-9.,])$(echo "$number" | sed 's/\./\\./g')([^0-9]|$)" \
+		doc/performance.md ||
+		wrong "README: doc/performance.md does not have $number"
+done
 
 # The site: all that is linked to or loaded is there; nothing is from elsewhere.
 pages=no
