@@ -59,8 +59,15 @@ def size(n):
         n /= 1024
 
 
-def table(head, rows, align="---"):
-    lines = [head, ["---"] + [align] * (len(head) - 1)] + rows
+def is_number(cell):
+    return re.fullmatch(r"\**-?[\d.,]+( \S+)?\**|never|", cell.strip())
+
+
+def table(head, rows):
+    """Columns of numbers are aligned on the right."""
+    marks = ["---:" if all(map(is_number, column)) else "---"
+             for column in zip(*rows)]
+    lines = [head, marks] + rows
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -223,7 +230,7 @@ def readme_table():
     names = {"memcpy": "`memcpy()`", "threads": "this library",
              "N threads": "plain threads"}
     return table(["copies in flight"] + [names.get(w, w) for w in README_WAYS],
-                 lines, "---:")
+                 lines)
 
 
 # Colours, and also lines and marks, so that who sees few colours can tell them
@@ -256,8 +263,19 @@ def save(plt, figure, name):
     path.write_text(re.sub(r"(<svg[^>]*>)", r"\1\n " + STYLE, text, count=1))
 
 
+# Each plot is as wide as a phone, with text that can be read there, and says on
+# top which direction is better.
+WIDTH_INCHES = 5
+
+
+def direction(axes, text, points_above=8):
+    axes.annotate(text, (0, 1), (0, points_above), xycoords="axes fraction",
+                  textcoords="offset points", weight="bold")
+
+
 def plot_sweep(plt, in_flight, name):
-    figure, axes = plt.subplots(figsize=(7.6, 4.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(WIDTH_INCHES, 5.6),
+                                layout="constrained")
     points = {n: at for (count, n), at in sweep_runs().items()
               if count == in_flight}
     for way, look in LOOKS.items():
@@ -270,77 +288,113 @@ def plot_sweep(plt, in_flight, name):
                           [max(s) for s in speeds], color=look["color"],
                           alpha=0.15, linewidth=0)
     axes.axhline(1, color=TEXT, linewidth=1.2)
+    axes.annotate("memcpy()", (0, 1), (3, 3),
+                  xycoords=("axes fraction", "data"),
+                  textcoords="offset points")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
-    axes.set_xticks(list(points), [size(n) for n in points], rotation=40)
+    # One label for two powers of four; all have a line.
+    ticks = [n for n in points if n & (n - 1) == 0 and n.bit_length() % 2]
+    axes.set_xticks(ticks, [size(n) if i % 2 == 0 else ""
+                            for i, n in enumerate(ticks)])
     axes.set_yticks([2.0 ** i for i in range(-6, 2)],
                     ["1/64", "1/32", "1/16", "1/8", "1/4", "1/2", "1", "2"])
-    axes.set_ylim(1 / 90, 2.8)
+    axes.set_ylim(1 / 90, 4)
     axes.minorticks_off()
     axes.set_xlabel("size of one copy")
-    copies = "One copy at a time" if in_flight == 1 else (
-        f"{in_flight} copies in flight")
-    axes.set_title(f"{copies}: speed in proportion to memcpy()", loc="left")
+    axes.set_ylabel("speed, of that of memcpy()")
+    direction(axes, "↑ higher is faster")
     axes.grid(True)
-    axes.legend(loc="lower right", fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.12), ncols=2)
     save(plt, figure, name)
 
 
 # What the sections of the benchmark are called where there is little room.
 SECTIONS = {
-    "one small operation": "small",
-    "one operation at a time, busy polled": "busy polled",
-    "pending operations": "pending",
-    "runtime_wait_multiple, cost per future": "cost of a wait",
-    "wake-up of a sleeper": "wake-up",
-    "work done in polls, per poll": "work in polls",
-    "CPU used, of one core": "CPU used",
-    "delay of a timer beside a copy of 1024 MiB": "timer beside 1 GiB",
-    "waited for, moves and flushes, over 1.10 x the floor": "waited for",
-    "one copy of 64 KiB beside busy threads, in the mean": "beside busy",
-    "beside two spinning threads, in the mean": "beside two",
-    "waited for, time of a copy over 1.10 x memcpy": "waited for, excess",
-    "waited for, time / memcpy": "waited for / memcpy",
-    "waited for, time / N threads that spin": "waited for / N that spin",
-    "speed of N workers, of that of N threads": "speed",
-    "time of other pools / threads mover, at its worst": "at its worst",
+    "one small operation": "one small operation",
+    "one operation at a time, busy polled": "one at a time, busy polled",
+    "pending operations": "pending operations",
+    "runtime_wait_multiple, cost per future": "cost of a wait, per future",
+    "wake-up of a sleeper": "wake-up of a sleeper",
+    "work done in polls, per poll": "work done in polls",
+    "CPU used, of one core": "CPU used, of one core",
+    "delay of a timer beside a copy of 1024 MiB": "timer beside a copy of 1 GiB",
+    "waited for, moves and flushes, over 1.10 x the floor":
+        "waited for, moves and flushes",
+    "one copy of 64 KiB beside busy threads, in the mean":
+        "64 KiB beside busy threads",
+    "beside two spinning threads, in the mean": "beside two spinning threads",
+    "waited for, time of a copy over 1.10 x memcpy":
+        "waited for, over 1.1 x memcpy",
+    "waited for, time / memcpy": "waited for, time / memcpy",
+    "waited for, time / N threads that spin": "waited for, time / N that spin",
+    "speed of N workers, of that of N threads": "speed / N threads",
+    "time of other pools / threads mover, at its worst":
+        "other pools, at its worst",
 }
 
 
-def plot_targets(plt):
-    """How much of what its target allows each figure takes: 0 to 3."""
-    bars = []
+def target_bars():
+    """Section -> (name, figures of the runs as parts of the target, 0 to 3)."""
+    sections = {}
     for (section, what), runs in rows().items():
         row = runs[0]
         if "target" not in row:
             continue
-        part = [min(3, max(0, f / row["target"] if row["relation"] == "<="
-                           else row["target"] / f))
-                for f in figures_of(runs)]
-        bars.append((f"{SECTIONS[section]}: {what}", part))
-    bars.reverse()
+        parts = [min(3, max(0, f / row["target"] if row["relation"] == "<="
+                            else row["target"] / f))
+                 for f in figures_of(runs)]
+        sections.setdefault(SECTIONS[section], []).append((what, parts))
+    return sections
+
+
+def verdict_of(parts):
+    if max(parts) <= 1:
+        return "met in all runs"
+    return "missed in all" if min(parts) > 1 else "missed in some"
+
+
+def plot_targets(plt):
+    """How much of what its target allows each figure takes."""
+    from matplotlib import transforms
+
+    lines = []
+    for section, bars in target_bars().items():
+        lines += [(section, None)] + bars
     figure, axes = plt.subplots(
-        figsize=(7.6, 0.32 * len(bars) + 1), layout="constrained")
-    medians = [statistics.median(part) for _, part in bars]
+        figsize=(WIDTH_INCHES, 0.24 * len(lines) + 1.2), layout="constrained")
     looks = {
         "met in all runs": (MET, ""),
         "missed in some": (MIXED, "///"),
         "missed in all": (MISSED, "xx"),
     }
     for label, (color, hatch) in looks.items():
-        ys = [y for y, (_, part) in enumerate(bars)
-              if label == ("met in all runs" if max(part) <= 1 else
-                           "missed in all" if min(part) > 1 else
-                           "missed in some")]
-        axes.barh(ys, [medians[y] for y in ys], height=0.62, color=color,
-                  hatch=hatch, edgecolor=PAPER, linewidth=0, label=label)
-    for y, (_, part) in enumerate(bars):
-        axes.plot([min(part), max(part)], [y, y], color=TEXT, linewidth=1.2)
+        ys = [y for y, (_, parts) in enumerate(lines)
+              if parts and verdict_of(parts) == label]
+        axes.barh(ys, [statistics.median(lines[y][1]) for y in ys],
+                  height=0.62, color=color, hatch=hatch, edgecolor=PAPER,
+                  linewidth=0, label=label)
+    for y, (_, parts) in enumerate(lines):
+        if parts:
+            axes.plot([min(parts), max(parts)], [y, y], color=TEXT,
+                      linewidth=1.2)
     axes.axvline(1, color=TEXT, linewidth=1.2)
-    axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=9)
-    axes.set_xlim(0, max(1, max(max(part) for _, part in bars)) + 0.1)
-    axes.set_xlabel("part of what the target allows; thin lines: all runs")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=9)
+    axes.set_yticks(range(len(lines)), [name for name, _ in lines])
+    axes.tick_params(axis="y", length=0)
+    for tick, (_, parts) in zip(axes.get_yticklabels(), lines):
+        if parts is None:
+            tick.set_weight("bold")
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.set_xlim(0, max(max(parts) for _, parts in lines if parts) + 0.1)
+    axes.set_xticks([0, 0.5, 1, 1.5])
+    axes.set_xlabel("part of what the target allows")
+    axes.annotate("target", (1, 1), (0, 4), textcoords="offset points",
+                  xycoords=("data", "axes fraction"), ha="center")
+    direction(axes, "← shorter is better", 22)
+    above = transforms.ScaledTranslation(0, 36 / 72, figure.dpi_scale_trans)
+    axes.legend(loc="lower right", ncols=3, handlelength=1.2,
+                columnspacing=1, bbox_to_anchor=(1, 1),
+                bbox_transform=axes.transAxes + above)
     save(plt, figure, "targets")
 
 
@@ -352,6 +406,7 @@ def plots():
     plt.rcParams.update({
         "svg.fonttype": "none", "svg.hashsalt": "libminiasync",
         "font.family": ["Helvetica", "Arial", "sans-serif"],
+        "font.size": 10, "legend.fontsize": 10,
         "text.color": TEXT, "axes.labelcolor": TEXT, "xtick.color": TEXT,
         "ytick.color": TEXT, "axes.edgecolor": LINE, "grid.color": LINE,
         "figure.facecolor": PAPER, "axes.facecolor": PAPER,
