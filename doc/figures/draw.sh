@@ -21,12 +21,14 @@ text { fill: #1f2328 }
 .node path, .node polygon { fill: #f3f5f8; stroke: #57606a }
 .edge path, .edge polygon { stroke: #57606a }
 .edge polygon { fill: #57606a }
+.cluster polygon { stroke: #57606a }
 @media (prefers-color-scheme: dark) {
 svg { background: #0d1117 }
 text { fill: #e6edf3 }
 .node path, .node polygon { fill: #161b22; stroke: #8b949e }
 .edge path, .edge polygon { stroke: #8b949e }
 .edge polygon { fill: #8b949e }
+.cluster polygon { stroke: #8b949e }
 }
 </style>'
 
@@ -43,7 +45,8 @@ figure() {
 	fi
 	font="Helvetica,Arial,sans-serif"
 	printf '%s\n' "$text" |
-		dot -Tsvg -Nfontname="$font" -Efontname="$font" \
+		dot -Tsvg -Gfontname="$font" -Nfontname="$font" \
+			-Efontname="$font" \
 			-Nfontsize=12 -Efontsize=11 >"$1.tmp" || exit 1
 	awk -v mark="$mark" -v style="$style" '
 		/^<svg/ { print mark }
