@@ -191,6 +191,21 @@ echo old >dst
 only "dst src"
 rm dst
 
+# The limit comes when the space is reserved: it refuses write(), but no store.
+if command -v prlimit >/dev/null; then
+	head -c 200000001 /dev/urandom >src
+	"$vdmcp" src dst >out 2>err &
+	pid=$!
+	while kill -0 $pid 2>/dev/null && [ -z "$(find . -name '.vdmcp*' -size +0)" ]
+	do :; done
+	prlimit --pid $pid --fsize=1000000 2>/dev/null
+	wait $pid || wrong "a late limit: status $?: $(cat err)"
+	cmp -s src dst || wrong "a late limit: different"
+	rm -f out err dst
+else
+	echo "no prlimit(1): refused writes are not tested"
+fi
+
 # A sparse source of which more is claimed than is there.
 truncate -s 200M src
 copies sparse --verify
