@@ -20,8 +20,9 @@
  *
  * Security  a token is a secret: who has it, and reaches the address, may move
  *           what the region allows. Nothing is encrypted, and libfabric is no
- *           fortress against hostile peers. Use it in a trusted network, or
- *           inside of a tunnel.
+ *           fortress against hostile peers. It listens on both sides, also on
+ *           that of a mover. Use it in a trusted network, or inside of a
+ *           tunnel.
  * Hardware  tested over TCP. RDMA is reached through the same interface of
  *           libfabric, and was not tested.
  * Wakers    are called by the thread of the mover alone. A waker must return:

@@ -285,15 +285,18 @@ mia_fabric_end_peer(struct mia_fabric_end *end, fi_addr_t *peer)
 	return n == 1 ? 0 : n < 0 ? mia_fabric_error(n) : -EINVAL;
 }
 
-/* Whether the answer is there; then it is 0 or -errno in answer. */
+/*
+ * Whether the answer is there; then it is 0 or -errno in answer. What has
+ * another context is a stranger's: see fabric_parts.h.
+ */
 static bool
-has_answer(struct mia_fabric_end *end, int *answer)
+has_answer(struct mia_fabric_end *end, const void *context, int *answer)
 {
 	struct fi_cq_data_entry entry;
 	struct fi_cq_err_entry error = {0};
 	const ssize_t n = fi_cq_read(end->cq, &entry, 1);
 
-	if (n == -FI_EAGAIN)
+	if (n == -FI_EAGAIN || (n == 1 && entry.op_context != context))
 		return false;
 	*answer = n == 1 ? 0 : mia_fabric_error(n);
 	if (n == -FI_EAVAIL && fi_cq_readerr(end->cq, &error, 0) == 1)
@@ -316,12 +319,12 @@ mia_fabric_end_connect(struct mia_fabric_end *end, fi_addr_t peer,
 	do {
 		if (posted == -FI_EAGAIN)
 			posted = reads ? fi_read(end->ep, &byte, 0, NULL, peer,
-						 0, token->key, NULL)
+						 0, token->key, &byte)
 				       : fi_write(end->ep, &byte, 0, NULL, peer,
-						 0, token->key, NULL);
+						 0, token->key, &byte);
 		if (posted != 0 && posted != -FI_EAGAIN)
 			return mia_fabric_error(posted);
-		if (has_answer(end, &answer))
+		if (has_answer(end, &byte, &answer))
 			return answer;
 		if (mia_fabric_end_may_sleep(end))
 			mia_fabric_end_sleep(end, 1);

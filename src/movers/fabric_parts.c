@@ -130,7 +130,7 @@ mia_fabric_take_parts(struct data_mover_fabric *dmf)
 		struct fi_cq_err_entry error = {0};
 		const ssize_t n = fi_cq_read(dmf->end.cq, &entry, 1);
 
-		if (n == 1)
+		if (n == 1 && entry.op_context != NULL)
 			mia_fabric_return_part(entry.op_context);
 		else if (n == -FI_EAVAIL &&
 			fi_cq_readerr(dmf->end.cq, &error, 0) == 1 &&

@@ -6,6 +6,9 @@
  * The memory of a part belongs to libfabric until it has come back. The mover
  * counts those under way, and the reads among them.
  *
+ * libfabric listens at this end, too. Whoever connects there may write nothing,
+ * and say so by remote data: a completion without context, which is no part.
+ *
  * Threads: the busy one (see fabric_work.h).
  */
 

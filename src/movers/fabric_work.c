@@ -241,10 +241,14 @@ read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 		return mia_fabric_error(n);
 
 	for (ssize_t i = 0; i < n; i++) {
-		mia_fabric_return_part(entries[i].op_context);
-		settle(entries[i].op_context, over);
+		struct mia_fabric_operation *op = entries[i].op_context;
+
+		if (op == NULL)
+			continue; /* a stranger's: see fabric_parts.h */
+		mia_fabric_return_part(op);
+		settle(op, over);
+		dmf->last_ns = mia_clock_ns();
 	}
-	dmf->last_ns = mia_clock_ns();
 	return 0;
 }
 

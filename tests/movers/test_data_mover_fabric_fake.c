@@ -387,6 +387,42 @@ one_failure_breaks_the_mover(void **state)
 	}
 }
 
+/* libfabric listens on both sides: anybody may send remote data. */
+static void
+data_of_strangers_is_ignored(void **state)
+{
+	(void)state;
+	for (unsigned no_thread = 0; no_thread < 2; no_thread++) {
+		const struct data_mover_fabric_options options =
+			options_of(0, 0, no_thread);
+		struct vdm_operation_future f[N];
+		struct pair pair;
+
+		fake_fabric_reset(test_random(&seed));
+		assert_true(pair_init(&pair, &options));
+		for (int round = 0; round < TEST_ROUNDS(100); round++) {
+			fake_fabric_stall(true);
+			for (int i = 0; i < N; i++) {
+				f[i] = vdm_memcpy(pair.vdm,
+					pair.window + 64 * i, local_bytes, 64,
+					0);
+				(void)future_poll(
+					FUTURE_AS_RUNNABLE(&f[i]), NULL);
+			}
+			fake_fabric_send_data(3, test_random(&seed) % 300);
+			fake_fabric_stall(false);
+			for (int i = 0; i < N; i++)
+				assert_int_equal(poll_for(&f[i]), VDM_SUCCESS);
+		}
+		/* Also in a queue whose connection is closed. */
+		fake_fabric_stall(true);
+		f[0] = vdm_memcpy(pair.vdm, pair.window, local_bytes, 64, 0);
+		(void)future_poll(FUTURE_AS_RUNNABLE(&f[0]), NULL);
+		fake_fabric_send_data(3, 0);
+		pair_fini(&pair);
+	}
+}
+
 static void
 a_silent_peer_breaks_the_mover(void **state)
 {
@@ -755,6 +791,7 @@ main(void)
 		cmocka_unit_test_setup(
 			the_queue_is_not_longer_than_asked_for, setup),
 		cmocka_unit_test_setup(one_failure_breaks_the_mover, setup),
+		cmocka_unit_test_setup(data_of_strangers_is_ignored, setup),
 		cmocka_unit_test_setup(a_silent_peer_breaks_the_mover, setup),
 		cmocka_unit_test_setup(
 			the_descriptor_tells_of_a_silent_peer, setup),

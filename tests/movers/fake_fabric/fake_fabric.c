@@ -146,6 +146,16 @@ copy(char *to, const char *from, size_t n)
 		atomic_store(&words[i], atomic_load(&source[i]));
 }
 
+/* Under the lock. */
+static void
+add_data(struct queue *queue, uint64_t data)
+{
+	if (queue->ndata == DEPTH)
+		abort(); /* more movers than a test has */
+	queue->data[queue->ndata++] = data;
+	(void)eventfd_write(queue->fd, 1);
+}
+
 /* Controls */
 
 void
@@ -252,6 +262,16 @@ fake_fabric_scribble(size_t n, size_t at, uint64_t word)
 		if (region->n == n)
 			copy(region->addr + at, (const char *)&word,
 				sizeof(word));
+	pthread_mutex_unlock(&lock);
+}
+
+void
+fake_fabric_send_data(unsigned n, uint64_t data)
+{
+	pthread_mutex_lock(&lock);
+	for (struct queue *queue = queues; queue != NULL; queue = queue->next)
+		for (unsigned i = 0; i < n && queue->ndata < DEPTH / 2; i++)
+			add_data(queue, data);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -401,16 +421,6 @@ find_region(uint64_t key)
 	while (region != NULL && region->mr.key != key)
 		region = region->next;
 	return region;
-}
-
-/* Under the lock. */
-static void
-add_data(struct queue *queue, uint64_t data)
-{
-	if (queue->ndata == DEPTH)
-		abort(); /* more movers than a test has */
-	queue->data[queue->ndata++] = data;
-	(void)eventfd_write(queue->fd, 1);
 }
 
 /* Under the lock. Returns 0, or why the part fails. */

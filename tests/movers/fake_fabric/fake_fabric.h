@@ -60,6 +60,12 @@ void fake_fabric_set_loses(bool loses);
 /* Another peer writes a word into exposed memory of n bytes. */
 void fake_fabric_scribble(size_t n, size_t at, uint64_t word);
 
+/*
+ * A peer that has no key writes nothing, but sends this data so many times, to
+ * all regions and movers that have room for it.
+ */
+void fake_fabric_send_data(unsigned n, uint64_t data);
+
 /* Objects that are open, infos included. */
 unsigned fake_fabric_open(void);
 
