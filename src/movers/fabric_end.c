@@ -138,16 +138,15 @@ open_objects(struct mia_fabric_end *end)
 static int
 open_event(struct mia_fabric_end *end)
 {
-	int fd;
-	int error =
-		mia_fabric_error(fi_control(&end->cq->fid, FI_GETWAIT, &fd));
+	int error = mia_fabric_error(
+		fi_control(&end->cq->fid, FI_GETWAIT, &end->watched));
 
 	if (error != 0)
 		return error;
 	error = mia_event_fd_init(&end->event);
 	if (error != 0)
 		return error;
-	error = mia_event_fd_add(&end->event, fd);
+	error = mia_event_fd_add(&end->event, end->watched);
 	if (error != 0)
 		mia_event_fd_fini(&end->event);
 	return error;
@@ -236,6 +235,7 @@ mia_fabric_end_cut_off(struct mia_fabric_end *end)
 void
 mia_fabric_end_abandon(struct mia_fabric_end *end)
 {
+	mia_event_fd_remove(&end->event, end->watched);
 	end->ep = NULL;
 	end->av = NULL;
 	end->cq = NULL;
@@ -246,7 +246,10 @@ mia_fabric_end_abandon(struct mia_fabric_end *end)
 void
 mia_fabric_end_close_queue(struct mia_fabric_end *end)
 {
-	close_object(end->cq != NULL ? &end->cq->fid : NULL);
+	if (end->cq == NULL)
+		return;
+	mia_event_fd_remove(&end->event, end->watched);
+	fi_close(&end->cq->fid);
 	end->cq = NULL;
 }
 

@@ -38,6 +38,7 @@ struct mia_fabric_end {
 
 	/* Readable when there is something to do, when set, and at a time. */
 	struct mia_event_fd event;
+	int watched; /* there: the descriptor of the queue */
 
 	uint64_t counted_ns; /* when bytes were counted */
 	uint64_t bytes;      /* how many they were */
@@ -74,7 +75,7 @@ bool mia_fabric_end_cut_off(struct mia_fabric_end *end);
 /*
  * Instead of a disconnect, if the reads have not returned. Nobody calls
  * libfabric for this end any more, so nothing accesses memory. Its objects and
- * its socket stay until the process ends.
+ * its socket stay until the process ends, and are not watched any more.
  */
 void mia_fabric_end_abandon(struct mia_fabric_end *end);
 void mia_fabric_end_close_queue(struct mia_fabric_end *end);

@@ -112,6 +112,15 @@ mia_event_fd_add(struct mia_event_fd *fd, int other)
 	return watch(fd, other) == 0 ? 0 : -errno;
 }
 
+void
+mia_event_fd_remove(struct mia_event_fd *fd, int other)
+{
+	const int saved_errno = errno;
+
+	epoll_ctl(fd->epoll, EPOLL_CTL_DEL, other, NULL);
+	mia_restore_errno(saved_errno);
+}
+
 bool
 mia_event_fd_wait(struct mia_event_fd *fd, unsigned ms)
 {
@@ -169,6 +178,13 @@ mia_event_fd_add(struct mia_event_fd *fd, int other)
 	(void)fd;
 	(void)other;
 	return -ENOTSUP;
+}
+
+void
+mia_event_fd_remove(struct mia_event_fd *fd, int other)
+{
+	(void)fd;
+	(void)other;
 }
 
 bool

@@ -39,6 +39,9 @@ int mia_event_fd_renew(struct mia_event_fd *fd);
 /* It is readable, too, while another descriptor is. Returns 0 or -errno. */
 int mia_event_fd_add(struct mia_event_fd *fd, int other);
 
+/* Before the other one is closed, of which a child may have a copy. */
+void mia_event_fd_remove(struct mia_event_fd *fd, int other);
+
 /*
  * Sleeps until it is readable, at most so many milliseconds. Returns whether
  * mia_event_fd_set() was called, if there are at most 4 descriptors.
