@@ -130,6 +130,7 @@ take_asked(struct data_mover_fabric *dmf)
 	struct mia_fabric_flush *flush = &dmf->flush;
 	struct mia_fabric_operation *op;
 
+	flush->is_late = false;
 	while ((op = mia_fabric_list_take(&flush->asked)) != NULL) {
 		op->to_flush -= op->asked;
 		mia_fabric_list_add(

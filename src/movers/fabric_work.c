@@ -18,6 +18,9 @@
 #define ENTRIES 64
 #define ROUNDS 4
 
+/* So often it reads before it breaks because nothing has come. */
+#define LAST_READS 8
+
 /* Looks for a silent peer in idle_ns, as often as the mover's thread does. */
 #define LOOKS 4
 
@@ -255,8 +258,8 @@ read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 /*
  * Returns whether nothing has happened for too long. A part may take longer in
  * a slow network, but its bytes go on. Without a thread the descriptor tells
- * when to look again. A time in which nobody looked is not the peer's: the
- * program was busy, or stopped.
+ * when to look again. A time in which nobody looked is not the peer's, but for
+ * what is between two looks anyway: the program was busy, or stopped.
  */
 static bool
 is_late(struct data_mover_fabric *dmf)
@@ -275,7 +278,9 @@ is_late(struct data_mover_fabric *dmf)
 		mia_event_fd_arm(&dmf->end.event, ns);
 	}
 	if (now - dmf->looked_ns >= dmf->idle_ns / 2)
-		dmf->last_ns = now;
+		dmf->last_ns += now - dmf->looked_ns - dmf->idle_ns / LOOKS;
+	if (dmf->last_ns > now)
+		dmf->last_ns = now; /* something has come just now */
 	dmf->looked_ns = now;
 	if (has_work && now - dmf->last_ns >= dmf->idle_ns / LOOKS &&
 		mia_fabric_end_has_moved(&dmf->end, dmf->idle_ns / LOOKS))
@@ -286,6 +291,14 @@ is_late(struct data_mover_fabric *dmf)
 
 /* What a thread does while it is busy. */
 enum effort { POSTS, POSTS_AND_READS };
+
+static int
+read_and_post(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
+{
+	const int error = read_queue(dmf, over);
+
+	return error == 0 ? post_parts(dmf, over) : error;
+}
 
 static void
 advance(struct data_mover_fabric *dmf, struct mia_fabric_operation *incoming,
@@ -312,13 +325,11 @@ advance(struct data_mover_fabric *dmf, struct mia_fabric_operation *incoming,
 
 	/* What could not be posted waits for others to return. */
 	if (error == 0 &&
-		(effort == POSTS_AND_READS || dmf->posting.first != NULL)) {
-		error = read_queue(dmf, over);
-		if (error == 0)
-			error = post_parts(dmf, over);
-	}
-	if (error == 0 && is_late(dmf))
-		error = -ETIMEDOUT;
+		(effort == POSTS_AND_READS || dmf->posting.first != NULL))
+		error = read_and_post(dmf, over);
+	/* It is not late if what came was not read. */
+	for (int i = 0; error == 0 && is_late(dmf); i++)
+		error = i < LAST_READS ? read_and_post(dmf, over) : -ETIMEDOUT;
 	if (error != 0)
 		break_off(dmf, -error, over);
 }

@@ -452,6 +452,55 @@ a_silent_peer_breaks_the_mover(void **state)
 	}
 }
 
+/* What the peer has done is there, though nobody has read it yet. */
+static void
+a_program_that_only_starts_is_not_late(void **state)
+{
+	enum { STARTS = 40 };
+	const struct data_mover_fabric_options options = options_of(400, 0, 1);
+	struct vdm_operation_future f[STARTS];
+	struct pair pair;
+
+	(void)state;
+	assert_true(pair_init(&pair, &options));
+	for (int i = 0; i < STARTS; i++) {
+		f[i] = vdm_memcpy(
+			pair.vdm, pair.window + 64 * i, local_bytes, 64, 0);
+		(void)future_poll(FUTURE_AS_RUNNABLE(&f[i]), NULL);
+		usleep(40000);
+	}
+	/* Nor is one that has not looked for long. */
+	usleep(500000);
+	for (int i = 0; i < STARTS; i++)
+		assert_int_equal(poll_for(&f[i]), VDM_SUCCESS);
+	assert_int_equal(data_mover_fabric_error(pair.dmf), 0);
+	pair_fini(&pair);
+}
+
+/* A program may look seldom. */
+static void
+a_silent_peer_is_found_by_few_looks(void **state)
+{
+	const struct data_mover_fabric_options options = options_of(200, 0, 1);
+	struct vdm_operation_future f;
+	struct pair pair;
+	int looks = 0;
+
+	(void)state;
+	assert_true(pair_init(&pair, &options));
+	fake_fabric_stall(true);
+	f = vdm_memcpy(pair.vdm, pair.window, local_bytes, 64, 0);
+	while (future_poll(FUTURE_AS_RUNNABLE(&f), NULL) !=
+		FUTURE_STATE_COMPLETE) {
+		usleep(250000);
+		assert_in_range(++looks, 1, 20);
+	}
+	/* Time in which nobody looked is not the peer's. */
+	assert_true(looks >= 3);
+	assert_int_equal(data_mover_fabric_error(pair.dmf), ETIMEDOUT);
+	pair_fini(&pair);
+}
+
 /* The descriptor becomes readable at that time, and only then. */
 static void
 the_descriptor_tells_of_a_silent_peer(void **state)
@@ -793,6 +842,10 @@ main(void)
 		cmocka_unit_test_setup(one_failure_breaks_the_mover, setup),
 		cmocka_unit_test_setup(data_of_strangers_is_ignored, setup),
 		cmocka_unit_test_setup(a_silent_peer_breaks_the_mover, setup),
+		cmocka_unit_test_setup(
+			a_program_that_only_starts_is_not_late, setup),
+		cmocka_unit_test_setup(
+			a_silent_peer_is_found_by_few_looks, setup),
 		cmocka_unit_test_setup(
 			the_descriptor_tells_of_a_silent_peer, setup),
 		cmocka_unit_test_setup(
