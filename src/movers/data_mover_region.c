@@ -56,15 +56,16 @@ struct data_mover_region {
 	atomic_bool stop; /* A: all threads */
 };
 
-/* Any peer may say anything. */
-static void
+/* Any peer may say anything. Returns the bytes written back. */
+static uint64_t
 take_request(
 	struct data_mover_region *region, const struct fi_cq_data_entry *entry)
 {
-	if ((entry->flags & FI_REMOTE_CQ_DATA) != 0 && region->slots != NULL &&
-		entry->data < MIA_FABRIC_SLOTS)
-		mia_fabric_request_serve(&region->slots[entry->data],
-			region->addr, region->token.size);
+	if ((entry->flags & FI_REMOTE_CQ_DATA) == 0 || region->slots == NULL ||
+		entry->data >= MIA_FABRIC_SLOTS)
+		return 0;
+	return mia_fabric_request_serve(
+		&region->slots[entry->data], region->addr, region->token.size);
 }
 
 /*
@@ -83,21 +84,28 @@ look_after_connections(struct data_mover_region *region)
 	mia_sockets_keep_alive(region->end.event.epoll);
 }
 
-/* Returns whether there may be more to do. */
+/*
+ * Returns whether there may be more to do. Also when it has written back as
+ * much as one request may ask for, whatever peers ask for: a delete waits for
+ * this.
+ */
 static bool
 serve(struct data_mover_region *region)
 {
 	struct fid_cq *cq = region->end.cq;
+	struct fi_cq_data_entry entries[16];
+	/* What is read is served. */
+	const size_t room =
+		region->slots == NULL ? sizeof(entries) / sizeof(*entries) : 1;
+	uint64_t bytes = 0;
 
 	look_after_connections(region);
-	for (int i = 0; i < ROUNDS; i++) {
-		struct fi_cq_data_entry entries[16];
+	for (int i = 0; i < ROUNDS && bytes < MIA_FABRIC_REQUEST_BYTES; i++) {
 		struct fi_cq_err_entry error = {0};
-		const ssize_t n = fi_cq_read(
-			cq, entries, sizeof(entries) / sizeof(*entries));
+		const ssize_t n = fi_cq_read(cq, entries, room);
 
 		for (ssize_t k = 0; k < n; k++)
-			take_request(region, &entries[k]);
+			bytes += take_request(region, &entries[k]);
 		if (n == -FI_EAVAIL)
 			fi_cq_readerr(cq, &error, 0);
 		else if (n < 0 &&

@@ -101,21 +101,31 @@ is_valid(const struct mia_fabric_request *request, uint64_t size)
 	return true;
 }
 
-void
+uint64_t
 mia_fabric_request_serve(
 	struct mia_fabric_slot *slot, const char *addr, uint64_t size)
 {
 	const struct mia_fabric_request copy = copy_once(slot);
+	uint64_t bytes = 0;
 
 	if (!is_valid(&copy, size)) {
 		/* Relaxed: publishes nothing. */
 		atomic_store_explicit(
 			&slot->request[0], 0, memory_order_relaxed);
-		return;
+		return 0;
 	}
-	for (uint64_t i = 0; i < le64toh(copy.count); i++)
-		(void)mia_memory_flush(addr + le64toh(copy.ranges[i].at),
-			(size_t)le64toh(copy.ranges[i].n));
+	/* Relaxed: this thread has done it, or a peer says so of its own. */
+	if (atomic_load_explicit(&slot->done, memory_order_relaxed) ==
+		copy.nonce)
+		return 0;
+	for (uint64_t i = 0; i < le64toh(copy.count); i++) {
+		const uint64_t n = le64toh(copy.ranges[i].n);
+
+		(void)mia_memory_flush(
+			addr + le64toh(copy.ranges[i].at), (size_t)n);
+		bytes += n;
+	}
 	/* Release: for the mover, whose get libfabric does by reading this. */
 	atomic_store_explicit(&slot->done, copy.nonce, memory_order_release);
+	return bytes;
 }

@@ -91,9 +91,11 @@ bool mia_fabric_answer_is_lost(
 
 /*
  * The region: writes back what the request asks for, and says so. It takes the
- * nonce of another request away, so that the mover asks again.
+ * nonce of a bad request away, so that the mover asks again. Whoever has no key
+ * can only bring a request here once more: one that is done costs nothing.
+ * Returns the bytes written back.
  */
-void mia_fabric_request_serve(
+uint64_t mia_fabric_request_serve(
 	struct mia_fabric_slot *slot, const char *addr, uint64_t size);
 
 #endif /* LIBMINIASYNC_FABRIC_REQUEST_H */

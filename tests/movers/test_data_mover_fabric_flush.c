@@ -11,6 +11,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #include <libminiasync-vdm-fabric.h>
 
 #include "fake_fabric.h"
+#include "movers/fabric_request.h"
 
 #define BOTH (DATA_MOVER_REGION_READ | DATA_MOVER_REGION_WRITE)
 #define REGION ((size_t)1 << 20)
@@ -29,6 +31,10 @@ static char *exposed;
 static char *image;
 static size_t exposed_bytes;
 static size_t longest; /* that was written back at once */
+
+/* A slow CPU, and how often it wrote something back. */
+static atomic_uint flush_ms;
+static atomic_uint flushes;
 
 int __real_mia_memory_flush(const void *address, size_t n);
 int __wrap_mia_memory_flush(const void *address, size_t n);
@@ -44,6 +50,8 @@ __wrap_mia_memory_flush(const void *address, size_t n)
 	if (n > exposed_bytes - at)
 		fail_msg("%zu bytes at %zu are not all in the region", n, at);
 	memcpy(image + at, exposed + at, n);
+	test_sleep_ns(atomic_load(&flush_ms) * MS);
+	atomic_fetch_add(&flushes, 1);
 	if (longest < n)
 		longest = n;
 	return 0;
@@ -384,6 +392,70 @@ a_region_that_does_not_answer_breaks_the_mover(void **state)
 	}
 }
 
+/* Puts requests for as much as is allowed into so many slots, at once. */
+static void
+flood(unsigned slots)
+{
+	for (unsigned slot = 0; slot < slots; slot++) {
+		struct mia_fabric_request request;
+		uint64_t words[sizeof(request) / 8];
+
+		mia_fabric_request_set(
+			&request, 0, 0, MIA_FABRIC_REQUEST_BYTES);
+
+		const size_t n = mia_fabric_request_seal(&request, 1, slot + 1);
+
+		memcpy(words, &request, sizeof(request));
+		for (size_t i = 0; i < n / 8; i++)
+			fake_fabric_scribble(
+				256 * 256, slot * 256 + 8 + i * 8, words[i]);
+	}
+	for (unsigned slot = 0; slot < slots; slot++)
+		fake_fabric_send_data(1, slot);
+}
+
+/* Whatever peers ask for, a call and a delete of the region wait for little. */
+static void
+a_flood_of_requests_does_not_hold_the_region(void **state)
+{
+	enum { SLOTS = 20 };
+	struct group group;
+	struct pollfd ready = {.events = POLLIN};
+
+	(void)state;
+	expose(MIA_FABRIC_REQUEST_BYTES);
+	for (unsigned no_thread = 0; no_thread < 2; no_thread++) {
+		assert_true(group_init(&group, BOTH,
+			DATA_MOVER_REGION_PMEM |
+				(no_thread ? DATA_MOVER_REGION_NO_THREAD : 0),
+			0, NULL));
+		atomic_store(&flushes, 0);
+		atomic_store(&flush_ms, no_thread ? 0 : 50);
+		flood(SLOTS);
+		if (!no_thread) {
+			while (atomic_load(&flushes) == 0)
+				test_sleep_ns(MS);
+			group_fini(&group);
+			assert_in_range(atomic_load(&flushes), 0, SLOTS / 2);
+			continue;
+		}
+		ready.fd = data_mover_region_fd(group.region);
+		for (unsigned calls = 1; calls <= SLOTS; calls++) {
+			assert_int_equal(poll(&ready, 1, 0), 1);
+			data_mover_region_progress(group.region);
+			assert_int_equal(atomic_load(&flushes), calls);
+		}
+		/* The same ones, by a peer without key, are done. */
+		for (unsigned slot = 0; slot < SLOTS; slot++)
+			fake_fabric_send_data(1, slot);
+		data_mover_region_progress(group.region);
+		assert_int_equal(poll(&ready, 1, 0), 0);
+		assert_int_equal(atomic_load(&flushes), SLOTS);
+		group_fini(&group);
+	}
+	atomic_store(&flush_ms, 0);
+}
+
 static void
 failures_make_nothing_durable_that_is_not(void **state)
 {
@@ -459,6 +531,8 @@ main(void)
 			long_ranges_are_written_back_in_turns, setup),
 		cmocka_unit_test_setup(
 			a_region_that_does_not_answer_breaks_the_mover, setup),
+		cmocka_unit_test_setup(
+			a_flood_of_requests_does_not_hold_the_region, setup),
 		cmocka_unit_test_setup(
 			failures_make_nothing_durable_that_is_not, setup),
 		cmocka_unit_test_setup(making_fails_cleanly, setup),
