@@ -61,10 +61,19 @@ answer_notifier(
 						    : FUTURE_NOTIFIER_NONE;
 }
 
-/* A poll of a started operation brings another notifier. */
+/*
+ * A poll of a started operation brings another notifier. In a child op_check
+ * ends it: a thread that was reading the waker when the process forked holds
+ * the completion there for ever.
+ */
 static void
 renotify(struct mia_fabric_operation *op, struct future_notifier *n)
 {
+	if (mia_forked_since(op->dmf->forks)) {
+		if (n != NULL)
+			n->notifier_used = FUTURE_NOTIFIER_NONE;
+		return;
+	}
 	if (has_waker(op, n) &&
 		!mia_completion_has_waker(&op->completion, n->waker))
 		mia_completion_replace_waker(&op->completion, n->waker);

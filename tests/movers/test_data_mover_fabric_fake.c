@@ -19,7 +19,9 @@
 
 #include <libminiasync-vdm-fabric.h>
 
+#include "child.h"
 #include "fake_fabric.h"
+#include "movers/fabric_operation.h"
 #include "system.h"
 #include "wakers.h"
 
@@ -741,6 +743,40 @@ operations_without_memory_fail_alone(void **state)
 	}
 }
 
+/* When the process forked the mover's thread was reading the waker. */
+static struct vdm_operation_future begun;
+static struct counter other;
+
+static void
+poll_with_another_waker(void)
+{
+	struct future_notifier n = {.waker = {&other, wake_counter}};
+	struct mia_fabric_operation *op = begun.data.data;
+
+	atomic_store(&op->completion.state, MIA_COMPLETION_LOCKED);
+	CHILD_CHECK(future_poll(FUTURE_AS_RUNNABLE(&begun), &n) ==
+		FUTURE_STATE_COMPLETE);
+	CHILD_CHECK(FUTURE_OUTPUT(&begun)->result == VDM_ERROR_JOB_CORRUPTED);
+}
+
+static void
+a_child_waits_for_no_thread_of_its_parent(void **state)
+{
+	struct counter counter;
+	struct pair pair;
+
+	(void)state;
+	assert_true(pair_init(&pair, NULL));
+	counter_init(&counter);
+	fake_fabric_stall(true);
+	start(&pair, &begun, 1, &counter, local_bytes);
+	assert_int_equal(child_status(child_start(poll_with_another_waker)), 0);
+	fake_fabric_stall(false);
+	assert_int_equal(wait_for(&begun), VDM_SUCCESS);
+	pair_fini(&pair);
+	counter_fini(&counter);
+}
+
 static double
 cpu_seconds(void)
 {
@@ -851,6 +887,8 @@ main(void)
 		cmocka_unit_test_setup(
 			a_connection_that_is_lost_breaks_the_mover, setup),
 		cmocka_unit_test_setup(a_connection_may_come_back, setup),
+		cmocka_unit_test_setup(
+			a_child_waits_for_no_thread_of_its_parent, setup),
 		cmocka_unit_test_setup(deleting_ends_what_is_under_way, setup),
 		cmocka_unit_test_setup(
 			a_waker_may_start_the_next_operation, setup),
