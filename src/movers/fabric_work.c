@@ -271,7 +271,8 @@ is_late(struct data_mover_fabric *dmf)
 
 	const uint64_t now = mia_clock_ns();
 
-	if (!dmf->has_thread && now >= dmf->timer_ns) {
+	/* While parts are refused the timer is that of is_lost(). */
+	if (!dmf->has_thread && dmf->refusals == 0 && now >= dmf->timer_ns) {
 		const uint64_t ns = has_work ? dmf->idle_ns / LOOKS : 0;
 
 		dmf->timer_ns = has_work ? now + ns : 0;
