@@ -56,9 +56,11 @@ endif()
 set_target_properties(miniasync-vdm-dml PROPERTIES EXPORT_NAME vdm-dml)
 
 # In a file of its own: who has no DML can use the rest of the package.
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME libminiasync-vdm-dml-dev)
 install(TARGETS miniasync-vdm-dml EXPORT miniasync-vdm-dml-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libminiasync-vdm-dml0
+    NAMELINK_COMPONENT libminiasync-vdm-dml-dev)
 install(EXPORT miniasync-vdm-dml-targets NAMESPACE miniasync::
   DESTINATION ${package_dir})
 install(FILES cmake/FindDML.cmake DESTINATION ${package_dir})
@@ -85,3 +87,4 @@ endif()
 configure_file(cmake/libminiasync-vdm-dml.pc.in libminiasync-vdm-dml.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libminiasync-vdm-dml.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME libminiasync-dev)

@@ -53,9 +53,11 @@ endif()
 set_target_properties(miniasync-vdm-fabric PROPERTIES EXPORT_NAME vdm-fabric)
 
 # In a file of its own, as that of DML.
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME libminiasync-vdm-fabric-dev)
 install(TARGETS miniasync-vdm-fabric EXPORT miniasync-vdm-fabric-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libminiasync-vdm-fabric0
+    NAMELINK_COMPONENT libminiasync-vdm-fabric-dev)
 install(EXPORT miniasync-vdm-fabric-targets NAMESPACE miniasync::
   DESTINATION ${package_dir})
 install(FILES include/libminiasync-vdm-fabric.h
@@ -72,3 +74,4 @@ configure_file(cmake/libminiasync-vdm-fabric.pc.in
   libminiasync-vdm-fabric.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libminiasync-vdm-fabric.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME libminiasync-dev)
