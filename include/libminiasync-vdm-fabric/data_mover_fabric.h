@@ -27,7 +27,9 @@
  *           libfabric, and was not tested.
  * Wakers    are called by the thread of the mover alone. A waker must return:
  *           pthread_exit() counts as returned, and another thread takes the
- *           place of the one that ends.
+ *           place of the one that ends. A waker must not delete its mover,
+ *           which would wait for itself. The child of a waker that forks must
+ *           not return from the waker after it has deleted the mover.
  * Fork      in a child the movers of its parent are broken, with ENOTCONN, and
  *           its regions serve nobody. The child may delete them. The parent
  *           goes on.
