@@ -50,6 +50,7 @@ run(unsigned no_thread)
 		.no_thread = no_thread};
 	char *local = malloc(SIZE);
 	struct peer peer;
+	int status;
 
 	assert_non_null(local);
 	peer_init(&peer, SIZE, PAIR_BOTH);
@@ -59,6 +60,7 @@ run(unsigned no_thread)
 
 	assert_non_null(dmf);
 	assert_int_equal(kill(peer.pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(peer.pid, &status, WUNTRACED), peer.pid);
 
 	struct vdm_operation_future f =
 		vdm_memcpy(data_mover_fabric_get_vdm(dmf), local,
