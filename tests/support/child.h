@@ -34,10 +34,25 @@
 
 #define CHILD_SECONDS 30
 
+/*
+ * AddressSanitizer of gcc 12 does not take the locks of its allocator over a
+ * fork. A thread of the parent that is just starting may hold one: the child
+ * would wait for it for ever. So let the threads come to rest.
+ */
+static inline void
+child_let_threads_rest(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	usleep(10000);
+#endif
+}
+
 /* Forks, and runs run() in the child. Returns the child, which ends with 0. */
 static inline pid_t
 child_start(void (*run)(void))
 {
+	child_let_threads_rest();
+
 	const pid_t child = fork();
 
 	if (child != 0)
