@@ -34,8 +34,8 @@ parse(const char *text)
 
 	if (mia_fabric_token_parse(&token, text) != 0)
 		return;
-	expect(token.size > 0 && token.access > 0 && token.access < 4, "range",
-		text);
+	expect(token.size > 0 && (token.access & 3) != 0 && token.access < 8,
+		"range", text);
 	expect(mia_fabric_token_write(&token, written, sizeof(written)) == 0,
 		"not written", text);
 	expect(mia_fabric_token_parse(&again, written) == 0, "not parsed",
