@@ -352,6 +352,12 @@ step env PKG_CONFIG_LIBDIR=/nowhere PKG_CONFIG_PATH= \
 grep -q 'tests are left out' "$work/log" || { echo "no word of cmocka"; exit 1; }
 echo "without cmocka: configured"
 
+# Each line of README's commands is a whole one: a reader copies a line.
+sed -n 's/^    //p' "$source/README.md" >"$work/lines"
+while IFS= read -r line; do
+	sh -nc "$line" || { echo "no whole command: $line"; exit 1; }
+done <"$work/lines"
+
 # The first command of README, on a copy. It must not build the tests, which
 # take longer than a new user waits.
 mkdir "$work/clone"
