@@ -12,15 +12,8 @@ set -u
 source=$1
 library=$2
 tests=$source/tests/scripts/cfi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "${0%/*}/checks.sh"
 count=0
-failed=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
 
 # check NAME COMMAND...: compiles the program and runs it
 check() {

@@ -12,17 +12,10 @@ set -u
 
 cc=$2
 library=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "${0%/*}/checks.sh"
 cd "$1" || exit 1
 documents="README.md examples/README.md $(echo doc/*.md)"
-failed=0
 code=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
 
 # bare FILE: the lines without what they are indented by
 bare() {

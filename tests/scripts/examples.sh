@@ -6,14 +6,7 @@
 
 set -u
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
+. "${0%/*}/checks.sh"
 
 [ $# -gt 0 ] || wrong "no examples"
 for program in "$@"; do

@@ -7,15 +7,8 @@
 set -u
 
 gather=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "${0%/*}/checks.sh"
 cd "$work" || exit 1
-failed=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
 
 # expect STATUS ARGUMENT...
 expect() {

@@ -9,15 +9,8 @@
 set -u
 
 program=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
+. "${0%/*}/checks.sh"
 defects=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
 
 # run ARGUMENT...: the section of devices, in $work/out
 run() {

@@ -8,17 +8,10 @@ set -u
 
 kvstore=$1
 [ -x "$kvstore" ] || { echo "$kvstore is not there"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "${0%/*}/checks.sh"
 cd "$work" || exit 1
-failed=0
 seed=${MIA_TEST_SEED:-$(date +%s)}
 echo "kvstore: MIA_TEST_SEED=$seed"
-
-wrong() {
-	echo "WRONG: $*"
-	failed=1
-}
 
 # checksum N CHAR: what is shown of that character N times
 checksum() {

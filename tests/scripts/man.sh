@@ -12,23 +12,16 @@ source=$1
 pages=$2/doc/man
 cc=$3
 library=$4
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "${0%/*}/checks.sh"
 cd "$source/doc/man" || exit 1
 headers=$(find ../../include -name '*.h')
 sections_1='NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS NOTES EXAMPLE SEE_ALSO'
 sections='NAME SYNOPSIS DESCRIPTION RETURN_VALUE ERRORS NOTES EXAMPLE SEE_ALSO'
 others=' fork(2) pkg-config(1) bpftrace(8) gdb(1) readelf(1) ' # pages of the system that may be named
-failed=0
 
 [ -d "$pages/man3" ] ||
 	{ echo "no pages were made, for want of go-md2man and pandoc"; exit 77; }
 command -v mandoc >/dev/null || { echo "no mandoc"; exit 77; }
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
 
 # code SECTION PAGE: the lines of C in a section
 code() {

@@ -16,14 +16,7 @@ source=$2
 cc=$3
 library=$4
 page=$source/doc/man/miniasync_probes.7.md
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
+. "${0%/*}/checks.sh"
 
 command -v readelf >/dev/null || { echo "no readelf"; exit 77; }
 

@@ -8,27 +8,11 @@ set -u
 
 store=$1
 spoil=$2
-work=$(mktemp -d)
+. "${0%/*}/checks.sh"
 server=
 trap 'kill -KILL $server 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 cd "$work" || exit 1
-failed=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
-
-# until_true COMMAND...: it is true within 20 seconds
-until_true() {
-	turns=0
-	until "$@" 2>/dev/null; do
-		turns=$((turns + 1))
-		[ $turns -lt 400 ] || return 1
-		sleep 0.05
-	done
-}
 
 is_gone() {
 	! kill -0 "$1"

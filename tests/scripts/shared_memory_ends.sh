@@ -7,25 +7,8 @@
 set -u
 
 program=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "${0%/*}/checks.sh"
 cd "$work" || exit 1
-failed=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
-
-# until_true COMMAND...: it is true within 20 seconds
-until_true() {
-	turns=0
-	until "$@" 2>/dev/null; do
-		turns=$((turns + 1))
-		[ $turns -lt 400 ] || return 1
-		sleep 0.05
-	done
-}
 
 # It has ended, whether or not anybody has waited for it.
 is_gone() {

@@ -11,16 +11,9 @@
 
 set -u
 
+. "${0%/*}/checks.sh"
 cd "$1" || exit 1
 scripts=$PWD/tests/scripts/site
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
 
 chromium=$(command -v chromium || command -v chromium-browser ||
 	command -v google-chrome) || { echo "no chromium"; exit 77; }

@@ -8,15 +8,8 @@ set -u
 vdmcp=$1
 dml=${2:-}
 [ -x "$vdmcp" ] || { echo "$vdmcp is not there"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "${0%/*}/checks.sh"
 cd "$work" || exit 1
-failed=0
-
-wrong() {
-	echo "WRONG: $*"
-	failed=$((failed + 1))
-}
 
 # Nothing but the named files may be left.
 only() {
