@@ -18,7 +18,7 @@
  *
  * Peers write the slots, so a region trusts nothing there: it copies a request
  * once, and checks the copy. The check is a checksum. It finds a request of
- * which a part is another mover's.
+ * which a part is another mover's. The Spin model is tests/model/request.pml.
  *
  * Threads: the functions are safe from any thread. One at a time answers the
  * requests of one region.

@@ -98,8 +98,11 @@ cases() {
 		ends;queue;
 		verified;parker;-DPORTABLE
 		ends;parker;-DPORTABLE
+		verified;request;
+		ends;request;
 	END
-	for model in sleep backlog sharing waiting completion parker ready queue; do
+	for model in sleep backlog sharing waiting completion parker ready queue \
+		request; do
 		sed -n "s/^ \*	\(-D[^	]*\)	.*/found wrong;$model;\1/p" \
 			"$top/model/$model.pml"
 	done
