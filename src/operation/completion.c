@@ -9,27 +9,32 @@
  *	                       +------ POLLED
  *
  *   NEW      not started
- *   PENDING  with the finisher, or on the way to it
+ *   PENDING  submitted: a finisher has the operation, or will get it
  *   LOCKED   the poller writes the waker, or the finisher reads it: a few
- *            instructions, for which the other thread waits
- *   WAKING   the result is there. The finisher calls the waker that it has read
+ *            instructions. A thread that wants to lock the waker waits
+ *   WAKING   the result is published. The finisher calls the waker that it has
+ *            read
  *   POLLED   like WAKING, and a poll has returned RUNNING since. The finisher
- *            has to read the waker again and to call it once more
- *   DONE     complete. The finisher is gone
- *   HERE     complete by the poller alone, from NEW or PENDING
+ *            must read the waker again and call it once more
+ *   DONE     complete. The finisher touches nothing any more
+ *   HERE     the poller alone has completed the operation: from NEW or PENDING,
+ *            or in a child after a fork
  *
- * The finisher goes along these arrows, except for the one from WAKING to
- * POLLED, which is the poller's. The poller also goes from any state except NEW
- * and DONE to LOCKED and back.
+ * The finisher makes the changes that the arrows show, except two: the poller
+ * changes NEW to PENDING, and WAKING to POLLED. The poller also changes
+ * PENDING, WAKING and POLLED to LOCKED and back. A silent finisher changes
+ * PENDING to LOCKED, and then to DONE or back.
  *
- * No wake-up is lost: a poll that returns RUNNING finds a waker that is still
- * to be called, or leaves POLLED behind.
+ * No wake-up is lost: after a poll has returned RUNNING, the finisher still has
+ * to call the waker, or finds POLLED and calls it once more.
  *
- * No waker is touched after a poll has returned COMPLETE, because that takes
- * DONE. The exception is a poll by the waker itself, on the finisher. The
- * finisher then finds that this_wake is not its completion any more.
+ * No waker is touched after a poll has returned COMPLETE, because the state is
+ * then DONE, or HERE without a finisher. The exception is a poll by the waker
+ * itself, on the finisher's thread. mia_completion_retire() then clears
+ * this_wake, so that the finisher touches nothing.
  *
- * Nothing waits for ever: a poll that finds WAKING gives up after some time.
+ * Nothing waits for ever: a poll that finds WAKING ends its wait after some
+ * time.
  */
 
 #include "operation/completion.h"
@@ -40,21 +45,23 @@
 #include "system/platform.h"
 
 /*
- * How long a poll waits for a running waker: 10 us, and four times as long
- * after each wait in vain, up to 655 ms. The first is short, because the waker
- * may wait for the poller's lock. After each wait in vain it is called once
- * more: 8 times at most if it takes less than 655 ms.
+ * The time for which a poll waits for a running waker: 10 us, and four times as
+ * long after each wait that timed out, up to 655 ms. The first wait is short,
+ * because the waker may wait for a lock of the poller. After each timeout the
+ * waker is called once more: at most 8 times if the waker takes less than
+ * 655 ms.
  */
 #define WAKER_WAIT_NS UINT64_C(10000)
 #define MAX_WAITS 8
 
 /*
- * How long a poll waits for a waker that it replaces, whose data may be freed
- * then. So this must be enough for a finisher that has lost its CPU.
+ * The time for which a poll waits for a waker that it replaces. The owner may
+ * free the waker's data after that poll. So the time must be enough for a
+ * finisher that has lost its CPU.
  */
 #define REPLACED_WAIT_NS UINT64_C(200000000)
 
-/* The completion whose waker this thread is inside of, or NULL. */
+/* The completion whose waker this thread is calling, or NULL. */
 static MIA_THREAD_POINTER(struct mia_completion, this_wake, NULL);
 
 static struct mia_completion *
@@ -63,7 +70,7 @@ get_this_wake(void)
 	return MIA_THREAD_GET(this_wake, NULL);
 }
 
-/* Setting fails only for lack of memory, at a thread's first time. */
+/* Fails only if memory is short, and only the first time in a thread. */
 static void
 set_this_wake(struct mia_completion *c)
 {
@@ -82,11 +89,14 @@ mia_completion_begin(struct mia_completion *c, struct future_waker waker)
 		&c->state, MIA_COMPLETION_PENDING, memory_order_relaxed);
 }
 
-/* To read or write the waker. Returns the state before. DONE is not left. */
+/*
+ * Locks the waker, to read or write it. Returns the state before. Does not lock
+ * a waker in DONE.
+ */
 static uint32_t
 lock_waker(struct mia_completion *c)
 {
-	/* Relaxed: the compare-exchange looks again. */
+	/* Relaxed: the compare-exchange checks again. */
 	uint32_t state = atomic_load_explicit(&c->state, memory_order_relaxed);
 	struct mia_spin spin = MIA_SPIN_CALL;
 
@@ -104,7 +114,7 @@ lock_waker(struct mia_completion *c)
 	return state;
 }
 
-/* Release: the waker, to lock_waker(); the data and result, to the poll. */
+/* Release: publishes the waker to lock_waker(), data and result to polls. */
 static void
 unlock_waker(struct mia_completion *c, uint32_t state)
 {
@@ -113,8 +123,9 @@ unlock_waker(struct mia_completion *c, uint32_t state)
 }
 
 /*
- * Finisher: from WAKING to DONE, after the waker has returned. False: the state
- * is POLLED. After true the completion is not the finisher's any more.
+ * Finisher: changes WAKING to DONE, after the waker has returned. Returns false
+ * if the state is POLLED. After true, the finisher must not touch the
+ * completion.
  */
 static bool
 finish_waking(struct mia_completion *c)
@@ -124,7 +135,7 @@ finish_waking(struct mia_completion *c)
 
 	mia_happens_before(c);
 	/*
-	 * Release: what the waker did happens before the poll that returns
+	 * Release: the waker's work happens before the poll that returns
 	 * COMPLETE. Relaxed on failure: lock_waker() acquires.
 	 */
 	while (!atomic_compare_exchange_weak_explicit(&c->state, &state,
@@ -139,7 +150,7 @@ finish_waking(struct mia_completion *c)
 	return true;
 }
 
-/* Also once more, after a waker has ended the thread. */
+/* mia_completion_go_on() calls this again if a waker has ended its thread. */
 static void
 finish(struct mia_completion *c)
 {
@@ -153,7 +164,7 @@ finish(struct mia_completion *c)
 
 			set_this_wake(c);
 			FUTURE_WAKER_WAKE(&waker);
-			/* A child has no poller, which may hold LOCKED. */
+			/* A child lacks the poller, which may hold LOCKED. */
 			if (mia_forked_since(forks))
 				return;
 			if (get_this_wake() != c)
@@ -188,8 +199,8 @@ mia_completion_go_on(struct mia_completion *c)
 }
 
 /*
- * From LOCKED to DONE: a poll that returns RUNNING meanwhile has no waker, and
- * one that brings a waker waits for the end of LOCKED.
+ * Changes LOCKED to DONE. A poll that returns RUNNING meanwhile has no waker. A
+ * poll that sets a waker waits for the end of LOCKED.
  */
 bool
 mia_completion_finish_silently(struct mia_completion *c)
@@ -204,10 +215,11 @@ mia_completion_finish_silently(struct mia_completion *c)
 }
 
 /*
- * Poller: from WAKING or POLLED to POLLED, so that the waker is called once
- * more. False: the finisher was faster.
- * Release: what happened before this poll happens before that call. Pairs with
- * the acquire in lock_waker(). Relaxed on failure: the caller looks again.
+ * Poller: changes WAKING or POLLED to POLLED, so that the waker is called once
+ * more. Returns false if the finisher has changed the state before.
+ *
+ * Release: everything before this poll happens before that call. Pairs with the
+ * acquire in lock_waker(). Relaxed on failure: the caller checks again.
  */
 static bool
 ask_for_a_wake(struct mia_completion *c, uint32_t state)
@@ -219,8 +231,9 @@ ask_for_a_wake(struct mia_completion *c, uint32_t state)
 }
 
 /*
- * Poller: a waker is running. Returns COMPLETE once the waker has returned.
- * Returns RUNNING if that takes too long: then there will be one more call.
+ * Poller: waits while a waker is running. Returns COMPLETE when the waker has
+ * returned. Returns RUNNING after max_ns: the waker will then be called once
+ * more.
  */
 static enum future_state
 await_waker(struct mia_completion *c, uint64_t max_ns)
@@ -250,7 +263,7 @@ await_waker(struct mia_completion *c, uint64_t max_ns)
 		if (!is_waking)
 			continue;
 
-		/* Before it asks: the waker may complete the operation. */
+		/* Count first: the waker may then complete the operation. */
 		if (c->waits < MAX_WAITS)
 			c->waits++;
 		if (ask_for_a_wake(c, state))
@@ -262,14 +275,14 @@ void
 mia_completion_replace_waker(
 	struct mia_completion *c, struct future_waker waker)
 {
-	/* A waker polls its own future: the poll will return COMPLETE. */
+	/* A waker polls its own future: that poll will return COMPLETE. */
 	if (c == get_this_wake())
 		return;
 
 	const uint32_t state = lock_waker(c);
 
 	if (state == MIA_COMPLETION_DONE) {
-		/* Acquire: what the old waker did. Pairs with DONE. */
+		/* Acquire: the old waker's work. Pairs with DONE. */
 		(void)atomic_load_explicit(&c->state, memory_order_acquire);
 		return;
 	}
@@ -288,7 +301,7 @@ enum future_state
 mia_completion_poll_slow(struct mia_completion *c)
 {
 	for (;;) {
-		/* Acquire: pairs with the release of DONE: the result. */
+		/* Acquire: pairs with the release of DONE, gets the result. */
 		const enum mia_completion_state state =
 			(enum mia_completion_state)atomic_load_explicit(
 				&c->state, memory_order_acquire);
@@ -308,7 +321,7 @@ mia_completion_poll_slow(struct mia_completion *c)
 				return FUTURE_STATE_COMPLETE;
 			if (ask_for_a_wake(c, state))
 				return FUTURE_STATE_RUNNING;
-			break; /* the finisher went on: look again */
+			break; /* the finisher changed the state */
 		case MIA_COMPLETION_NEW:
 		case MIA_COMPLETION_PENDING:
 		case MIA_COMPLETION_LOCKED:
@@ -318,8 +331,9 @@ mia_completion_poll_slow(struct mia_completion *c)
 }
 
 /*
- * If the waker has completed its own operation: see finish(). A NEW completion
- * leaves this_wake, which belongs to another one.
+ * In the completion's own waker: finish() then finds NULL and touches nothing.
+ * A NEW completion does not change this_wake, which names another completion or
+ * is NULL.
  */
 void
 mia_completion_leave_waker(struct mia_completion *c)

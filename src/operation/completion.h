@@ -3,13 +3,13 @@
 /*
  * completion.h -- the end of one operation: its result and its waker
  *
- * Two threads share a completion. The finisher does the work: a worker, or a
- * thread that serves a device. The poller polls the future. Each function says
- * which of the two may call it.
+ * Two threads share a completion. The finisher does the work: it is a worker,
+ * or a thread that serves a device. The poller polls the future. The comment of
+ * each function names the thread that may call it.
  *
  * No wake-up is lost. A waker is not touched after a poll has returned
- * COMPLETE. The states and the reasons are in completion.c. The Spin model is
- * tests/model/completion.pml.
+ * COMPLETE. completion.c explains the states, the reasons and an exception. The
+ * Spin model is tests/model/completion.pml.
  */
 
 #ifndef LIBMINIASYNC_COMPLETION_H
@@ -37,14 +37,15 @@ enum mia_completion_state {
 struct mia_completion {
 	_Atomic uint32_t state;
 	_Atomic uint16_t result;   /* enum vdm_operation_result */
-	uint16_t waits;            /* polls that waited for a waker in vain */
-	struct future_waker waker; /* the last one that a poll set */
+	uint16_t waits;            /* timeouts of waits for a waker */
+	struct future_waker waker; /* the last waker that a poll set */
 };
 
 /*
- * The probe complete, before the poller can see the end. Mostly the address is
- * that of the operation: its completion comes first. Relaxed: the result is of
- * this thread, or of threads whose work it has acquired.
+ * Fires the probe complete, before the poller can find the operation complete.
+ * The address is usually that of the operation, because the completion is its
+ * first member. Relaxed: this thread has written the result, or has acquired
+ * the work of the threads that wrote it.
  */
 static inline void
 mia_completion_probe(const struct mia_completion *c)
@@ -53,7 +54,7 @@ mia_completion_probe(const struct mia_completion *c)
 		(int)atomic_load_explicit(&c->result, memory_order_relaxed));
 }
 
-/* Poller: begins a new life. Relaxed: other threads come in by begin. */
+/* Poller: the first call for an operation. Relaxed: one thread until begin. */
 static inline void
 mia_completion_init(struct mia_completion *c)
 {
@@ -61,7 +62,7 @@ mia_completion_init(struct mia_completion *c)
 		&c->state, MIA_COMPLETION_NEW, memory_order_relaxed);
 }
 
-/* Poller. Relaxed: only the poller leaves NEW. */
+/* Poller. Relaxed: only the poller changes the state from NEW. */
 static inline bool
 mia_completion_is_new(const struct mia_completion *c)
 {
@@ -69,7 +70,10 @@ mia_completion_is_new(const struct mia_completion *c)
 		MIA_COMPLETION_NEW;
 }
 
-/* Poller: it has done the work itself. Calls no waker. Relaxed: one thread. */
+/*
+ * Poller: completes an operation that the poller has done itself. Calls no
+ * waker. Relaxed: no other thread uses the completion.
+ */
 static inline void
 mia_completion_finish_here(
 	struct mia_completion *c, enum vdm_operation_result result)
@@ -81,7 +85,10 @@ mia_completion_finish_here(
 		&c->state, MIA_COMPLETION_HERE, memory_order_relaxed);
 }
 
-/* Poller: whether finish_here was the last call. Relaxed: one thread. */
+/*
+ * Poller: whether the poller has completed the operation alone, by finish_here
+ * or end_here. Relaxed: only the poller stores HERE.
+ */
 static inline bool
 mia_completion_is_here(const struct mia_completion *c)
 {
@@ -90,8 +97,9 @@ mia_completion_is_here(const struct mia_completion *c)
 }
 
 /*
- * Poller, after begin, when no finisher has the operation or will have it: it
- * has ended. Calls no waker. Relaxed: one thread.
+ * Poller, after begin, if no finisher has the operation or will get it:
+ * completes the operation. Calls no waker. Relaxed: no other thread uses the
+ * completion.
  */
 static inline void
 mia_completion_end_here(struct mia_completion *c)
@@ -102,8 +110,8 @@ mia_completion_end_here(struct mia_completion *c)
 }
 
 /*
- * Poller, after begin: whether the next mia_completion_poll() will return
- * COMPLETE for sure. Relaxed: that poll acquires.
+ * Poller, after begin: whether the next mia_completion_poll() is certain to
+ * return COMPLETE. Relaxed: that poll acquires.
  */
 static inline bool
 mia_completion_is_ended(const struct mia_completion *c)
@@ -112,7 +120,7 @@ mia_completion_is_ended(const struct mia_completion *c)
 		MIA_COMPLETION_DONE;
 }
 
-/* Poller, after begin: only the poller writes the waker. */
+/* Poller, after begin. Needs no lock: only the poller writes the waker. */
 static inline bool
 mia_completion_has_waker(
 	const struct mia_completion *c, struct future_waker waker)
@@ -121,14 +129,14 @@ mia_completion_has_waker(
 }
 
 /*
- * Poller, before it publishes the operation to a finisher. The result is
- * VDM_SUCCESS from now on. wake may be NULL: nobody is called.
+ * Poller, before it publishes the operation to a finisher. Sets the result to
+ * VDM_SUCCESS. If waker.wake is NULL, no waker is called.
  */
 void mia_completion_begin(struct mia_completion *c, struct future_waker waker);
 
 /*
- * Finisher, or any thread whose work the finisher acquires: the operation
- * failed. Relaxed: published by mia_completion_finish().
+ * Finisher, or a thread whose work the finisher acquires: sets the result of an
+ * operation that failed. Relaxed: mia_completion_finish() publishes the result.
  */
 static inline void
 mia_completion_fail(struct mia_completion *c, enum vdm_operation_result result)
@@ -139,37 +147,40 @@ mia_completion_fail(struct mia_completion *c, enum vdm_operation_result result)
 
 /*
  * Finisher: publishes the result and everything that happened before, then
- * calls the waker. The completion may be gone afterwards. Not inside of a
- * waker: a thread is inside of one waker at most.
+ * calls the waker. The completion may be freed before this returns. Do not call
+ * this in a waker: a thread runs one waker at most.
  */
 void mia_completion_finish(struct mia_completion *c);
 
 /*
- * Finisher, in a thread that must call no waker: like mia_completion_finish(),
- * unless there is one. Returns whether the operation is over.
+ * Finisher, in a thread that must not call wakers: like mia_completion_finish()
+ * if no waker is set. If a waker is set, changes nothing. Returns whether the
+ * operation is complete.
  */
 bool mia_completion_finish_silently(struct mia_completion *c);
 
 /*
- * A thread that ends: the completion whose waker it is inside of, or NULL. The
- * waker counts as returned. It is then the finisher of that completion no more.
+ * For a thread that ends. Returns the completion whose waker the thread is
+ * calling, or NULL. The waker counts as returned. The thread is no longer the
+ * finisher of that completion.
  */
 struct mia_completion *mia_completion_leave_thread(void);
 
-/* The next finisher of that completion: the rest of mia_completion_finish(). */
+/* The next finisher: does the rest of mia_completion_finish(). */
 void mia_completion_go_on(struct mia_completion *c);
 
-/* Poller: the rest of mia_completion_poll(). */
+/* Poller: the slow path of mia_completion_poll(). */
 enum future_state mia_completion_poll_slow(struct mia_completion *c);
 
 /*
- * Poller, after begin or finish_here: COMPLETE, or RUNNING. Waits for a waker
- * that is running: 10 us, and up to 655 ms if that was in vain before.
+ * Poller, after begin or finish_here: returns COMPLETE or RUNNING. If a waker
+ * is running, waits for its return: up to 10 us, and four times as long after
+ * each timeout, up to 655 ms.
  */
 static inline enum future_state
 mia_completion_poll(struct mia_completion *c)
 {
-	/* Relaxed: HERE is this thread's, the slow path acquires the rest. */
+	/* Relaxed: this thread stored HERE; the slow path acquires. */
 	return atomic_load_explicit(&c->state, memory_order_relaxed) ==
 			MIA_COMPLETION_HERE
 		? FUTURE_STATE_COMPLETE
@@ -177,26 +188,30 @@ mia_completion_poll(struct mia_completion *c)
 }
 
 /*
- * Poller, after begin. If the old waker is running, waits up to 200 ms for its
- * return. What a waker that has returned did happens before this returns.
+ * Poller, after begin: sets the waker. If another waker is running, waits up to
+ * 200 ms for its return. The work of a waker that has returned happens before
+ * this function returns.
  */
 void mia_completion_replace_waker(
 	struct mia_completion *c, struct future_waker waker);
 
-/* Poller: the rest of mia_completion_retire(). */
+/* Poller: the slow path of mia_completion_retire(). */
 void mia_completion_leave_waker(struct mia_completion *c);
 
 /*
- * Poller, after COMPLETE, also from inside of the waker. Returns the result.
- * The completion's memory may be reused. Also for NEW, also from inside of the
- * waker of another completion: the result is undefined then.
+ * Poller, after COMPLETE, also in the completion's own waker. Returns the
+ * result. The memory of the completion may then be used again.
+ *
+ * Also legal for NEW, even in the waker of another completion. The result is
+ * undefined then.
  */
 static inline enum vdm_operation_result
 mia_completion_retire(struct mia_completion *c)
 {
 	/*
-	 * Relaxed, both: the poll has acquired, or it is NEW and has one user.
-	 * Not ended: by its own waker, or NEW.
+	 * Relaxed, both: the poll has acquired, or the state is NEW and no
+	 * other thread uses the completion. Not ended: the completion's own
+	 * waker calls this, or the state is NEW.
 	 */
 	if (MIA_UNLIKELY(!mia_completion_is_ended(c)))
 		mia_completion_leave_waker(c);

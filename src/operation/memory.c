@@ -3,16 +3,17 @@
 /*
  * memory.c -- see memory.h
  *
- * The same for all CPUs: it turns flags into calls of memory_cpu.h.
+ * This file is the same for all CPUs. It turns flags into calls of
+ * memory_cpu.h.
  *
- * Plain copies are libc's memmove(), which chooses by CPU and size. In every
- * libc that we measured, memmove() costs the same as memcpy(). So one function
- * does copies and overlapping moves, and a copy of ranges that overlap is
- * defined.
+ * Plain copies call libc's memmove(), which chooses instructions by CPU and
+ * size. In every libc that we measured, memmove() costs the same as memcpy().
+ * So one function does copies and overlapping moves, and a copy of ranges that
+ * overlap is defined.
  *
  * Invariant: a function that streamed or wrote back ends with a fence of the
- * CPU, or tells its caller that a fence must follow. A release store that
- * follows the fence then publishes the bytes.
+ * CPU, or requests the fence by its return value. A release store after the
+ * fence then publishes the bytes.
  */
 
 #include "operation/memory.h"
@@ -27,10 +28,10 @@
 #include "operation/memory_cpu.h"
 #include "system/platform.h"
 
-/* The last-level cache if the system does not tell its size. */
+/* The last-level cache if the system does not report its size. */
 #define LAST_CACHE_BYTES ((size_t)64 << 20)
 
-/* The function to write a line back, or NULL. */
+/* The function that writes a line back, or NULL. */
 static mia_line_fn
 best_line_fn(void)
 {
@@ -38,8 +39,8 @@ best_line_fn(void)
 	static _Atomic(const struct mia_line_way *) best;
 
 	/*
-	 * Relaxed, load and store: every thread finds the same pointer. It
-	 * points to a constant, so that nothing is published with it.
+	 * Relaxed, load and store: every thread stores the same pointer, to a
+	 * constant. So nothing is published with the pointer.
 	 */
 	const struct mia_line_way *way =
 		atomic_load_explicit(&best, memory_order_relaxed);
@@ -60,7 +61,7 @@ mia_memory_for_lines(const void *address, size_t n, size_t line_bytes,
 	if (n == 0)
 		return;
 
-	/* The count ends the loop: an address after the last may not exist. */
+	/* A count ends the loop: the address after the last may not exist. */
 	const uintptr_t mask = ~((uintptr_t)line_bytes - 1);
 	const uintptr_t first = (uintptr_t)address & mask;
 	const uintptr_t last = ((uintptr_t)address + (n - 1)) & mask;
@@ -70,7 +71,7 @@ mia_memory_for_lines(const void *address, size_t n, size_t line_bytes,
 		line((const void *)(first + i * line_bytes));
 }
 
-/* Needs a fence. Returns 0, or -ENOTSUP, with nothing done. */
+/* A fence must follow. Returns 0, or -ENOTSUP after doing nothing. */
 static int
 write_back(const void *address, size_t n)
 {
@@ -93,7 +94,7 @@ mia_memory_flush(const void *address, size_t n)
 	return error;
 }
 
-/* Three quarters of the last-level cache, the same share as glibc's. */
+/* Three quarters of the last-level cache, as in glibc. */
 size_t
 mia_memory_stream_min(void)
 {
@@ -109,8 +110,8 @@ mia_memory_capabilities(void)
 }
 
 /*
- * After n bytes at dst were streamed: makes them as durable as flags ask.
- * Returns whether a fence must follow.
+ * Call this after n bytes at dst were streamed. Makes them as durable as flags
+ * require. Returns whether a fence must follow.
  */
 static bool
 finish_stream(
@@ -129,8 +130,8 @@ bool
 mia_memory_move_unfenced(void *dst, const void *src, size_t n, unsigned flags)
 {
 	/*
-	 * Streaming goes upwards, which is wrong if dst is inside of src's
-	 * range. The unsigned distance is less than n only in that case.
+	 * Streaming copies upwards, which is wrong if dst is inside src's
+	 * range. Only in that case the unsigned distance is less than n.
 	 */
 	if ((flags & VDM_F_NO_CACHE_HINT) != 0 &&
 		(uintptr_t)dst - (uintptr_t)src >= n)

@@ -20,8 +20,8 @@
 void mia_memory_move(void *dst, const void *src, size_t n, unsigned flags);
 
 /*
- * The same for one of many moves. True: mia_memory_fence() must follow, once
- * after the last of them.
+ * The same for one of many moves. If any of them returns true, call
+ * mia_memory_fence() once, after the last move.
  */
 bool mia_memory_move_unfenced(
 	void *dst, const void *src, size_t n, unsigned flags);
@@ -31,24 +31,25 @@ void mia_memory_fence(void);
 void mia_memory_set(void *dst, int c, size_t n, unsigned flags);
 
 /*
- * Writes back the lines of n bytes. Orders this before the thread's later
- * stores. Returns 0, or -ENOTSUP, with nothing done, if this CPU cannot.
+ * Writes back the cache lines of n bytes. Orders this before the thread's later
+ * stores. Returns 0. If this CPU cannot write lines back, does nothing and
+ * returns -ENOTSUP.
  */
 int mia_memory_flush(const void *address, size_t n);
 
-/* The VDM_F_* that this CPU supports. */
+/* The VDM_F_* flags that this CPU supports. */
 unsigned mia_memory_capabilities(void);
 
 /*
- * The bytes of the smallest copy that does not fit the last-level cache. The C
- * library streams such a copy. A caller that splits the copy asks for streaming
- * by VDM_F_NO_CACHE_HINT.
+ * The size in bytes of the smallest copy that does not fit the last-level
+ * cache. The C library streams such a copy. A caller that splits such a copy
+ * requests streaming by VDM_F_NO_CACHE_HINT.
  */
 size_t mia_memory_stream_min(void);
 
 /*
- * Calls line once for each line that the range touches. line_bytes is a power
- * of two. For memory.c and its test.
+ * Calls line() once for each cache line that the range touches. line_bytes is a
+ * power of two. For memory.c and its test.
  */
 void mia_memory_for_lines(const void *address, size_t n, size_t line_bytes,
 	void (*line)(const void *address));

@@ -3,8 +3,9 @@
 /*
  * memory_aarch64.c -- see memory_cpu.h; for 64-bit Arm under Linux
  *
- * Linux lets programs write lines back, and lists the instructions that the
- * CPU has. Streaming has no instruction that is known to help, so it is plain.
+ * Linux lets programs write lines back, and lists the instructions of the CPU.
+ * No instruction is known to make streaming faster, so the functions that
+ * stream use plain copies and sets.
  */
 
 #include "operation/memory_cpu.h"
@@ -22,7 +23,7 @@ line_cvac(const void *address)
 	__asm__ __volatile__("dc cvac, %0" ::"r"(address) : "memory");
 }
 
-/* The encoding of DC CVAP: older assemblers lack the name. */
+/* The encoding of DC CVAP, whose name older assemblers lack. */
 static void
 line_cvap(const void *address)
 {
@@ -30,7 +31,10 @@ line_cvap(const void *address)
 			     : "memory");
 }
 
-/* DC CVAP writes back to the point of persistence, DC CVAC to coherency. */
+/*
+ * DC CVAP writes back to the point of persistence. DC CVAC writes back to the
+ * point of coherency.
+ */
 const struct mia_line_way *
 mia_cpu_line_way(size_t number)
 {

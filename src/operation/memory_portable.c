@@ -17,14 +17,14 @@ mia_cpu_line_way(size_t number)
 	return NULL;
 }
 
-/* Any power of two: no line is written back. */
+/* Any power of two, because no line is written back. */
 size_t
 mia_cpu_line_bytes(void)
 {
 	return 64;
 }
 
-/* Plain stores need no fence beyond that of the release which follows. */
+/* Plain stores need no fence: the release store that follows is enough. */
 void
 mia_cpu_fence(void)
 {

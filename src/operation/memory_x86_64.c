@@ -3,8 +3,8 @@
 /*
  * memory_x86_64.c -- see memory_cpu.h; for x86-64
  *
- * Streaming is done by non-temporal stores of whole lines. These stores, CLWB
- * and CLFLUSHOPT are weakly ordered: SFENCE orders them all.
+ * Streaming uses non-temporal stores of whole lines. These stores, CLWB and
+ * CLFLUSHOPT are weakly ordered. SFENCE orders all of them.
  */
 
 #include "operation/memory_cpu.h"
@@ -20,10 +20,10 @@
 #define CPUID_7_EBX_CLFLUSHOPT (1U << 23)
 #define CPUID_7_EBX_CLWB (1U << 24)
 
-/* A cache line, and one turn of the loops that stream. */
+/* A cache line. The loops that copy stream one line in each turn. */
 #define LINE_BYTES ((size_t)64)
 
-/* Pages that are copied side by side, line after line of each. */
+/* Pages that are copied together: one line of each page in turn. */
 #define PAGE_BYTES ((size_t)4096)
 #define GROUP_PAGES ((size_t)4)
 #define GROUP_BYTES (GROUP_PAGES * PAGE_BYTES)
@@ -50,7 +50,10 @@ line_clwb(const void *address)
 	__asm__ __volatile__("clwb %0" : "+m"(*line));
 }
 
-/* CLWB keeps the line in the cache, CLFLUSHOPT does not wait for others. */
+/*
+ * The best way first: CLWB keeps the line in the cache. CLFLUSHOPT does not
+ * wait for the flushes of other lines.
+ */
 const struct mia_line_way *
 mia_cpu_line_way(size_t number)
 {
@@ -88,7 +91,7 @@ mia_cpu_fence(void)
 	_mm_sfence();
 }
 
-/* The parts of a range of n bytes; the body is whole lines. */
+/* The parts of a range of n bytes. The body has only whole lines. */
 struct parts {
 	size_t head;
 	size_t body;
@@ -105,7 +108,7 @@ parts_of(const void *dst, size_t n)
 	return (struct parts){head, body, n - head - body};
 }
 
-/* One line, which is read before it is written; dst is aligned to it. */
+/* Copies one line, all reads before the writes. dst is aligned to a line. */
 static inline void
 stream_line(char *dst, const char *src)
 {
@@ -123,9 +126,9 @@ stream_line(char *dst, const char *src)
 }
 
 /*
- * n bytes, a multiple of GROUP_BYTES. Several pages at once keep more of the
- * memory's banks busy than one. The next group is fetched meanwhile. Prefetches
- * beyond the end have no effect.
+ * Copies n bytes, a multiple of GROUP_BYTES. Copying several pages at once
+ * keeps more of the memory's banks busy. The next group is fetched at the same
+ * time. Prefetches beyond the end have no effect.
  */
 static void
 stream_groups(char *dst, const char *src, size_t n)
@@ -143,7 +146,7 @@ stream_groups(char *dst, const char *src, size_t n)
 	}
 }
 
-/* Strictly upwards if the ranges overlap, because src is above dst then. */
+/* If the ranges overlap, src is above dst, and the copy is strictly upwards. */
 struct mia_ragged
 mia_cpu_stream_move(void *dst, const void *src, size_t n)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * operation.h -- a whole operation: does it on the calling thread, writes its
- * output, sets what a mover supports
+ * operation.h -- a whole operation on the calling thread, its output, and the
+ * capabilities of a mover
  *
  * Threads: all functions are safe from any thread, for different operations and
  * movers.
@@ -18,8 +18,9 @@
 #include "system/probe.h"
 
 /*
- * The probe submit, of an operation that is no plain copy: its bytes, or the
- * segments of a MEMCPYV, whose bytes nobody adds up.
+ * Fires the probe submit, for an operation that is not a plain copy. Its size
+ * is in bytes. For a MEMCPYV it is the number of segments, because their bytes
+ * are not added up.
  */
 static inline void
 mia_operation_probe_submit(const void *key, const struct vdm_operation *op)
@@ -35,13 +36,13 @@ mia_operation_probe_submit(const void *key, const struct vdm_operation *op)
 		MIA_PROBE3(submit, key, op->type, op->data.flush.n);
 		return;
 	}
-	/* Of an unknown type no member may be set. */
+	/* An unknown type: its members may be uninitialised. */
 	MIA_PROBE3(submit, key, op->type, (size_t)0);
 }
 
 /*
- * Does the operation now. Results: those of mia_piece_run(). Tracers know it by
- * the key.
+ * Does the operation now. Returns the results of mia_piece_run(). The probes
+ * name the operation by key.
  */
 static inline enum vdm_operation_result
 mia_operation_run(const struct vdm_operation *op, const void *key)
@@ -62,8 +63,8 @@ mia_operation_run(const struct vdm_operation *op, const void *key)
 }
 
 /*
- * The destination is the first member of every other operation, and of its
- * output.
+ * Except for MEMCPYV, the destination is the first member of an operation and
+ * of its output.
  */
 static inline void
 mia_operation_output(const struct vdm_operation *op,
@@ -79,8 +80,8 @@ mia_operation_output(const struct vdm_operation *op,
 }
 
 /*
- * Checks and sets the flags that a mover advertises. Returns 0, -EINVAL or
- * -ENOTSUP, as data_mover_sync_set_capabilities() says.
+ * Checks flags, and sets them as the capabilities of a mover. Returns 0,
+ * -EINVAL or -ENOTSUP as data_mover_sync_set_capabilities() describes.
  */
 int mia_operation_set_capabilities(struct vdm *vdm, unsigned flags);
 

@@ -3,27 +3,27 @@
 /*
  * operation_pool.c -- see operation_pool.h
  *
- * Nouns, from the bottom:
- *   slot    memory for one operation; while free in a slab, it holds a link to
- *           the next free slot
- *   slab    a header, then slots, in 16 KiB. A slab is aligned to its size, so
- *           that the masked address of a slot is its slab. slabs.c supplies
- *           the slabs of all pools
- *   pool    the slabs of one mover, in two lists: partial has free slots, full
- *           has none
- *   cache   a few free slots of one pool, for one thread alone
+ * Terms, from the bottom:
+ *   slot    memory for one operation. A free slot of a slab holds a link to the
+ *           next free slot
+ *   slab    16 KiB: a header, then slots. A slab is aligned to its size, so the
+ *           masked address of a slot is its slab. slabs.c supplies the slabs of
+ *           all pools
+ *   pool    the slabs of one mover, in two lists: slabs in partial have free
+ *           slots, slabs in full have none
+ *   cache   a few free slots of one pool, for one thread only
  *   thread  the caches of one thread. Each pool has a place among them, and two
  *           pools with the same place evict each other
  * This is the slab allocator with per-thread magazines of Bonwick and Adams,
  * "Magazines and Vmem", USENIX 2001.
  *
- * Get and put work on the thread's cache alone as long as they can. An empty
- * cache takes CACHE_BATCH slots from the pool. A full cache returns as many. A
+ * Get and put use only the thread's cache if possible. An empty cache takes
+ * CACHE_BATCH slots from the pool. A full cache returns CACHE_BATCH slots. A
  * slab whose slots are all free returns to slabs.c, except a pool's last slab.
  *
  * Invariants:
  *   - One lock protects all pools, and everything except the content of caches.
- *   - A thread enters the lock once in CACHE_BATCH operations. No thread has
+ *   - A thread enters the lock once in CACHE_BATCH operations. No thread holds
  *     the lock while it allocates or frees memory.
  *   - fork() holds the lock, so that the child finds everything consistent.
  *   - A cache belongs to its thread. Other threads do two things with it:
@@ -31,7 +31,7 @@
  *         The owner may compare the value at that time, but only with another
  *         pool. The old value and NULL both differ from that pool. A new pool
  *         may have the old address. The owner gets the address from the thread
- *         that made the new pool, and so it reads NULL.
+ *         that made the new pool, and therefore reads NULL.
  *       - They read its count, under the lock. A pool at its bound counts the
  *         free slots in the caches of all threads.
  */
@@ -50,7 +50,7 @@
 #include "system/probe.h"
 #include "system/unload.h"
 
-/* Slots that move between a cache and the pool at once: half a cache. */
+/* Slots that move between a cache and its pool at once: half a cache. */
 #define CACHE_BATCH (MIA_OPERATION_CACHE_SLOTS / 2)
 
 /* Bytes of a slab before its first slot. */
@@ -81,7 +81,7 @@ static atomic_bool have_thread_key;
 
 struct mia_operation_thread mia_operation_no_caches;
 
-/* The same, of a thread after its first thread_exit(): nothing frees others. */
+/* The same for a thread after thread_exit(): nothing frees new caches. */
 static struct mia_operation_thread ended_caches;
 
 MIA_THREAD_POINTER(struct mia_operation_thread, mia_operation_thread,
@@ -96,8 +96,8 @@ before_fork(void)
 /*
  * In the parent and in the child. The child lacks the other threads, but their
  * caches stay in the list. Nothing frees this memory, so it is safe to read.
- * The pools lose the free slots in it until they are deleted. These slots do
- * not count against the bound.
+ * The free slots in these caches are lost until their pools are deleted. They
+ * do not count against the bound.
  */
 static void
 after_fork(void)
@@ -128,11 +128,11 @@ list_remove(struct mia_operation_slab **list, struct mia_operation_slab *slab)
 
 /* Memory that became free under the lock, for garbage_free(). */
 struct garbage {
-	struct mia_operation_slab *slabs; /* their pools have an end() */
+	struct mia_operation_slab *slabs; /* end(), if any, not yet called */
 	struct mia_span *spans;
 };
 
-/* Slabs that return to slabs.c in one stay under the lock. */
+/* Slabs that return to slabs.c each time the lock is held. */
 #define SLABS_AT_ONCE 64
 
 /* Not under the lock. The pool of a slab may be deleted. */
@@ -169,7 +169,7 @@ garbage_free(struct garbage *garbage)
 
 /*
  * Under the lock. Leaves the lock while it maps memory, and while it touches
- * memory for the first time.
+ * new memory for the first time.
  */
 static void
 pool_grow(struct mia_operation_pool *pool, struct garbage *garbage)
@@ -276,7 +276,7 @@ cache_return(
 	mia_operation_cache_set_count(cache, count);
 }
 
-/* Under the lock: gives this thread's cache to a pool, or to none (NULL). */
+/* Under the lock: assigns this thread's cache to a pool, or to none (NULL). */
 static void
 cache_assign(struct mia_operation_cache *cache, struct mia_operation_pool *pool,
 	struct garbage *garbage)
@@ -325,7 +325,7 @@ thread_exit(void *arg)
 static void
 init_once(void)
 {
-	/* Independent of the key: without caches every slot needs the lock. */
+	/* Also needed without the key, as every slot then needs the lock. */
 	(void)mia_at_fork(before_fork, after_fork, after_fork);
 	/* Release: publishes the key to the acquire in thread_get(). */
 	atomic_store_explicit(&have_thread_key,
@@ -386,10 +386,10 @@ free_this_thread(void)
 }
 
 /*
- * The last of all destructors. Earlier destructors delete movers, whose workers
- * free their caches by the key. Later operations take every slot under the
- * lock. An exiting process may unload a plug-in, too, so the key is deleted in
- * both cases.
+ * The last destructor. Earlier destructors delete movers, whose workers free
+ * their caches by the key. Later operations take every slot under the lock. An
+ * exiting process may unload a plug-in, too, so the key is deleted in both
+ * cases.
  */
 __attribute__((destructor(101))) static void
 fini_late(void)
@@ -405,7 +405,7 @@ fini_late(void)
 		free_this_thread();
 }
 
-/* The caches of this thread, or NULL: every slot then needs the lock. */
+/* The caches of this thread, or NULL: each slot then needs the lock. */
 static struct mia_operation_thread *
 thread_get(void)
 {
@@ -413,7 +413,7 @@ thread_get(void)
 
 	if (thread != &mia_operation_no_caches)
 		return thread != &ended_caches ? thread : NULL;
-	/* Acquire: pairs with the release in init_once(); reads the key. */
+	/* Acquire: the key. Pairs with the release in init_once(). */
 	if (!atomic_load_explicit(&have_thread_key, memory_order_acquire))
 		return NULL;
 
@@ -467,7 +467,7 @@ room(struct mia_operation_pool *pool)
 	return pool->ntaken < max ? max - pool->ntaken : 0;
 }
 
-/* The cache of this thread is empty, another pool's, or missing. */
+/* This thread has no cache, an empty cache, or that of another pool. */
 void *
 mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 {
@@ -507,7 +507,7 @@ mia_operation_pool_get_slow(struct mia_operation_pool *pool)
 	return slot;
 }
 
-/* The cache of this thread is full, another pool's, or missing. */
+/* This thread has no cache, a full cache, or that of another pool. */
 void
 mia_operation_pool_put_slow(void *slot)
 {
@@ -522,7 +522,7 @@ mia_operation_pool_put_slow(void *slot)
 		struct mia_operation_cache *cache =
 			mia_operation_cache_at(thread, slab->place);
 
-		/* The newest slots stay: they are in the CPU's cache. */
+		/* Keeps the newest slots, which are in the CPU's cache. */
 		cache_assign(cache, slab->pool, &garbage);
 		if (mia_operation_cache_count(cache) ==
 			MIA_OPERATION_CACHE_SLOTS)
@@ -555,7 +555,7 @@ mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	pool->slots_per_slab =
 		(uint32_t)((MIA_OPERATION_SLAB_SIZE - SLAB_HEADER) / slot_size);
 
-	/* The least used place: pools of one place evict each other. */
+	/* The least used place: pools with the same place evict each other. */
 	size_t place = 0;
 
 	mia_fork_lock_enter(&lock);

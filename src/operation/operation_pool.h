@@ -3,14 +3,15 @@
 /*
  * operation_pool.h -- memory for pending operations, one pool for each mover
  *
- * A pool hands out slots of one size: MIA_OPERATION_POOL_MAX at once, and up to
- * 126 more for each further thread. Slots return in any order.
+ * All slots of a pool have one size. MIA_OPERATION_POOL_MAX slots can be in use
+ * at the same time, and up to 126 more for each further thread. Slots may be
+ * put back in any order.
  *
  * Without an end() function, the content of a slot is undefined when a get
- * returns it. With an end() function, a new slot is zero. Afterwards it keeps
- * the content that its users leave in it, except for the first pointer. That
- * pointer belongs to the pool while the slot is free. So users make an
- * expensive member of a slot only once.
+ * returns it. With an end() function, a new slot is zero, and a used slot keeps
+ * the content that its users have left in it. The first pointer of a slot is an
+ * exception: it belongs to the pool while the slot is free, so its value is
+ * undefined. Users can therefore make an expensive member of a slot only once.
  *
  * Threads: get and put are safe from any thread. One thread may get a slot and
  * another put it. The owner of a pool calls init and fini, and no other thread
@@ -37,7 +38,7 @@ struct mia_operation_slab;
 
 /* A mover embeds its pool, which saves a load on the fast path. */
 struct mia_operation_pool {
-	size_t place; /* of its cache in a thread's caches, in bytes */
+	size_t place; /* offset of its cache in mia_operation_thread.caches */
 	size_t slot_size;
 	void (*end)(void *slot); /* may be NULL */
 	uint32_t slots_per_slab;
@@ -46,16 +47,16 @@ struct mia_operation_pool {
 	struct mia_operation_slab *partial;
 	struct mia_operation_slab *full;
 	size_t nslabs;
-	size_t ntaken; /* slots handed out, or in a cache */
+	size_t ntaken; /* slots in use or in a cache */
 };
 
 /*
  * slot_size  bytes, 1 to MIA_OPERATION_SLOT_MAX. A multiple of MIA_CACHE_LINE
  *            gives each slot cache lines of its own.
- * end        called once for each slot before its memory is freed, on any
- *            thread. An unused slot is zero at this time. For a slot that was
- *            put back, the call may come after mia_operation_pool_fini().
- *            NULL: slots need no end.
+ * end        called once for each used slot before its memory is freed, on any
+ *            thread. Also called for some unused slots. They are zero, except
+ *            for the first pointer. For a slot that was put back, the call may
+ *            come after mia_operation_pool_fini(). NULL: slots need no end.
  */
 void mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
 	void (*end)(void *slot));
@@ -66,12 +67,12 @@ void mia_operation_pool_init(struct mia_operation_pool *pool, size_t slot_size,
  */
 void mia_operation_pool_fini(struct mia_operation_pool *pool);
 
-/* The bytes that the slabs of the pool take now, for tests. */
+/* The bytes of all slabs that the pool has now, for tests. */
 size_t mia_operation_pool_bytes(struct mia_operation_pool *pool);
 
 /*
  * The rest is the fast path of get and put. It is inline because a call would
- * cost as much as the work. operation_pool.c explains the nouns.
+ * cost as much as the work. operation_pool.c explains the terms.
  */
 
 #define MIA_OPERATION_CACHES 8
@@ -89,7 +90,7 @@ struct mia_operation_thread {
 	struct mia_operation_thread *next;
 };
 
-/* Stands for the caches of a thread without caches. No pool has them. */
+/* Placeholder for the caches of a thread that has none. Has no pools. */
 extern struct mia_operation_thread mia_operation_no_caches;
 
 MIA_THREAD_POINTER_EXTERN(struct mia_operation_thread, mia_operation_thread);
@@ -112,7 +113,7 @@ struct mia_operation_slab {
 	/* Under the lock. prev and next: the partial or the full list. */
 	struct mia_operation_slab *prev;
 	struct mia_operation_slab *next;
-	void *free;         /* first slot of those that were put back */
+	void *free;         /* the first of the slots that were put back */
 	char *fresh;        /* this slot and later ones were never used */
 	uint32_t nfree;     /* slots of both kinds */
 	uint32_t slot_size; /* the pool's; never changes */
@@ -134,8 +135,9 @@ mia_operation_cache_at(struct mia_operation_thread *thread, size_t place)
 }
 
 /*
- * Relaxed, here and below: only the own thread depends on pool and count. For
- * the accesses of other threads see the invariants in operation_pool.c.
+ * Relaxed, here and below: only the thread of the cache depends on pool and
+ * count. For the accesses of other threads see the invariants in
+ * operation_pool.c.
  */
 static inline struct mia_operation_pool *
 mia_operation_cache_pool(const struct mia_operation_cache *cache)
@@ -158,7 +160,7 @@ mia_operation_cache_set_count(struct mia_operation_cache *cache, size_t count)
 void *mia_operation_pool_get_slow(struct mia_operation_pool *pool);
 void mia_operation_pool_put_slow(void *slot);
 
-/* A slot, or NULL: the bound is reached, or memory is short. Keeps errno. */
+/* Returns NULL at the bound, or if memory is short. Keeps errno. */
 static inline void *
 mia_operation_pool_get(struct mia_operation_pool *pool)
 {

@@ -8,7 +8,7 @@
 
 #include "operation/memory.h"
 
-/* The parser uses one name for both kinds of copy. */
+/* The parser reads both kinds of copy by one struct. */
 _Static_assert(sizeof(struct vdm_operation_data_memcpy) ==
 			sizeof(struct vdm_operation_data_memmove) &&
 		offsetof(struct vdm_operation_data_memcpy, dest) ==
@@ -26,7 +26,7 @@ static bool
 is_valid(const struct mia_piece *piece)
 {
 	if (piece->kind == MIA_PIECE_MOVES)
-		return piece->n != SIZE_MAX; /* their cost */
+		return piece->n != SIZE_MAX; /* the cost is valid */
 	return piece->n == 0 ||
 		(piece->dest != NULL &&
 			(piece->kind != MIA_PIECE_MOVE || piece->src != NULL));
@@ -45,7 +45,7 @@ parse(struct mia_piece *piece, const struct vdm_operation *op,
 	piece->kind = MIA_PIECE_INVALID;
 	piece->n = 0;
 
-	/* An unknown type stays invalid. Its members may not be set. */
+	/* An unknown type stays invalid: its members may be uninitialised. */
 	switch (op->type) {
 	case VDM_OPERATION_MEMCPY:
 	case VDM_OPERATION_MEMMOVE:
@@ -91,7 +91,7 @@ cost_of(const struct vdm_segment *segment)
 	return segment->n + VDM_SEGMENT_COST_;
 }
 
-/* The cost of a segment comes after its bytes, and is not copied. */
+/* The VDM_SEGMENT_COST_ of a segment follows its bytes, and is not copied. */
 static inline bool
 next(struct mia_piece *moves, struct mia_piece *move)
 {
@@ -120,7 +120,7 @@ next(struct mia_piece *moves, struct mia_piece *move)
 	return false;
 }
 
-/* Segments that are not cut: nearly all. With next() each takes 0.5 ns more. */
+/* Does whole segments, nearly all. With next() each takes 0.5 ns more. */
 static inline void
 move_whole(struct mia_piece *moves)
 {
@@ -138,12 +138,12 @@ move_whole(struct mia_piece *moves)
 }
 
 /*
- * Streaming pays for moves of this size and larger. Of smaller ones many lines
- * are not whole, and go through the caches all the same.
+ * Streaming is faster for moves of this size and larger. In smaller moves, many
+ * lines are not whole, and go through the caches anyway.
  */
 #define STREAM_MIN_BYTES 512
 
-/* Takes the members of a piece, so that other kinds may be in registers. */
+/* Takes members instead of a piece: other kinds can stay in registers. */
 MIA_NOINLINE static void
 run_moves(const struct vdm_segment *segment, size_t skip, size_t n,
 	uint32_t flags)
@@ -240,7 +240,7 @@ mia_piece_part(const struct mia_piece *piece, size_t at, size_t n)
 	return part;
 }
 
-/* Does not look at the segment behind the last. */
+/* Does not read the segment after the last. */
 void
 mia_piece_forward(struct mia_piece *moves, size_t cost)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * piece.h -- one shape for every operation, and the parts of an operation
+ * piece.h -- one form for every operation, and the parts of an operation
  *
  * A piece is a parsed operation. This module alone parses and checks a
- * vdm_operation. A piece of any kind other than MIA_PIECE_INVALID is valid
- * input, so nothing below checks again.
+ * vdm_operation. A piece of any kind except MIA_PIECE_INVALID is valid input,
+ * so later steps do not check again.
  *
  * Threads: a piece is a value. All functions are safe from any thread.
  */
@@ -21,7 +21,7 @@
 #include "system/platform.h"
 
 enum mia_piece_kind {
-	MIA_PIECE_INVALID, /* an unknown type or flag, or NULL with n > 0 */
+	MIA_PIECE_INVALID, /* unknown type or flag, NULL with n > 0, overflow */
 	MIA_PIECE_MOVE,    /* VDM_OPERATION_MEMCPY and _MEMMOVE */
 	MIA_PIECE_SET,
 	MIA_PIECE_FLUSH,
@@ -29,10 +29,10 @@ enum mia_piece_kind {
 };
 
 /*
- * MOVES counts the cost of segments: their bytes, and VDM_SEGMENT_COST_ after
- * the bytes of each. So a part of it takes about as long as a part of a MOVE
- * with the same n, however small the segments are. Its n is 0 only without
- * segments.
+ * The n of MOVES is the cost of the segments: for each segment its bytes, and
+ * then VDM_SEGMENT_COST_. So a part of MOVES takes about as long as a part of a
+ * MOVE with the same n, even if the segments are small. The n of MOVES is 0
+ * only without segments.
  */
 struct mia_piece {
 	union {
@@ -42,20 +42,20 @@ struct mia_piece {
 	union {
 		const char *src; /* of a MOVE */
 		int c;           /* of a SET */
-		size_t skip; /* of MOVES: cost of segment before the piece */
+		size_t skip; /* of MOVES: cost in segment before the piece */
 	};
 	size_t n;       /* bytes; 0 is legal, and touches no memory */
-	uint32_t flags; /* VDM_F_*, or all that the parser was told to accept */
+	uint32_t flags; /* VDM_F_*, or the known_flags of the parser */
 	enum mia_piece_kind kind;
 };
 
 /*
- * Parses any operation. A flag that is not in known_flags makes it invalid. The
- * flags of an operation have 64 bits: all of them are looked at. The piece of
- * an invalid operation has 0 bytes.
+ * Parses any operation. A flag that is not in known_flags makes the operation
+ * invalid. All 64 bits of the flags are checked. The piece of an invalid
+ * operation has 0 bytes.
  *
- * The piece is written where the caller wants it: to copy 32 bytes that were
- * just written one by one takes 20 ns.
+ * The caller passes the memory of the piece. A returned piece would be copied.
+ * Copying 32 bytes that were just written one by one takes 20 ns.
  */
 void mia_piece_parse(struct mia_piece *piece, const struct vdm_operation *op,
 	uint32_t known_flags);
@@ -68,9 +68,9 @@ mia_piece_of(struct mia_piece *piece, const struct vdm_operation *op)
 }
 
 /*
- * Does a piece now, on the calling thread. VDM_ERROR_JOB_CORRUPTED, with
- * nothing written: the piece is invalid, or a flush on a CPU without an
- * instruction for that.
+ * Does a piece now, on the calling thread. Returns VDM_ERROR_JOB_CORRUPTED and
+ * writes nothing if the piece is invalid, or if it is a flush and the CPU
+ * cannot write lines back.
  */
 enum vdm_operation_result mia_piece_run(const struct mia_piece *piece);
 
@@ -79,9 +79,9 @@ enum vdm_operation_result mia_piece_run_operation(
 	const struct vdm_operation *op);
 
 /*
- * Whether an operation is valid, a copy, and without flags. A small copy must
- * be as short as a few instructions, so it needs no piece: returns the copy, or
- * NULL. Both kinds of copy have one layout.
+ * Returns the copy if the operation is a copy with no flags and no NULL
+ * pointers. Otherwise returns NULL. A small copy should take only a few
+ * instructions, so it needs no piece. Both kinds of copy have the same layout.
  */
 static inline const struct vdm_operation_data_memmove *
 mia_piece_plain_copy(const struct vdm_operation *op)
@@ -95,25 +95,27 @@ mia_piece_plain_copy(const struct vdm_operation *op)
 }
 
 /*
- * n bytes of a valid piece, from byte at on. Of MOVES in as many steps as
- * segments lie before; so does forward.
+ * Returns n bytes of a valid piece, beginning at byte at. For MOVES, at and n
+ * are costs. The call then takes one step for each segment before at, like
+ * mia_piece_forward().
  */
 struct mia_piece mia_piece_part(
 	const struct mia_piece *piece, size_t at, size_t n);
 
-/* MOVES: the piece begins so much later or earlier. Its n stays. */
+/* Moves the beginning of MOVES forward or back by cost. Keeps n. */
 void mia_piece_forward(struct mia_piece *moves, size_t cost);
 void mia_piece_back(struct mia_piece *moves, size_t cost);
 
 /*
- * Takes the bytes of one segment off the front of MOVES, as a MOVE. False: no
- * bytes are left.
+ * Removes the bytes of one segment from the front of MOVES, and stores them as
+ * a MOVE. Returns false if no bytes are left.
  */
 bool mia_piece_next(struct mia_piece *moves, struct mia_piece *move);
 
 /*
- * Bytes between the source and the destination of a MOVE whose ranges overlap.
- * SIZE_MAX: no two bytes of the piece depend on each other.
+ * Returns the bytes between the source and the destination of a MOVE whose
+ * ranges overlap. Returns SIZE_MAX if no two bytes of the piece depend on each
+ * other.
  */
 size_t mia_piece_distance(const struct mia_piece *piece);
 

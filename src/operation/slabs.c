@@ -3,16 +3,17 @@
 /*
  * slabs.c -- see slabs.h
  *
- * Invariant: each span is in the list of its number of free slabs. The fullest
- * span with a free slab is in the first of the lists 1, 2, ... with a span.
+ * Invariant: each span is in the list of spans with the same number of free
+ * slabs. The first list with a span, from list 1 upwards, has the fullest spans
+ * that have a free slab.
  *
- * The number of empty spans that stay mapped is MIA_SLABS_WARM + keep. Mapping
- * a span raises keep by one if an empty span was released in this period. After
- * a single burst MIA_SLABS_WARM spans stay. A repeated burst finds its memory
- * mapped the third time. At the end of a period, half of the unneeded empty
- * spans are released.
+ * At most MIA_SLABS_WARM + keep empty spans stay mapped. Mapping a span raises
+ * keep by one if an empty span was released in this period. After a single
+ * burst, MIA_SLABS_WARM spans stay. A repeated burst finds its memory mapped
+ * the third time. At the end of a period, half of the unneeded empty spans
+ * beyond MIA_SLABS_WARM are released.
  *
- * Threads: the caller has a lock around most calls; see slabs.h.
+ * Threads: the caller holds a lock around most calls; see slabs.h.
  */
 
 #include "operation/slabs.h"
@@ -22,9 +23,9 @@
 #include "system/platform.h"
 
 /*
- * The length of a period, in slabs that are taken: PERIOD_SLABS, and
- * PERIOD_TURNS times all slabs of all spans. To take 8,192 slabs and use their
- * slots takes about 15 ms. To map a span and touch it takes about 0.2 ms.
+ * A period ends after PERIOD_SLABS taken slabs, plus PERIOD_TURNS times the
+ * number of slabs in all spans. Taking 8,192 slabs and using their slots takes
+ * about 15 ms. Mapping a span and touching it takes about 0.2 ms.
  */
 #define PERIOD_SLABS ((size_t)8192)
 #define PERIOD_TURNS ((size_t)8)

@@ -8,11 +8,11 @@
  * its span.
  *
  * An empty span has only free slabs. It returns to the system as a whole, or
- * stays mapped (warm). Slabs come from the fullest span, so that other spans
- * become empty.
+ * stays mapped (warm). Slabs are taken from the fullest span, so that other
+ * spans become empty.
  *
- * Threads: the caller has a lock around each call marked "Under the lock". Only
- * the two functions marked "Not under the lock" call the system.
+ * Threads: the caller holds a lock around each call marked "Under the lock".
+ * Only the two functions marked "Not under the lock" call the system.
  */
 
 #ifndef LIBMINIASYNC_SLABS_H
@@ -28,7 +28,7 @@
 
 struct mia_span;
 
-/* All zero at the start. Under the lock. */
+/* All zero before the first call. Under the lock. */
 struct mia_slabs {
 	struct mia_span *by_nfree[MIA_SPAN_SLABS + 1]; /* lists */
 	size_t nspans;
@@ -47,17 +47,17 @@ struct mia_slab {
 	enum mia_slab_content { MIA_SLAB_ZERO, MIA_SLAB_USED } content;
 };
 
-/* Under the lock: takes a slab. Adds spans to release to *garbage. */
+/* Under the lock: takes a slab. Adds spans to unmap to *garbage. */
 struct mia_slab mia_slabs_take(
 	struct mia_slabs *slabs, struct mia_span **garbage);
 
-/* Under the lock: puts a slab back. Adds spans to release to *garbage. */
+/* Under the lock: puts a slab back. Adds spans to unmap to *garbage. */
 void mia_slabs_put(
 	struct mia_slabs *slabs, void *slab, struct mia_span **garbage);
 
 /*
- * Not under the lock: maps a span, or returns NULL if memory is short. The
- * first span should have small pages. Keeps errno.
+ * Not under the lock: maps a span. Returns NULL if memory is short. The first
+ * span should have small pages. Keeps errno.
  */
 struct mia_span *mia_span_new(enum mia_pages pages);
 
@@ -69,7 +69,7 @@ struct mia_span *mia_slabs_take_all(struct mia_slabs *slabs);
 
 /*
  * Not under the lock: unmaps a list of spans. Returns the spans that the system
- * refuses to unmap, at its limit of mappings. Keeps errno.
+ * does not unmap, because of its limit of mappings. Keeps errno.
  */
 struct mia_span *mia_spans_free(struct mia_span *garbage);
 

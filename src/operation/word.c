@@ -28,8 +28,9 @@ void
 mia_word_change(void *operation)
 {
 	/*
-	 * Release: the state of the operation changed first, so that a poll
-	 * finds it. Pairs with the acquire of the thread that monitors.
+	 * Release: publishes the state of the operation, which has changed
+	 * before, to polls. Pairs with the acquire of the thread that monitors
+	 * the word.
 	 */
 	atomic_fetch_add_explicit(word_of(operation), 1, memory_order_release);
 }

@@ -3,10 +3,10 @@
 /*
  * word.h -- the words that FUTURE_NOTIFIER_POLLER names
  *
- * An operation has the word of its address, together with several others: one
- * change too many does no harm. Words outlive every mover. A thread that
- * monitors the word of a chain may not know that the operation is complete, or
- * that its mover is gone.
+ * The address of an operation selects its word. Several operations share a
+ * word: an unneeded change does no harm. Words outlive every mover. A thread
+ * that monitors the word of a chain cannot detect that the operation is
+ * complete, or that its mover is deleted.
  *
  * Threads: all functions are safe from any thread.
  */
@@ -16,13 +16,14 @@
 
 #include <stdint.h>
 
-/* For a future_notifier. It is never NULL. */
+/* Returns the word of an operation, for a future_notifier. Never NULL. */
 uint64_t *mia_word_of(const void *operation);
 
 /*
- * A future_waker_wake_fn; data is the operation. Changes the word to a value
- * that it never had. So a thread that looks late sees a change, even if the
- * next operation of its chain has the same word.
+ * Changes the word of an operation to a value that the word never had. So a
+ * thread that reads the word late finds a change, even if the next operation of
+ * its chain has the same word. This is a future_waker_wake_fn, with the
+ * operation as data.
  */
 void mia_word_change(void *operation);
 
