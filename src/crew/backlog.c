@@ -3,21 +3,22 @@
 /*
  * backlog.c -- see backlog.h
  *
- * While the overflow has items, new items go there too, so that no item is
- * overtaken by many. A pop that finds the ring empty takes the oldest item of
- * the overflow, and fills the ring from it. So the lock is entered once for
- * each item that overflows, and once for FILL_MAX of those that leave.
+ * While the overflow has items, new items go there too, so that few items
+ * overtake an older item. A pop that finds the ring empty takes the oldest item
+ * of the overflow, and moves the next items to the ring. So the lock is entered
+ * once for each item that enters the overflow, and once for up to FILL_MAX
+ * items that leave it.
  *
- * An item that moves to the ring is in the ring before it is no longer counted
- * in the overflow. So a thread that looks at the overflow first and then at the
- * ring misses no item.
+ * An item that moves to the ring is in the ring before the overflow's count
+ * becomes smaller. So a thread that checks the overflow first and then the ring
+ * misses no item.
  */
 
 #include "crew/backlog.h"
 
 #include "system/happens.h"
 
-/* Items that one pop takes from the overflow at most. */
+/* The most items that one pop takes from the overflow. */
 #define FILL_MAX 64
 
 int
@@ -61,18 +62,18 @@ mia_backlog_push(struct mia_backlog *backlog, struct mia_backlog_node *node)
 	node->next = NULL;
 	*backlog->end = node;
 	backlog->end = &node->next;
-	/* Seq_cst: published before the caller looks for sleepers. */
+	/* Seq_cst: published before the caller reads the sleepers. */
 	atomic_fetch_add_explicit(&backlog->count, 1, memory_order_seq_cst);
 	mia_mutex_unlock(&backlog->lock);
 }
 
-/* The oldest item of the overflow, when the ring is empty; or NULL. */
+/* For an empty ring: returns the oldest item of the overflow, or NULL. */
 static struct mia_backlog_node *
 pop_overflow(struct mia_backlog *backlog)
 {
 	size_t taken = 0;
 
-	/* Relaxed: the lock decides. A worker that sleeps looks once more. */
+	/* Relaxed: the lock decides. A worker checks again before it sleeps. */
 	if (atomic_load_explicit(&backlog->count, memory_order_relaxed) == 0)
 		return NULL;
 
@@ -85,7 +86,7 @@ pop_overflow(struct mia_backlog *backlog)
 		taken = 1;
 	}
 	while (next != NULL && taken < FILL_MAX) {
-		/* Once the item is in the ring, a worker may have done it. */
+		/* A worker may do the item as soon as it is in the ring. */
 		struct mia_backlog_node *behind = next->next;
 
 		if (!mia_queue_push(&backlog->ring, next))
@@ -117,7 +118,7 @@ mia_backlog_pop(struct mia_backlog *backlog)
 bool
 mia_backlog_is_empty(struct mia_backlog *backlog)
 {
-	/* The overflow first: see the head of this file. */
+	/* Checks the overflow first: see the head of this file. */
 	return atomic_load_explicit(&backlog->count, memory_order_seq_cst) ==
 		0 &&
 		mia_queue_is_empty(&backlog->ring);

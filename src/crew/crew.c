@@ -3,10 +3,10 @@
 /*
  * crew.c -- see crew.h
  *
- * A worker ends when it finds nothing after it has read stop. An item that was
- * submitted before stop is either found by that search, or another worker has
- * it, or it was moving from the overflow to the ring. For the last case the
- * worker looks at the backlog once more.
+ * A worker ends if it finds stop set, and then finds no work. The search after
+ * the read of stop finds each item that was submitted before stop, with two
+ * exceptions. Another worker may have taken the item, or may be moving it from
+ * the overflow to the ring. So the worker checks the backlog once more.
  */
 
 #include "crew/crew.h"
@@ -27,7 +27,7 @@ struct mia_worker {
 	int opener_cpu; /* of the thread that it helped last, or -1 */
 };
 
-/* Something to do: at most one of the two is not NULL. */
+/* Work to do: at most one member is not NULL. */
 struct work {
 	struct mia_backlog_node *node;
 	struct mia_shared *shared;
@@ -39,7 +39,7 @@ is_nothing(struct work work)
 	return work.node == NULL && work.shared == NULL;
 }
 
-/* Sequentially consistent with submitting and sharing: see idle.h. */
+/* Sequentially consistent with submit and share: see idle.h. */
 static bool
 has_work(struct mia_crew *crew)
 {
@@ -66,7 +66,7 @@ take_work(struct mia_worker *worker)
 	return work;
 }
 
-/* Looks for work, and for a time again if no other worker searches. */
+/* Searches once, or for MIA_SLEEP_COST_NS while it is the only searcher. */
 static struct work
 search(struct mia_worker *worker)
 {
@@ -86,8 +86,8 @@ search(struct mia_worker *worker)
 }
 
 /*
- * A searcher sleeps until it is notified, unless work has come. Mostly the
- * thread that it helped last wakes it, and should not do so on its own CPU.
+ * A searcher sleeps until it is notified, unless there is work. The thread that
+ * it helped last usually wakes it, so it avoids the CPU of that thread.
  */
 static void
 sleep_until_notified(struct mia_worker *worker)
@@ -107,8 +107,8 @@ sleep_until_notified(struct mia_worker *worker)
 }
 
 /*
- * The last searcher goes to work. The backlog needs another searcher. Shared
- * work has a thread already, and gets help if a CPU is free.
+ * The last searcher has found work. The backlog needs another searcher. Shared
+ * work has a thread already, and gets help only if a CPU is free.
  */
 static void
 replace_searcher(struct mia_crew *crew)
@@ -119,7 +119,7 @@ replace_searcher(struct mia_crew *crew)
 		mia_crew_want_help(crew);
 }
 
-/* Until there is nothing to do, or it has forked, and this is the child. */
+/* Works until no work is left, or until run() or help() returns in a child. */
 static void
 run_all(struct mia_worker *worker, struct work work)
 {
@@ -147,7 +147,7 @@ worker_run(void *arg)
 	mia_thread_name(worker->number);
 
 	while (!mia_crew_is_lost(crew)) {
-		/* Before the search: see the head of this file. */
+		/* Read before the search: see the head of this file. */
 		const bool stopped = is_stopped(crew);
 		const struct work work = search(worker);
 
@@ -160,7 +160,7 @@ worker_run(void *arg)
 	}
 }
 
-/* A thread has ended inside of run(). The next one begins as a searcher. */
+/* The thread has ended in run() or help(). The next begins as a searcher. */
 static void
 worker_exited(void *arg)
 {
@@ -171,18 +171,18 @@ worker_exited(void *arg)
 	mia_idle_search(&crew->idle);
 }
 
-/* Ends the first n workers, when they have done what was submitted. */
+/* Ends the first n workers, after they have done all submitted items. */
 static void
 stop_workers(struct mia_crew *crew, size_t n)
 {
-	/* Seq_cst: published before the sleepers are looked for. */
+	/* Seq_cst: published before the sleepers are read. */
 	atomic_store_explicit(&crew->stop, true, memory_order_seq_cst);
 	mia_idle_notify_all(&crew->idle);
 	for (size_t i = 0; i < n; i++)
 		mia_lasting_join(&crew->workers[i].thread);
 }
 
-/* Starts the workers. Returns 0, or -errno when none runs. */
+/* Starts the workers. Returns 0, or -errno; then no worker runs. */
 static int
 start_workers(struct mia_crew *crew)
 {
@@ -247,7 +247,7 @@ void
 mia_crew_fini(struct mia_crew *crew)
 {
 	if (mia_crew_is_lost(crew)) {
-		/* The locks stay: to destroy a locked one is undefined. */
+		/* Keeps the locks: destroying a locked lock is undefined. */
 		mia_aligned_free(crew->sharing.stripes);
 		mia_queue_fini(&crew->backlog.ring);
 	} else {

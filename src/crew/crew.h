@@ -3,11 +3,12 @@
 /*
  * crew.h -- worker threads: start, search, run, sleep, stop
  *
- * A crew takes items from its backlog, and helps with work that is shared. It
- * knows nothing of items: functions of its user run and help. Workers sleep
- * while there is nothing to do.
+ * The workers of a crew take items from its backlog, and help with shared work.
+ * A crew does not read items: functions of its user run items and help. Workers
+ * sleep while there is no work.
  *
- * Threads: any thread submits. Workers call run() and help(), several at once.
+ * Threads: any thread may submit. Several workers call run() and help() at the
+ * same time.
  */
 
 #ifndef LIBMINIASYNC_CREW_H
@@ -27,13 +28,14 @@
 struct mia_worker;
 
 struct mia_work_fns {
-	/* Does an item of the backlog. It may be gone afterwards. */
+	/* Does an item of the backlog. The item may then be freed. */
 	void (*run)(void *arg, struct mia_backlog_node *node);
-	/* Helps with work that the worker has joined, and leaves it soon. */
+	/* Helps with work that the worker has joined, and leaves the work. */
 	void (*help)(void *arg, struct mia_shared *shared);
 	/*
-	 * One of these ends the calling thread, and does not return. Submits
-	 * what it has left. Another thread goes on: see system/lasting.h.
+	 * Called on a thread that run() or help() has ended. Submits the
+	 * unfinished part of the work. Another thread continues, or this thread
+	 * if none can be started: see system/lasting.h.
 	 */
 	void (*exited)(void *arg);
 	void *arg;
@@ -53,17 +55,18 @@ struct mia_crew {
 };
 
 /*
- * nworkers       from 1 to MIA_IDLE_MAX_WORKERS
- * ncpus          that the workers may use: bounds how many are woken
+ * nworkers       1 to MIA_IDLE_MAX_WORKERS
+ * ncpus          CPUs that the workers may use; limits the number of wakes
  * ring_capacity  see mia_backlog_init()
- * Returns        0, or -errno with nothing left behind
+ * Returns        0, or -errno with nothing left allocated
  */
 int mia_crew_init(struct mia_crew *crew, size_t nworkers, size_t ncpus,
 	size_t ring_capacity, struct mia_work_fns fns);
 
 /*
- * Whether this is a process that was forked later. It has no workers, and their
- * locks may be locked for ever. So only mia_crew_fini() may be called there.
+ * Whether this process was forked after mia_crew_init(). Such a process has no
+ * workers, and the crew's locks may be locked for ever. So only mia_crew_fini()
+ * may be called there.
  */
 static inline bool
 mia_crew_is_lost(const struct mia_crew *crew)
@@ -72,13 +75,13 @@ mia_crew_is_lost(const struct mia_crew *crew)
 }
 
 /*
- * Waits until the workers have done all submitted items, and have ended. They
- * also do shared work whose thread has gone away; nobody completes that. Of a
- * lost crew it frees the memory, and waits for nothing.
+ * Waits until the workers have done all submitted items, and have ended. The
+ * workers also do shared work whose thread has gone away, but no thread
+ * completes that work. If the crew is lost, frees the memory without waiting.
  */
 void mia_crew_fini(struct mia_crew *crew);
 
-/* Which workers a new item wakes, if they sleep; see idle.c for the reasons. */
+/* The sleeping workers that a new item wakes; see idle.c for the reasons. */
 enum mia_crew_wake {
 	MIA_CREW_WAKE_ONE,         /* one, which wakes the next */
 	MIA_CREW_WAKE_EACH,        /* one for each item that waits */
@@ -90,13 +93,13 @@ void mia_crew_submit(struct mia_crew *crew, struct mia_backlog_node *node,
 
 /*
  * Opens shared work, see mia_sharing_open(), and wakes a worker to help. For a
- * thread that is no worker only if that is worth a wake, and there is a CPU for
- * the worker.
+ * thread other than a worker, wakes only if the work is worth a wake and a CPU
+ * is free for the worker.
  */
 void mia_crew_share(struct mia_crew *crew, struct mia_shared *shared,
 	size_t total, size_t show_min, enum mia_opener opener);
 
-/* Wakes a worker to help if work is shown and there is a CPU for the worker. */
+/* Wakes a worker to help if work is shown and a CPU is free for the worker. */
 void mia_crew_want_help(struct mia_crew *crew);
 
 #endif /* LIBMINIASYNC_CREW_H */

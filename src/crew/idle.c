@@ -3,24 +3,26 @@
 /*
  * idle.c -- see idle.h
  *
- * counts has two halves: the workers that search, and the workers that sleep.
- * The others work. A producer reads counts after it has published work. If
- * nobody searches and somebody sleeps, it makes one sleeper a searcher and
- * posts a token. A searcher that has found work does the same if it was the
- * last searcher and there is more. So a system call is made only if no awake
- * worker would find the work, or if the producer asks for more searchers.
+ * counts has two halves: the number of searchers, and the number of sleepers.
+ * The other workers work. A producer reads counts after it has published work.
+ * If no worker searches and a worker sleeps, the producer makes one sleeper a
+ * searcher and posts a token. A searcher that has found work does the same if
+ * it was the last searcher and there is more work. So a system call is made
+ * only in two cases: no awake worker would find the work, or the producer asks
+ * for more searchers.
  *
- * No work is left lying. A producer publishes, then reads counts. A worker
- * writes counts, then looks for work. These two stores and two loads are
- * sequentially consistent, so at least one side sees the other (Dekker).
+ * No work is missed. A producer publishes, then reads counts. A worker writes
+ * counts, then checks for work. These two stores and two loads are sequentially
+ * consistent, so at least one side sees the other (Dekker).
  *
- * Why a producer may ask for more than one searcher: one is enough for the work
- * to be done, because it wakes the next. But the kernel may put the next one
- * on the CPU of the worker that woke it, which is about to work for long, and
- * leave it waiting beside an idle CPU for milliseconds. The thread that starts
- * operations mostly waits soon, and leaves its CPU to the worker that it woke.
- * The searchers beyond the first are woken only while fewer workers are awake
- * than there are CPUs. Otherwise they would take the producer's CPU.
+ * Why a producer may ask for more than one searcher: one is enough for all work
+ * to be done, because each searcher that finds work wakes the next. But the
+ * kernel may put the next worker on the CPU of the worker that woke it. The
+ * first worker then works for long, and the next waits for milliseconds, even
+ * if another CPU is idle. A thread that starts operations usually waits soon,
+ * and leaves its CPU to a worker that it woke. The searchers beyond the first
+ * are woken only while fewer workers are awake than there are CPUs. Otherwise
+ * they would take the producer's CPU.
  */
 
 #include "crew/idle.h"
@@ -58,8 +60,8 @@ mia_idle_fini(struct mia_idle *idle)
 }
 
 /*
- * Makes a sleeper a searcher. Seq_cst: one order with the looks of the workers.
- * False: the counts have changed, and are in *counts now.
+ * Makes a sleeper a searcher. Seq_cst: in one order with the workers' checks.
+ * Returns false if counts may have changed, and stores its value in *counts.
  */
 static bool
 wake_one(struct mia_idle *idle, size_t *counts)
@@ -80,7 +82,7 @@ mia_idle_notify(struct mia_idle *idle, size_t searchers)
 {
 	size_t counts =
 		atomic_load_explicit(&idle->counts, memory_order_seq_cst);
-	size_t woken = 0; /* they may find nothing and sleep again */
+	size_t woken = 0; /* a bound: woken workers may sleep again */
 
 	while (woken < searchers && sleepers_of(counts) > 0) {
 		const bool is_first_wake =
@@ -165,7 +167,7 @@ mia_idle_cancel(struct mia_idle *idle)
 			return;
 	}
 
-	/* All sleepers have been woken, this one too: its token is there. */
+	/* All sleepers were woken, this one too: takes its token. */
 	mia_sem_wait(&idle->tokens);
 }
 

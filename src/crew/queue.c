@@ -11,8 +11,8 @@
  *	turn == lap + 1         full, for the pop of this lap
  *	turn == lap + capacity  free, for the push of the next lap
  *
- * All numbers are modulo the size of a size_t. The capacity is at least 2. An
- * empty queue is all zero, so memory is touched only when it is used.
+ * All numbers are modulo the size of a size_t. The capacity is at least 2. A
+ * new queue is all zero, so its memory is touched only when cells are used.
  */
 
 #include "crew/queue.h"
@@ -56,13 +56,13 @@ bool
 mia_queue_push(struct mia_queue *queue, void *item)
 {
 	struct mia_queue_cell *cell;
-	/* Relaxed: the compare-exchange below checks it. */
+	/* Relaxed: the compare-exchange below checks the value. */
 	size_t pos = atomic_load_explicit(&queue->tail, memory_order_relaxed);
 
 	for (;;) {
 		cell = &queue->cells[pos & queue->mask];
 
-		/* Acquire: pairs with the release in pop; item was read. */
+		/* Acquire: pairs with pop's release after its read of item. */
 		const size_t turn =
 			atomic_load_explicit(&cell->turn, memory_order_acquire);
 
@@ -99,7 +99,7 @@ mia_queue_pop(struct mia_queue *queue)
 	for (;;) {
 		cell = &queue->cells[pos & queue->mask];
 
-		/* Acquire: pairs with the store in push; item was written. */
+		/* Acquire: pairs with push's store after its write of item. */
 		const size_t turn =
 			atomic_load_explicit(&cell->turn, memory_order_acquire);
 
@@ -142,7 +142,7 @@ mia_queue_is_empty(struct mia_queue *queue)
 		if (turn == (pos & ~queue->mask) + 1)
 			return false;
 
-		/* No push here yet, or another thread popped it. */
+		/* No item yet, or another thread has popped it. */
 		pos = atomic_load_explicit(&queue->head, memory_order_seq_cst);
 		if (pos == old)
 			return true;

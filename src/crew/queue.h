@@ -25,7 +25,9 @@ struct mia_queue {
 	struct mia_queue_cell *cells;
 	size_t mask; /* capacity - 1. The capacity is a power of two. */
 
-	/* A: all threads. A line each: producers write tail, consumers head. */
+	/*
+	 * A: all threads. Own cache lines: push writes tail, pop writes head.
+	 */
 	char padding_head[MIA_CACHE_LINE];
 	atomic_size_t head; /* the next position to pop */
 	char padding_tail[MIA_CACHE_LINE];
@@ -35,7 +37,7 @@ struct mia_queue {
 
 /*
  * capacity  items that the queue can hold, at least 1. Rounded up to a power of
- *           two, at least 2.
+ *          two, at least 2.
  * Returns   0, -EINVAL if no address space can hold so many, or -ENOMEM
  */
 int mia_queue_init(struct mia_queue *queue, size_t capacity);
@@ -58,7 +60,7 @@ void *mia_queue_pop(struct mia_queue *queue);
  */
 bool mia_queue_is_empty(struct mia_queue *queue);
 
-/* Returns about how many items there are: a hint, from 0 to the capacity. */
+/* A hint: about the number of items, from 0 to the capacity. */
 size_t mia_queue_length(struct mia_queue *queue);
 
 #endif /* LIBMINIASYNC_QUEUE_H */

@@ -11,7 +11,7 @@
 #define HALF_BITS ((unsigned)sizeof(size_t) * CHAR_BIT / 2)
 #define HALF_MAX (((size_t)1 << HALF_BITS) - 1)
 
-/* A unit is 1 << shift bytes. All units are at most half of what counts. */
+/* A unit is 1 << shift bytes. Half a word can count twice as many units. */
 static unsigned
 shift_of(size_t total)
 {
@@ -24,7 +24,7 @@ void
 mia_range_init(struct mia_range *range, size_t total)
 {
 	range->total = total;
-	/* Relaxed: whoever shares the range publishes it. */
+	/* Relaxed: the thread that shares the range publishes it. */
 	atomic_store_explicit(&range->taken, 0, memory_order_relaxed);
 }
 
@@ -36,7 +36,7 @@ mia_range_take(struct mia_range *range, size_t max, enum mia_range_end end)
 	const size_t most = max >> shift == 0 ? 1 : max >> shift;
 	struct mia_part part = {0, 0, 0};
 
-	/* Relaxed, all: a part that nobody else gets, and nothing more. */
+	/* Relaxed, all: claims a part, and publishes nothing. */
 	size_t taken =
 		atomic_load_explicit(&range->taken, memory_order_relaxed);
 	size_t next, at, n, left;

@@ -3,12 +3,12 @@
 /*
  * sharing.c -- see sharing.h
  *
- * Why nobody joins work that is complete: joining is under the stripe's lock,
- * and takes work from the list. The sharer that claims the last byte takes the
- * work off the list before it does anything else. The first sharer leaves no
- * earlier, nor does the thread that has taken its part over. So work on the
- * list has a sharer, and has bytes to claim, or has a sharer that is about to
- * take it off.
+ * Why no thread joins complete work: threads join under the stripe's lock, and
+ * only work on the list. The sharer that claims the last byte removes the work
+ * from the list before it does anything else. The first sharer, or the thread
+ * that has taken its part over, does not leave before the last byte is claimed.
+ * So work on the list has a sharer. Either bytes are left to claim, or a sharer
+ * is about to remove the work.
  */
 
 #include "crew/sharing.h"
@@ -66,14 +66,14 @@ bit_of(unsigned stripe)
 	return (size_t)1 << stripe;
 }
 
-/* The last one. */
+/* The workers' stripe is the last one. */
 static unsigned
 workers_stripe(const struct mia_sharing *sharing)
 {
 	return sharing->nstripes - 1;
 }
 
-/* The stripe of the calling thread. The multiplier is that of waiters.c. */
+/* The stripe of the calling thread. waiters.c has the same multiplier. */
 static unsigned
 stripe_of(const struct mia_sharing *sharing, enum mia_opener opener)
 {
@@ -94,8 +94,9 @@ is_shown(struct mia_sharing *sharing, unsigned number)
 }
 
 /*
- * A worker that has helped is awake for a moment. A thread that opens work once
- * more should keep one awake, even if each work alone is not worth a wake.
+ * A worker that has helped stays awake for a short time. A thread that opens
+ * work again and again should keep it awake, even if no single work is worth a
+ * wake.
  */
 static void
 show(struct mia_sharing *sharing, struct mia_stripe *stripe, unsigned number)
@@ -105,7 +106,7 @@ show(struct mia_sharing *sharing, struct mia_stripe *stripe, unsigned number)
 
 	stripe->is_again =
 		mia_clock_ns() - stripe->hidden_ns < MIA_SLEEP_COST_NS;
-	/* Seq_cst: published before the caller looks for sleepers. */
+	/* Seq_cst: published before the caller reads the sleepers. */
 	atomic_fetch_or_explicit(
 		&sharing->shown, bit_of(number), memory_order_seq_cst);
 }
@@ -148,7 +149,7 @@ mia_sharing_open(struct mia_sharing *sharing, struct mia_shared *shared,
 	shared->prev = stripe->end;
 	*stripe->end = shared;
 	stripe->end = &shared->next;
-	/* Flushes of one range may wrap it around: no more than a hint. */
+	/* A hint: many flushes of one range may make bytes wrap around. */
 	stripe->bytes += total;
 
 	enum mia_showing showing = MIA_HIDDEN;
@@ -224,7 +225,7 @@ static struct mia_shared *
 join_newest(struct mia_stripe *stripe)
 {
 	mia_mutex_lock(&stripe->lock);
-	/* What end points into; next is the first member. */
+	/* end points to next, the first member of the newest work. */
 	struct mia_shared *shared = stripe->first == NULL
 		? NULL
 		: (struct mia_shared *)(void *)stripe->end;
@@ -237,7 +238,7 @@ join_newest(struct mia_stripe *stripe)
 	return shared;
 }
 
-/* Returns that CPU, or -1. */
+/* Returns the CPU of the thread that opened work last, or -1. */
 static int
 leave_cpu_of_opener(struct mia_sharing *sharing, struct mia_stripe *stripe)
 {
