@@ -4,23 +4,23 @@
  * completion_queue.c -- futures come and go, and one thread reaps them
  *
  * A queue is a wait whose watch lists complete futures. Its thread is awake
- * while it is in a call, so it is a quiet taker (ready.h). It listens while it
- * is parked, and between two calls if there is a descriptor.
+ * during a call, so it is a quiet taker (ready.h). The queue listens while its
+ * thread is parked, and between two calls if the queue has a descriptor.
  *
  * The descriptor, between two calls:
- *   - It is set if a wake has come, or a complete future is left. Then the
- *     queue is quiet, so more wakes cost no system call.
- *   - Otherwise the queue listens, and the first wake sets it. If futures need
- *     polls without a wake, the timer does.
+ *   - It is set if a wake has arrived, or a complete future is not reaped. Then
+ *     the queue is quiet, so further wakes make no system call.
+ *   - Otherwise the queue listens, and the first wake sets the descriptor. If
+ *     futures need polls without a wake, the timer sets it.
  *
- * It is reset only while the queue is quiet, and the queue listens afterwards.
- * A waker that has lost its CPU may set it late. Then it is readable without
- * reason, until the next reap finds nothing and resets it. The Spin model is
- * tests/model/queue.pml.
+ * Only a quiet queue resets the descriptor, and listens afterwards. A waker
+ * that has lost its CPU may set the descriptor late. Then the descriptor is
+ * readable without a reason, until the next reap finds nothing and resets it.
+ * The Spin model is tests/model/queue.pml.
  *
- * A forked child begins anew: it polls all once, with descriptors of its own.
+ * A forked child polls all futures once, with descriptors of its own.
  *
- * Threads: one at a time. Wakers, from any thread, use ready, parker and fd.
+ * Threads: one at a time. Wakers use ready, parker and fd from any thread.
  */
 
 #include "libminiasync/completion_queue.h"
@@ -39,16 +39,16 @@
 struct completion_queue {
 	struct mia_wait wait; /* the first member: see rouse() */
 	struct mia_queue_fd fd;
-	uint32_t forks; /* mia_forks() of the process whose queue it is */
+	uint32_t forks; /* mia_forks() of the queue's process */
 
-	/* Of the queue's thread: */
-	struct mia_gap gap;       /* until hot futures are polled */
+	/* Owned by the queue's thread: */
+	struct mia_gap gap;       /* until the next poll of hot futures */
 	size_t npending;          /* futures added and not reaped */
-	struct completion *added; /* by number */
-	size_t capacity;          /* of added */
+	struct completion *added; /* index: the number of a future */
+	size_t capacity;          /* entries of added */
 };
 
-/* Any thread. ready is the first member of the first member. */
+/* Any thread. wait is the first member of a queue, and ready of a wait. */
 static void
 rouse(struct mia_ready *ready)
 {
@@ -97,7 +97,7 @@ take(struct completion_queue *cq, struct completion *out, size_t max)
 	return n;
 }
 
-/* A call took n futures. If none, the descriptor may be readable in vain. */
+/* Ends a call that took n futures. If 0, a late waker may have set fd. */
 static void
 settle(struct completion_queue *cq, size_t n)
 {
@@ -119,7 +119,7 @@ settle(struct completion_queue *cq, size_t n)
 	mia_queue_fd_set_timer(&cq->fd, cq->gap.end_ns);
 }
 
-/* In a child, wakers of the parent may never come. Not inlined: registers. */
+/* In a child, wakes of the parent may never come. Not inlined: registers. */
 MIA_NOINLINE static void
 begin_anew(struct completion_queue *cq)
 {
@@ -151,7 +151,7 @@ completion_queue_fd(struct completion_queue *cq)
 			return -1;
 		}
 
-		/* Wakes before did not set it. */
+		/* Earlier wakes did not set the descriptor. */
 		cq->wait.watch.roused = false;
 		settle(cq, 1);
 	}
@@ -159,7 +159,7 @@ completion_queue_fd(struct completion_queue *cq)
 	return cq->fd.fd.epoll;
 }
 
-/* Makes room for a future more. */
+/* Makes room for one more future. */
 static int
 reserve(struct completion_queue *cq)
 {
@@ -220,7 +220,7 @@ completion_queue_reap(
 		return 0;
 	enter(cq);
 
-	/* Once more for wakes that came meanwhile, while that finds some. */
+	/* Repeats while it finds futures, and wakes have arrived meanwhile. */
 	do {
 		mia_glance(&cq->gap, &cq->wait.watch, MIA_EFFORT_NONE);
 		found = take(cq, out + n, max - n);
@@ -289,7 +289,7 @@ completion_queue_delete(struct completion_queue *cq)
 		return;
 
 	enter(cq);
-	/* Also futures whose waker another poll has replaced. */
+	/* Polls all, because another poll may have replaced a waker. */
 	mia_watch_pass_all(&cq->wait.watch, MIA_EFFORT_WORK);
 	if (cq->wait.watch.nleft > 0)
 		wait_for_goal(cq, (struct mia_limit){0, -1}, 0);

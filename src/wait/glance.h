@@ -3,10 +3,10 @@
 /*
  * glance.h -- the passes of a completion queue outside of its waits
  *
- * Woken futures are polled now. Hot futures are polled when the gap is over,
- * however many wakes come.
+ * A glance always polls the woken futures. It polls hot futures only when the
+ * gap is over, independent of the number of wakes.
  *
- * Threads: the queue's.
+ * Threads: the queue's thread.
  */
 
 #ifndef LIBMINIASYNC_GLANCE_H
@@ -15,10 +15,13 @@
 #include "wait/pace.h"
 #include "wait/watch.h"
 
-/* After a poll: the first hot future begins a gap, and the last one ends it. */
+/*
+ * Call this after polls. The gap starts with the first hot or refused future,
+ * and ends with the last.
+ */
 void mia_glance_plan(struct mia_gap *gap, const struct mia_watch *watch);
 
-/* Polls what is due, and plans. */
+/* Polls the futures that are due. Then plans the next gap. */
 void mia_glance(
 	struct mia_gap *gap, struct mia_watch *watch, enum mia_effort effort);
 

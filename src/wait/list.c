@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* list.c -- the order of a list, by a merge sort that allocates nothing */
+/*
+ * list.c -- sorts a list by a merge sort without allocation, and moves a list
+ */
 
 #include "wait/list.h"
 
@@ -59,7 +61,7 @@ mia_list_sort(struct mia_list *list)
 
 	struct mia_link *next = merge_sort(head->next, n);
 
-	/* The sort keeps only the pointers to the next. */
+	/* The sort sets only next. This sets prev again. */
 	mia_list_init(list);
 	while (next != NULL) {
 		struct mia_link *link = next;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * list.h -- lists of links that lie in one array
+ * list.h -- lists of links that are in one array
  *
- * A link is a member of the object that it stands for. It is on one list at
- * most. The head of a list is in the ring of its links, so a link can be taken
- * off by those who do not know its list.
+ * A link is a member of the object that it represents. A link is on one list at
+ * most. The head of a list is in the ring of its links. So a link can be
+ * removed without access to its list.
  *
  * Threads: one at a time.
  */
@@ -17,12 +17,12 @@
 #include <stddef.h>
 
 struct mia_link {
-	struct mia_link *next; /* valid while listed */
-	struct mia_link *prev; /* NULL: unlisted */
+	struct mia_link *next; /* valid while on a list */
+	struct mia_link *prev; /* NULL: on no list */
 };
 
 struct mia_list {
-	struct mia_link head; /* next: the first link. prev: the last */
+	struct mia_link head; /* next: the first link. prev: the last link */
 };
 
 static inline void
@@ -47,7 +47,7 @@ mia_list_insert_before(struct mia_link *next, struct mia_link *link)
 	next->prev = link;
 }
 
-/* Does nothing if the link is on a list already. */
+/* Appends the link, unless it is on a list already. */
 static inline void
 mia_list_append(struct mia_list *list, struct mia_link *link)
 {
@@ -55,7 +55,7 @@ mia_list_append(struct mia_list *list, struct mia_link *link)
 		mia_list_insert_before(&list->head, link);
 }
 
-/* The same, in front of all others. */
+/* Inserts the link at the front, unless it is on a list already. */
 static inline void
 mia_list_prepend(struct mia_list *list, struct mia_link *link)
 {
@@ -63,7 +63,7 @@ mia_list_prepend(struct mia_list *list, struct mia_link *link)
 		mia_list_insert_before(list->head.next, link);
 }
 
-/* Takes a link off the list that it is on. */
+/* Removes a link from its list. */
 static inline void
 mia_list_remove(struct mia_link *link)
 {
@@ -72,7 +72,7 @@ mia_list_remove(struct mia_link *link)
 	link->prev = NULL;
 }
 
-/* Takes the first link off the list. NULL: the list is empty. */
+/* Removes and returns the first link. NULL: the list is empty. */
 static inline struct mia_link *
 mia_list_take(struct mia_list *list)
 {
@@ -85,12 +85,12 @@ mia_list_take(struct mia_list *list)
 	return link;
 }
 
-/* By address, in ascending order. A sorted list takes one look at each link. */
+/* Sorts by address, in ascending order. A sorted list is only read once. */
 void mia_list_sort(struct mia_list *list);
 
 /*
- * The array has moved, with its links. The list becomes what it was, of the
- * links in the new array.
+ * Call this after the array was copied, and before the old array is freed. The
+ * list then has the links in the new array, in the same order.
  */
 void mia_list_move(struct mia_list *list, const void *from, void *to);
 

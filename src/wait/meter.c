@@ -6,7 +6,7 @@
 
 #include "system/platform.h"
 
-/* A poll that takes this long does work. */
+/* A poll of this duration or longer counts as work. */
 #define WORK_NS UINT64_C(500)
 
 void

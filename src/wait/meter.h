@@ -3,9 +3,9 @@
 /*
  * meter.h -- whether the polls of a pass do work
  *
- * A poll that takes long does the future's work, and should be repeated
- * without a pause. A short poll only looks. The meter reads the clock after
- * each poll of a pass, so it finds one poll that works among many that look.
+ * A long poll does the work of its future. It should be repeated without a
+ * pause. A short poll only checks. The meter reads the clock after each poll of
+ * a pass. So it finds one poll that works among many that only check.
  *
  * Threads: one at a time.
  */
@@ -17,24 +17,24 @@
 #include <stdint.h>
 
 struct mia_meter {
-	uint64_t clock_ns; /* duration of one look at the clock */
-	uint64_t last_ns;  /* time of the last look */
-	uint64_t all_ns;   /* duration of all polls, looks included */
+	uint64_t clock_ns; /* duration of one read of the clock */
+	uint64_t last_ns;  /* time of the last read */
+	uint64_t all_ns;   /* duration of all polls and reads */
 	uint64_t work_ns;  /* duration of the polls that did work */
 };
 
-/* Looks at the clock twice, to find out how long a look takes. */
+/* Reads the clock twice, to measure the duration of a read. */
 void mia_meter_init(struct mia_meter *meter);
 
-/* A pass begins. Whatever is done between passes does not count. */
+/* Call this when a pass begins. The time between passes does not count. */
 void mia_meter_begin(struct mia_meter *meter);
 
-/* A poll has returned. */
+/* Call this after each poll. */
 void mia_meter_count(struct mia_meter *meter);
 
 /*
- * Whether a quarter of the time of this pass went into polls that do work. One
- * poll among many that an interrupt made long does not suffice.
+ * Whether polls that do work took a quarter of the time of this pass. One poll
+ * among many that an interrupt made long is not enough.
  */
 static inline bool
 mia_meter_works(const struct mia_meter *meter)

@@ -3,13 +3,13 @@
 /*
  * pace.h -- when the next pass over waiting futures is due
  *
- *   pace  the pauses between passes that are due without a wake. There are
- *         none while the polls do work. Otherwise they grow.
- *   net   the safety net: a pass over all futures after a time, for movers
- *         that forget to wake
- *   gap   of a completion queue, between passes over futures that nobody
- *         announces
- *   goal  when the wait is over
+ *   pace  the pauses between passes that are due without a wake. While polls do
+ *         work there are no pauses. Otherwise the pauses grow.
+ *   net   the safety net: polls all futures at intervals, because movers may
+ *         omit a wake
+ *   gap   the time between two passes over those futures of a completion queue
+ *         that announce nothing
+ *   goal  when a wait ends
  *
  * Threads: one at a time.
  */
@@ -27,37 +27,37 @@
 struct mia_pace {
 	struct mia_meter meter; /* of the last pass */
 	struct mia_backoff backoff;
-	bool worked_before; /* the last pass but one */
-	bool worked;        /* the last pass, and the one before */
+	bool worked_before; /* in the pass before this one */
+	bool worked;        /* in two passes in a row */
 };
 
 void mia_pace_init(struct mia_pace *pace, struct mia_yields *yields);
 
-/* A pass made progress: the pauses are short again. */
+/* Call this after a pass that made progress: the pauses are short again. */
 static inline void
 mia_pace_progress(struct mia_pace *pace)
 {
 	mia_backoff_reset(&pace->backoff);
 }
 
-/* A pass was made between pieces of work, without a pause. */
+/* Call this after a pass between pieces of work, instead of a pause. */
 void mia_pace_go_on(struct mia_pace *pace);
 
-/* Whether as much time went by since the last pass as its polls took. */
+/* Whether the time since the last pass is as long as its polls took. */
 static inline bool
 mia_pace_is_due(const struct mia_pace *pace, uint64_t now)
 {
 	return now - pace->meter.last_ns >= pace->meter.all_ns;
 }
 
-/* Between two passes. Returns the nanoseconds that the caller should sleep. */
+/* Pauses between two passes. Returns the ns that the caller should sleep. */
 uint64_t mia_pace_pause(struct mia_pace *pace);
 
-/* The time, without a look at the clock if the last pass did work. */
+/* Returns the time. Does not read the clock if the last two passes did work. */
 uint64_t mia_pace_now(const struct mia_pace *pace);
 
 /*
- * Nanoseconds until the net is due: min at first. The time doubles up to max
+ * The intervals of the net: min_ns at first. An interval doubles up to max_ns
  * while the net finds nothing.
  */
 struct mia_net_times {
@@ -66,9 +66,9 @@ struct mia_net_times {
 };
 
 /*
- * The shortest time is not less than a tick of the kernel's clock, 4 ms on
- * most systems. A timer before the next tick has to be programmed and taken
- * back for every sleep. A wake-up was measured to take 1.3 times as long.
+ * The shortest interval is a tick of the kernel's clock, 4 ms on most systems.
+ * A timer that is due before the next tick is programmed for every sleep, and
+ * cancelled at every wake. With 1 ms a wake-up takes 1.3 times as long.
  */
 #define MIA_NET_TIMES \
 	((struct mia_net_times){ \
@@ -80,10 +80,10 @@ struct mia_net {
 	uint64_t wait_ns;
 };
 
-/* No end. The clock never gets there. */
+/* No end: the clock never reaches this time. */
 #define MIA_NEVER UINT64_MAX
 
-/* A wait is over when few enough futures are left, or when the time comes. */
+/* A wait ends when at most max_left futures are left, or at end_ns. */
 struct mia_goal {
 	size_t max_left;
 	uint64_t end_ns; /* or MIA_NEVER */
@@ -91,13 +91,13 @@ struct mia_goal {
 
 #define MIA_NO_GOAL ((struct mia_goal){.max_left = 0, .end_ns = MIA_NEVER})
 
-/* The same with a time from now on. */
+/* A goal with a timeout instead of a time. */
 struct mia_limit {
 	size_t max_left;
-	int64_t timeout_ns; /* negative: none */
+	int64_t timeout_ns; /* negative: no timeout */
 };
 
-/* The sum does not wrap around: the clock began at 0 some years ago. */
+/* The sum does not overflow: both are below 2^63. */
 static inline struct mia_goal
 mia_goal_of(struct mia_limit limit, uint64_t start_ns)
 {
@@ -107,7 +107,7 @@ mia_goal_of(struct mia_limit limit, uint64_t start_ns)
 			: start_ns + (uint64_t)limit.timeout_ns};
 }
 
-/* Nanoseconds until the end. 0: the time has come. */
+/* Returns the nanoseconds until end_ns. 0: end_ns is reached. */
 static inline uint64_t
 mia_goal_left_ns(const struct mia_goal *goal, uint64_t now)
 {
@@ -122,12 +122,16 @@ struct mia_gap {
 	uint64_t end_ns;  /* when the next pass is due, or MIA_NEVER */
 };
 
-/* A future is new: as short as the last pass, unless it ends earlier. */
+/*
+ * Call this for a new hot future. The gap then lasts as long as the last pass,
+ * and at least 2 us. A gap that ends earlier stays.
+ */
 void mia_gap_shorten(struct mia_gap *gap);
 
 /*
- * A pass is over that began at start_ns: short if it caught something, and
- * otherwise twice as long, up to 1 ms. Not shorter than the pass.
+ * Call this after a pass that began at start_ns. The next gap is 2 us if the
+ * pass caught something, and otherwise twice as long as the last, up to 1 ms. A
+ * gap is never shorter than the pass.
  */
 void mia_gap_again(
 	struct mia_gap *gap, enum mia_net_catch found, uint64_t start_ns);
@@ -141,7 +145,7 @@ mia_net_init(
 	net->wait_ns = times->min_ns;
 }
 
-/* Nanoseconds until a pass over all futures is due. 0: it is due now. */
+/* Returns the nanoseconds until a pass over all futures is due. 0: now. */
 static inline uint64_t
 mia_net_left_ns(const struct mia_net *net, uint64_t now)
 {
@@ -150,7 +154,7 @@ mia_net_left_ns(const struct mia_net *net, uint64_t now)
 	return past_ns < net->wait_ns ? net->wait_ns - past_ns : 0;
 }
 
-/* The pass over all futures is over. */
+/* Call this after a pass over all futures. */
 void mia_net_again(struct mia_net *net, enum mia_net_catch found, uint64_t now);
 
 #endif /* LIBMINIASYNC_PACE_H */

@@ -12,11 +12,11 @@
 /* Values of the property FUTURE_PROPERTY_ASYNC. */
 enum kind { SYNCHRONOUS = 0, ASYNCHRONOUS = 1 };
 
-/* Polls of one pass. */
+/* One pass. */
 struct pass {
 	struct mia_meter *meter;
 	struct mia_goal goal; /* at which the pass ends */
-	size_t nleft;         /* at least so few, if no future is there twice */
+	size_t nleft;         /* upper bound; exact after a pass */
 };
 
 static bool
@@ -28,7 +28,7 @@ is_over(const struct pass *pass)
 
 /*
  * Polls the futures of one kind, until the pass is over. The notifier is NULL,
- * which keeps a waker of the caller's in place.
+ * so a waker of an earlier poll stays installed.
  */
 static void
 poll_kind(struct future *futs[], size_t n, enum kind kind, struct pass *pass)
@@ -80,7 +80,7 @@ mia_wait_by_polling(struct future *futs[], size_t n, struct mia_limit limit)
 		poll_kind(futs, n, ASYNCHRONOUS, &pass);
 		poll_kind(futs, n, SYNCHRONOUS, &pass);
 
-		/* A future that changed its kind was perhaps not polled. */
+		/* A future that changed its kind may not have been polled. */
 		pass.goal = goal;
 		pass.nleft = count_left(futs, n);
 		if (is_over(&pass))

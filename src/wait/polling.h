@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * polling.h -- a wait without memory: polls all futures in turn
+ * polling.h -- a wait without allocated memory: polls all futures in turn
  *
- * Threads: one at a time for one future.
+ * Threads: one at a time for each future.
  */
 
 #ifndef LIBMINIASYNC_POLLING_H
@@ -16,7 +16,7 @@
 
 /*
  * Polls n futures once, and then with growing pauses until the limit is
- * reached. Returns how many are not complete.
+ * reached. Returns the number of entries that are not complete.
  */
 size_t mia_wait_by_polling(
 	struct future *futs[], size_t n, struct mia_limit limit);

@@ -60,7 +60,7 @@ mia_ready_reserve(struct mia_ready *ready, size_t n)
 	if (ngroups <= ready->ngroups)
 		return 0;
 
-	/* If there is no memory for the groups, this stays, and is unused. */
+	/* If the groups get no memory, the larger array stays. */
 	struct mia_ready_group **all = realloc(
 		ready->groups, ngroups * sizeof(struct mia_ready_group *));
 
@@ -92,15 +92,16 @@ mia_ready_reserve(struct mia_ready *ready, size_t n)
 	return 0;
 }
 
-/* Pushes a group. Returns true if the taker listens, and the list was empty. */
+/* Pushes a group. Returns true if the taker listens and the list was empty. */
 static bool
 push(struct mia_ready *ready, struct mia_ready_group *group)
 {
 	/*
-	 * Relaxed, here and on failure: the address is only stored, and nobody
-	 * follows it. Release: pairs with the acquire in mia_ready_take(), and
-	 * publishes group->next. Acquire: pairs with the release in
-	 * mia_ready_listen(). So rouse() sees what the taker did before.
+	 * Relaxed, here and on failure: this thread stores the address, and
+	 * does not follow it. Release: pairs with the acquire in
+	 * mia_ready_take(), and publishes group->next. Acquire: pairs with the
+	 * release in mia_ready_listen(). So rouse() sees the earlier writes of
+	 * the taker.
 	 */
 	struct mia_ready_group *first =
 		atomic_load_explicit(&ready->pushed, memory_order_relaxed);
@@ -123,9 +124,9 @@ mia_ready_wake(void *data)
 
 	/*
 	 * Pairs with the exchange in open_group(), both ways. Acquire: the
-	 * taker has read group->next before this thread writes it anew.
-	 * Release: the poll that follows sees what the caller did before this
-	 * wake, also if another thread's push carries the bit.
+	 * taker has read group->next before this thread writes it again.
+	 * Release: the next poll sees the caller's writes before this wake,
+	 * also if another thread has pushed the group.
 	 */
 	const uintptr_t before = atomic_fetch_or_explicit(
 		&group->bits, (uintptr_t)1 << bit, memory_order_acq_rel);
@@ -141,7 +142,7 @@ mia_ready_listen(struct mia_ready *ready)
 
 	/*
 	 * Release: pairs with the acquire in push(). Relaxed on failure: the
-	 * taker takes the list now.
+	 * taker takes the list next.
 	 */
 	return ready->empty == NULL ||
 		atomic_compare_exchange_strong_explicit(&ready->pushed, &mark,
@@ -153,7 +154,7 @@ mia_ready_take(struct mia_ready *ready)
 {
 	struct mia_ready_batch batch = {.next = NULL, .first = 0, .bits = 0};
 
-	/* Relaxed: if a wake came just now, the next take finds it. */
+	/* Relaxed: the next take finds a wake that arrives now. */
 	if (atomic_load_explicit(&ready->pushed, memory_order_relaxed) ==
 		ready->empty)
 		return batch;
@@ -176,7 +177,7 @@ mia_ready_take(struct mia_ready *ready)
 	return batch;
 }
 
-/* Takes the bits of the next group, which is then free to be pushed again. */
+/* Takes the bits of the next group. Wakers may then push the group again. */
 static void
 open_group(struct mia_ready_batch *batch)
 {
@@ -186,10 +187,10 @@ open_group(struct mia_ready_batch *batch)
 	batch->first = group->first;
 
 	/*
-	 * Pairs with the fetch-or in mia_ready_wake(), both ways. Release:
-	 * group->next was read before a waker writes it anew. Acquire: a waker
-	 * that found a bit set did not push, and the poll that follows sees
-	 * what this waker's caller did before.
+	 * Pairs with the fetch-or in mia_ready_wake(), both ways. Release: this
+	 * thread has read group->next before a waker writes it again. Acquire:
+	 * a waker that found a bit set did not push. The next poll sees the
+	 * earlier writes of that waker's caller.
 	 */
 	batch->bits =
 		atomic_exchange_explicit(&group->bits, 0, memory_order_acq_rel);

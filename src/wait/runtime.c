@@ -57,7 +57,7 @@ mia_runtime_set_net(struct runtime *runtime, uint64_t min_ns, uint64_t max_ns)
 		(struct mia_net_times){.min_ns = min_ns, .max_ns = max_ns};
 }
 
-/* Returns how many entries the wait has not seen complete. */
+/* Returns the number of entries that the wait has not found complete. */
 static size_t
 wait_for(struct runtime *runtime, struct future *futs[], size_t nfuts,
 	struct mia_limit limit)
@@ -84,7 +84,7 @@ wait_for(struct runtime *runtime, struct future *futs[], size_t nfuts,
 	return nleft;
 }
 
-/* All are wanted, however long that takes. */
+/* All futures, without a timeout. */
 #define NO_LIMIT ((struct mia_limit){.max_left = 0, .timeout_ns = -1})
 
 MIA_PUBLIC void
@@ -100,7 +100,7 @@ runtime_wait(struct runtime *runtime, struct future *fut)
 	wait_for(runtime, &fut, 1, NO_LIMIT);
 }
 
-/* A task may complete other futures too, which the wait has not polled yet. */
+/* A task may also have completed futures that the wait has not polled since. */
 static size_t
 count_complete(struct future *futs[], size_t n)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * wait/runtime.h -- what tests set in a runtime
+ * wait/runtime.h -- settings of a runtime for tests
  *
  * Declared apart from the public header libminiasync/runtime.h.
  */
@@ -14,8 +14,8 @@
 struct runtime;
 
 /*
- * The times of the safety net: see struct mia_net_times in pace.h. A test makes
- * them so long that it sees lost wakes. Before the first wait only.
+ * Sets the times of the safety net: see struct mia_net_times in pace.h. With
+ * long times a test detects lost wakes. Call this before the first wait.
  */
 void mia_runtime_set_net(
 	struct runtime *runtime, uint64_t min_ns, uint64_t max_ns);

@@ -3,29 +3,35 @@
 /*
  * wait.c -- the loop of a waiting thread: pass, pause or sleep, pass again
  *
- * While movers have kept work for this thread, it does a piece of that, looks
- * whether a pass is due, and does the next piece. While polls do work, the
- * thread makes pass after pass, and leaves kept work to others. While futures
- * are hot or refused, the thread stays awake for a time, with growing pauses,
- * and then sleeps between passes. Otherwise the thread sleeps until a wake. The
- * safety net polls all futures from time to time, whatever else happens.
+ *   - If movers have kept work for this thread, it does a piece, checks whether
+ *     a pass is due, and does the next piece.
+ *   - If polls do work, the thread makes one pass after the other. It leaves
+ *     kept work to workers.
+ *   - If futures are hot or refused, the thread stays awake for a time, with
+ *     growing pauses. Then it sleeps between passes.
+ *   - Otherwise the thread sleeps until a wake.
  *
- * The loop ends when the goal of the watch is reached. It reads the clock for
- * the net and for the goal together.
+ * In each case the safety net polls all futures at intervals. The loop ends
+ * when the goal of the watch is reached. One read of the clock serves both the
+ * net and the goal.
  *
  * No wake is lost: rouse() leaves a token in the parker, and the token stays
- * until the next park. A wake that does not rouse a quiet taker keeps it from
- * the park.
+ * until the next park. A wake that does not call rouse() makes
+ * mia_ready_listen() fail, so the quiet taker does not park.
  */
 
 #include "wait/wait.h"
 
 #include <string.h>
 
-/* Pieces between two looks at the clock, if only the safety net needs it. */
+/*
+ * Pieces between two reads of the clock, if only the safety net needs the time.
+ */
 #define PIECES_FOR_CLOCK 8
 
-/* The shortest time to linger is MIA_SLEEP_COST_NS / 32. */
+/*
+ * The limit of the member vain. The shortest linger is MIA_SLEEP_COST_NS / 32.
+ */
 #define MAX_VAIN 5
 
 int
@@ -56,17 +62,20 @@ void
 mia_wait_renew(struct mia_wait *wait)
 {
 	mia_ready_renew(&wait->ready);
-	/* Over the old one, whose lock may be locked. That worked before. */
+	/*
+	 * Overwrites the old parker, whose lock may be locked. Init succeeded
+	 * before.
+	 */
 	(void)mia_parker_init(&wait->parker);
 }
 
 /*
- * A wake within this time needs no system call, and the worker that makes the
- * wake may need this CPU. A copy of 64 KiB on a worker was measured to take 4.5
- * us from start to end, and 21 us without lingering.
+ * Returns how long to linger. A wake within this time needs no system call. The
+ * thread yields meanwhile, because the worker that makes the wake may need this
+ * CPU. A copy of 64 KiB on a worker takes 4.5 us, and 21 us without lingering.
  *
- * It halves each time that it was in vain: a wait of 5 ms should not use 70 us
- * of CPU for that, and another 70 us each time that the net strikes.
+ * Each linger in vain halves the time. Otherwise a wait of 5 ms would use 70 us
+ * of CPU, and another 70 us after each pass of the safety net.
  */
 static uint64_t
 linger_ns(const struct mia_wait *wait, uint64_t max_ns)
@@ -76,7 +85,7 @@ linger_ns(const struct mia_wait *wait, uint64_t max_ns)
 	return ns < max_ns ? ns : max_ns;
 }
 
-/* Returns whether there was a wake. */
+/* Returns whether a wake has arrived. */
 static bool
 linger_for_wake(struct mia_wait *wait, uint64_t max_ns)
 {
@@ -90,7 +99,7 @@ linger_for_wake(struct mia_wait *wait, uint64_t max_ns)
 	return true;
 }
 
-/* Sleeps, at most so long from now on. Returns whether there was a wake. */
+/* Sleeps for at most ns nanoseconds. Returns whether a wake has arrived. */
 static bool
 park(struct mia_wait *wait, uint64_t ns)
 {
@@ -98,7 +107,7 @@ park(struct mia_wait *wait, uint64_t ns)
 		mia_parker_park(&wait->parker, ns);
 }
 
-/* Sleeps until there is a wake, at most so long from now on. */
+/* Sleeps until a wake, for at most max_ns nanoseconds. */
 static void
 sleep_until_woken(struct mia_wait *wait, uint64_t now, uint64_t max_ns)
 {
@@ -109,7 +118,7 @@ sleep_until_woken(struct mia_wait *wait, uint64_t now, uint64_t max_ns)
 	if (past_ns >= max_ns)
 		return;
 
-	/* Also after a wake: it left a token. */
+	/* Also after a wake, to take its token. */
 	const bool woken = park(wait, max_ns - past_ns);
 
 	if (woken_soon ||
@@ -119,7 +128,7 @@ sleep_until_woken(struct mia_wait *wait, uint64_t now, uint64_t max_ns)
 		wait->vain++;
 }
 
-/* The net is due. If this pass finds progress, the next net comes soon. */
+/* The safety net is due. If this pass makes progress, the next is due soon. */
 static void
 pass_all(struct mia_watch *watch, struct mia_pace *pace, struct mia_net *net)
 {
@@ -131,7 +140,7 @@ pass_all(struct mia_watch *watch, struct mia_pace *pace, struct mia_net *net)
 	mia_net_again(net, found, pace->meter.last_ns);
 }
 
-/* Passes the time until a pass is due, at most so long from now on. */
+/* Pauses or sleeps until a pass is due, for at most max_ns nanoseconds. */
 static void
 pass_time(struct mia_wait *wait, struct mia_pace *pace, uint64_t now,
 	uint64_t max_ns)
@@ -148,8 +157,8 @@ pass_time(struct mia_wait *wait, struct mia_pace *pace, uint64_t now,
 }
 
 /*
- * Between two pieces: a wake is looked at now. Futures that nobody announces
- * are polled for half of the time at most.
+ * Between two pieces. After a wake a pass is due at once. Futures that announce
+ * nothing are polled for at most half of the time.
  */
 static bool
 is_pass_due(struct mia_wait *wait, const struct mia_pace *pace, uint64_t now)
@@ -159,7 +168,7 @@ is_pass_due(struct mia_wait *wait, const struct mia_pace *pace, uint64_t now)
 			mia_pace_is_due(pace, now));
 }
 
-/* Does pieces of the work that is kept for this thread. */
+/* Does pieces of the work that movers have kept for this thread. */
 static void
 do_pieces(struct mia_wait *wait, enum mia_effort effort)
 {
@@ -176,7 +185,7 @@ do_pieces(struct mia_wait *wait, enum mia_effort effort)
 	}
 }
 
-/* Some pieces, and a pass if it is due. Returns the time. */
+/* Does some pieces, and makes a pass if it is due. Returns the time. */
 static uint64_t
 work(struct mia_wait *wait, struct mia_pace *pace)
 {
@@ -194,14 +203,14 @@ work(struct mia_wait *wait, struct mia_pace *pace)
 	return pace->meter.last_ns;
 }
 
-/* Passes the time until a pass is due, at most so long, and makes the pass. */
+/* Pauses or sleeps, for at most max_ns nanoseconds, and makes a pass. */
 static void
 pause_and_pass(struct mia_wait *wait, struct mia_pace *pace, uint64_t now,
 	uint64_t max_ns)
 {
 	/*
-	 * Every park is followed by a pass that takes the list: only a wake
-	 * that finds the list empty unparks the thread.
+	 * A pass follows each park, and takes the list. Only a wake that finds
+	 * the list empty unparks the thread.
 	 */
 	pass_time(wait, pace, now, max_ns);
 	if (mia_watch_pass(
@@ -209,7 +218,7 @@ pause_and_pass(struct mia_wait *wait, struct mia_pace *pace, uint64_t now,
 		mia_pace_progress(pace);
 }
 
-/* The time, without a look at the clock if the last pass did work. */
+/* Returns the time. Does not read the clock if the last two passes did work. */
 static uint64_t
 time_of_pass(const struct mia_wait *wait, const struct mia_pace *pace)
 {

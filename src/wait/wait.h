@@ -3,16 +3,17 @@
 /*
  * wait.h -- a thread polls and sleeps until enough futures are complete
  *
- * A wait has a watch, and a parker on which the thread sleeps. A runtime has a
- * wait for each thread in a call, and recycles them. A completion queue has
- * one. Wakers may come late, so a wait goes only with its runtime or queue.
+ * A wait has a watch, and a parker on which the thread sleeps. A runtime has
+ * one wait for each thread in a call, and recycles the waits. A completion
+ * queue has one wait. Wakes may come late, so a wait is freed only with its
+ * runtime or queue.
  *
  * A call may return before its futures are complete. A runtime keeps nothing
- * for those. Their wakers lead to the wait, which may be unused then, or used
- * for others: see watch.c.
+ * for the abandoned futures. Their wakers refer to the wait, which may then be
+ * unused, or used for other futures: see watch.c.
  *
- * Threads: a wait belongs to the thread that is in the call. Wakers, from any
- * thread, use ready and parker.
+ * Threads: the thread in the call owns the wait. Wakers use ready and parker
+ * from any thread.
  */
 
 #ifndef LIBMINIASYNC_WAIT_H
@@ -33,10 +34,10 @@ struct mia_wait {
 	_Alignas(MIA_CACHE_LINE) struct mia_ready ready;
 	struct mia_parker parker;
 
-	/* Of the thread in the call: */
+	/* Owned by the thread in the call: */
 	_Alignas(MIA_CACHE_LINE) struct mia_watch watch;
 	struct mia_yields yields;
-	unsigned vain; /* lingered in vain so many times in a row */
+	unsigned vain; /* vain lingers in a row */
 };
 
 /* rouse() must unpark the parker. Returns 0 or -errno. */
@@ -45,25 +46,26 @@ int mia_wait_init(struct mia_wait *wait, void (*rouse)(struct mia_ready *ready),
 void mia_wait_fini(struct mia_wait *wait);
 
 /*
- * The process was forked: forgets the wakers of the parent, which may have been
- * inside. The caller is the only thread that knows the wait.
+ * Call this in a forked child. Discards the wakes of the parent, which may be
+ * half done. No other thread may use the wait meanwhile.
  */
 void mia_wait_renew(struct mia_wait *wait);
 
 /*
- * After the first pass: polls and sleeps until the watch reaches the goal.
- * start_ns is the time at which the limit began, or 0: it begins now.
+ * Call this after the first pass. Polls and sleeps until the limit is reached.
+ * The timeout starts at start_ns, or now if start_ns is 0.
  */
 void mia_wait_for_goal(struct mia_wait *wait, struct mia_limit limit,
 	const struct mia_net_times *times, uint64_t start_ns);
 
 /*
- * Polls n futures once, and then polls and sleeps until the limit is reached.
- * There must be room for them. Returns how many are not complete.
+ * Polls n futures once. Then polls and sleeps until the limit is reached. The
+ * watch must have room for n futures. Returns the number of entries that are
+ * not complete.
  *
- * Inline: the first poll completes most small operations. A look at the clock
- * takes half as long as such a poll. So the time of a wait for one future
- * begins after its first poll.
+ * Inline: the first poll completes most small operations. Reading the clock
+ * takes half as long as such a poll. So the timeout of a wait for one future
+ * starts after its first poll.
  */
 static inline size_t
 mia_wait_run(struct mia_wait *wait, struct future *futs[], size_t n,

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* waiter.c -- polls a future, and finds out which answer holds then */
+/* waiter.c -- polls a future, and determines which answer is valid then */
 
 #include "wait/waiter.h"
 
 /*
- * Set in notifier_used before a poll, to recognise a task that leaves it
- * unchanged. Then the task's last answer holds. In C++ a task may look at it,
- * and the type has no values above 3 there.
+ * Set in notifier_used before a poll, to detect a task that leaves
+ * notifier_used unchanged. Then the task's last answer is still valid. A task
+ * in C++ may read this value, and the type has no values above 3 in C++.
  */
 #define NO_ANSWER ((enum future_notifier_type)3)
 
 /*
- * The word that a POLLER future named. Its writer may be a device or a thread
- * without C11, so the word has no atomic type. Acquire: pairs with the writer's
- * release, as in the threads mover. A poll after a change sees the progress.
- * A system without 64-bit loads may load halves of two values. Such a mixture
- * counts as a change.
+ * Reads the word that a POLLER future has named. Its writer may be a device or
+ * a thread without C11, so the word has no atomic type. Acquire: pairs with the
+ * writer's release, as in the threads mover. A poll after a change sees the
+ * progress. A system without 64-bit loads may load halves of two values. Such a
+ * mixture counts as a change.
  */
 static uint64_t
 monitored_word(const uint64_t *word)
@@ -32,7 +32,7 @@ monitored_word(const uint64_t *word)
 #endif
 }
 
-/* Whether the future is a chain that went on since its last poll here. */
+/* Whether the future is a chain that has advanced since its last poll here. */
 static bool
 has_moved(const struct mia_waiter *waiter)
 {
@@ -41,8 +41,9 @@ has_moved(const struct mia_waiter *waiter)
 }
 
 /*
- * Whether there is a word to look at. The word may be gone once another
- * future's task has completed this future, or the chain's entry that named it.
+ * Whether there is a word to read. Another future's task may have completed
+ * this future, or the entry of the chain that named the word. Then the word may
+ * no longer exist.
  */
 static bool
 has_word(const struct mia_waiter *waiter)
@@ -67,9 +68,9 @@ mia_waiter_look(const struct mia_waiter *waiter)
 		: MIA_LOOK_CHANGED;
 }
 
-/* What the poller of a notifier may be before a poll, and afterwards. */
+/* The values that a notifier's poller can have before and after a poll. */
 struct offers {
-	uint64_t *word; /* that was monitored; no offer */
+	uint64_t *word; /* the monitored word; no offer */
 	uint64_t *offer;
 	uint64_t *work;
 };
@@ -100,7 +101,7 @@ offer_for(const struct offers *offers, enum mia_effort effort)
 	return offers->word;
 }
 
-/* What is left of the offer. Restores the word if the poll named none. */
+/* Returns the remaining offer. Restores the word if the poll named no word. */
 static enum mia_effort
 take_offer_back(struct future_notifier *n, const struct offers *offers)
 {
@@ -113,7 +114,9 @@ take_offer_back(struct future_notifier *n, const struct offers *offers)
 	return found == offers->work ? MIA_EFFORT_WORK : MIA_EFFORT_OFFER;
 }
 
-/* Returns true if the future is complete. *effort: what is left of it. */
+/*
+ * Returns true if the future is complete. *effort becomes the remaining offer.
+ */
 static bool
 poll_and_listen(struct mia_waiter *waiter, enum mia_effort *effort)
 {
@@ -147,13 +150,13 @@ poll_and_listen(struct mia_waiter *waiter, enum mia_effort *effort)
 
 enum poll {
 	POLL_COMPLETE,
-	POLL_ANSWERED, /* the answer holds */
-	POLL_AGAIN,    /* only another poll gives an answer that holds */
+	POLL_ANSWERED, /* the answer is valid */
+	POLL_AGAIN,    /* only another poll gives a valid answer */
 };
 
 /*
- * Reads the word before the poll, so that a change between the two shows at the
- * next look. A poll that names another word must therefore be repeated.
+ * Reads the word before the poll. So the next read detects a change between the
+ * two. Therefore a poll that names another word must be repeated.
  */
 static enum poll
 poll_once(struct mia_waiter *waiter, enum mia_effort *effort)
@@ -168,7 +171,7 @@ poll_once(struct mia_waiter *waiter, enum mia_effort *effort)
 	if (poll_and_listen(waiter, effort))
 		return POLL_COMPLETE;
 
-	/* It is polled again anyway. */
+	/* The future is polled again in any case. */
 	if (waiter->kept)
 		return POLL_ANSWERED;
 
@@ -179,8 +182,8 @@ poll_once(struct mia_waiter *waiter, enum mia_effort *effort)
 }
 
 /*
- * Polls twice at most, so that no future keeps others from their polls. After
- * the last answer that does not hold, the next pass polls again.
+ * Polls twice at most, so that other futures get their polls. If the last
+ * answer is not valid, the next pass polls again.
  */
 struct mia_polled
 mia_waiter_poll(struct mia_waiter *waiter, enum mia_effort effort)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * waiter.h -- one future, and the answer that its last poll left
+ * waiter.h -- one future, and the answer of its last poll
  *
  * Nouns:
  *   answer    notifier_used after a poll: NONE, WAKER, or POLLER with a word
- *   hot       the answer is NONE or POLLER. Or a wake came a moment ago, and
+ *   hot       the answer is NONE or POLLER. Or a wake has just arrived, and
  *             more polls may help.
- *   kept      the last poll left work for the next polls. They do it, if they
- *             may, in pieces of a bounded time
+ *   kept      the last poll has kept work for the next polls. A poll that gets
+ *             an offer does one piece of the work, in a bounded time.
  *   refused   hot, but the future could not start (IDLE and NONE), or it is a
  *             chain whose entry could not start. Its mover has no room now.
- *   doubtful  an answer of a chain that went on during the poll. It may be the
- *             answer of a complete entry, if the current entry gave none.
+ *   doubtful  an answer of a chain that advanced during the poll. The answer
+ *             may be from a complete entry, if the current entry gave none.
  *
  * Threads: one at a time. Wakers never touch a waiter.
  */
@@ -26,16 +26,16 @@
 #include "libminiasync/future.h"
 #include "wait/list.h"
 
-/* Polls that a future gets after its wake, one in each pass. */
+/* Polls of a future after a wake, one in each pass. */
 #define MIA_LINGER_POLLS 16
 
 struct mia_waiter {
 	struct mia_link link; /* the first member: see mia_waiter_of() */
 	struct future *fut;   /* NULL: complete */
 	struct future_notifier notifier;
-	uint64_t word;    /* POLLER: its value before the last poll */
+	uint64_t word;    /* POLLER: value before the last poll */
 	uint32_t padding; /* of the future's context, after the last poll */
-	uint8_t linger;   /* hot for so many more polls */
+	uint8_t linger;   /* hot for this many more polls */
 	bool doubtful;
 	bool kept;
 	bool polled; /* in this pass */
@@ -47,7 +47,7 @@ mia_waiter_of(struct mia_link *link)
 	return (struct mia_waiter *)(void *)link;
 }
 
-/* A new waiter, on no list, for a future that was not polled yet. */
+/* Makes a new waiter, on no list, for a future that was not polled yet. */
 static inline void
 mia_waiter_init(struct mia_waiter *waiter, struct future *fut,
 	struct future_waker waker)
@@ -64,7 +64,7 @@ mia_waiter_init(struct mia_waiter *waiter, struct future *fut,
 	waiter->kept = false;
 }
 
-/* A wake came. */
+/* Call this after a wake. */
 static inline void
 mia_waiter_woken(struct mia_waiter *waiter)
 {
@@ -98,12 +98,12 @@ enum mia_look {
 /* Compares a hot waiter's word with its value before the last poll. */
 enum mia_look mia_waiter_look(const struct mia_waiter *waiter);
 
-/* What the thread that polls may do for the future. */
+/* The work that a poll may do for the future. */
 enum mia_effort {
 	MIA_EFFORT_ONCE,  /* small work, and only one poll */
 	MIA_EFFORT_NONE,  /* small work */
-	MIA_EFFORT_OFFER, /* and polls that follow may do more */
-	MIA_EFFORT_WORK,  /* and so may this poll */
+	MIA_EFFORT_OFFER, /* small work, and later polls may do more */
+	MIA_EFFORT_WORK,  /* this poll may do more too */
 };
 
 enum mia_poll {
@@ -114,10 +114,10 @@ enum mia_poll {
 
 struct mia_polled {
 	enum mia_poll what;
-	bool worked; /* MIA_EFFORT_WORK: the poll did more than small work */
+	bool worked; /* only with MIA_EFFORT_WORK: more than small work */
 };
 
-/* Polls the future, which is not complete. */
+/* Polls the future, which must not be complete. */
 struct mia_polled mia_waiter_poll(
 	struct mia_waiter *waiter, enum mia_effort effort);
 

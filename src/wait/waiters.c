@@ -12,7 +12,7 @@
 /* Bytes for each waiter. */
 #define WAITER_SIZE (sizeof(struct mia_waiter) + 3 * sizeof(uint32_t))
 
-/* A power of two. 0: no address space could hold so many waiters. */
+/* Returns a power of two. 0: n exceeds every address space. */
 static size_t
 capacity_for(size_t n)
 {
@@ -58,7 +58,7 @@ mia_waiters_free(struct mia_waiters *list)
 	}
 }
 
-/* As much of the table as n waiters need: half of it stays free. */
+/* Uses as much of the table as n waiters need. Half of this part stays free. */
 void
 mia_waiters_clear(struct mia_waiters *waiters, size_t n)
 {

@@ -25,28 +25,29 @@ struct mia_waiters {
 	size_t capacity;          /* a power of two */
 	bool has_twins;
 	size_t mask;      /* of the part of the table that is in use */
-	uint32_t *table;  /* numbers plus 1, or 0 if free */
-	uint32_t *ntwins; /* by number, if a waiter has twins */
+	uint32_t *table;  /* numbers plus 1. 0: free */
+	uint32_t *ntwins; /* by number; valid if has_twins */
 	struct mia_waiter waiters[];
 };
 
-/* Room for n waiters, one at least. Without twins. NULL: no memory. */
+/* Allocates room for n waiters, and for at least one. NULL: no memory. */
 struct mia_waiters *mia_waiters_new(size_t n);
 
-/* Frees a list of them. */
+/* Frees all memory in a list. */
 void mia_waiters_free(struct mia_waiters *list);
 
-/* There are no futures, and n will be added. */
+/* Empties the table, for at most n new futures. */
 void mia_waiters_clear(struct mia_waiters *waiters, size_t n);
 
 /*
- * Whether a waiter since the last clear has the same future, and counts it
- * then. Otherwise the waiter with this number is going to have the future.
+ * Whether a waiter since the last clear has the same future. Counts the twin
+ * then. Otherwise adds the number to the table, and the caller must give the
+ * future to the waiter with this number.
  */
 bool mia_waiters_is_twin(
 	struct mia_waiters *waiters, const struct future *fut, size_t number);
 
-/* How many. There are twins. */
+/* Returns the number of twins of a waiter. has_twins must be true. */
 static inline size_t
 mia_waiters_twins(
 	const struct mia_waiters *waiters, const struct mia_waiter *waiter)

@@ -11,24 +11,27 @@
 #include "wait/waiters.h"
 
 /*
- * Futures, 84 bytes each, for which the unused waits keep room, except the wait
- * that was used last.
+ * The unused waits keep room for this number of futures in total, 84 bytes
+ * each. The wait that was used last does not count.
  */
 #define KEPT_WAITERS ((size_t)32768)
 
-/* The last wait gives up more room than that after so many small uses. */
+/*
+ * A wait with more room than that frees its room after more than this number of
+ * small uses in a row.
+ */
 #define SMALL_USES 16
 
 struct mia_recycled {
 	struct mia_wait wait; /* the first member: see recycled_of() */
 
-	/* Of the call that uses it. L, while unused: */
+	/* Owned by the call that uses the wait. L, while unused: */
 	unsigned small_uses; /* in a row */
 
 	/* L: */
-	uint32_t forks; /* mia_forks() of the process that has it in all */
+	uint32_t forks; /* mia_forks() of the process that added it to all */
 	struct mia_recycled *next_unused;
-	struct mia_recycled *next; /* in the list of all */
+	struct mia_recycled *next; /* in all */
 };
 
 static struct mia_recycled *
@@ -38,8 +41,8 @@ recycled_of(struct mia_wait *wait)
 }
 
 /*
- * Whether a wait that has room for many futures was used for few of them for
- * some time. Its last use was for n futures.
+ * Whether a wait with much room was used for few futures, many times in a row.
+ * Its last use was for n futures.
  */
 static bool
 is_oversized(struct mia_recycled *recycled, size_t n)
@@ -54,8 +57,9 @@ is_oversized(struct mia_recycled *recycled, size_t n)
 }
 
 /*
- * Takes the memory from unused waits, except from those used last, which may
- * keep KEPT_WAITERS together. Under the lock. Returns the list of that memory.
+ * Takes the memory of unused waits, and returns this memory as a list. The
+ * waits that were used last keep their memory, with room for at most
+ * KEPT_WAITERS futures in total. The caller holds the lock.
  */
 static struct mia_waiters *
 strip_unused(struct mia_waits *waits)
@@ -77,13 +81,13 @@ strip_unused(struct mia_waits *waits)
 	return garbage;
 }
 
-/* In place of the number of forks: a thread of the child begins anew. */
+/* The value of forks while a thread of the child is in begin_anew(). */
 #define RENEWING(forks) ((forks) | (MIA_FORKS_ONE - 1))
 
 /*
- * In a child, for one thread. A lock that is free here was free at the fork:
- * the kernel copies so that the writes of each thread come to the child in
- * their order, up to some write. So the lists are whole.
+ * In a child, one thread calls this. A lock that is free here was free at the
+ * fork. The kernel copies memory so that the child has the writes of each
+ * thread in their order, up to some write. So the lists are consistent.
  */
 static void
 begin_anew(struct mia_waits *waits, uint32_t forks)
@@ -91,7 +95,7 @@ begin_anew(struct mia_waits *waits, uint32_t forks)
 	if (mia_mutex_try_lock(&waits->lock)) {
 		mia_mutex_unlock(&waits->lock);
 	} else {
-		(void)mia_mutex_init(&waits->lock); /* that worked before */
+		(void)mia_mutex_init(&waits->lock); /* init succeeded before */
 		waits->unused = NULL;
 		waits->nkept = 0;
 	}
@@ -106,7 +110,7 @@ begin_anew(struct mia_waits *waits, uint32_t forks)
 	}
 }
 
-/* The first thread of a child begins anew, and the others wait for that. */
+/* The first thread of a child renews the waits. The others wait for it. */
 static void
 renew(struct mia_waits *waits)
 {
@@ -115,13 +119,15 @@ renew(struct mia_waits *waits)
 		atomic_load_explicit(&waits->forks, memory_order_relaxed);
 
 	while (seen != forks) {
-		/* Relaxed: what was there is as it was at the fork. */
+		/* Relaxed: the data is still as it was at the fork. */
 		if (seen != RENEWING(forks) &&
 			atomic_compare_exchange_strong_explicit(&waits->forks,
 				&seen, RENEWING(forks), memory_order_relaxed,
 				memory_order_relaxed)) {
 			begin_anew(waits, forks);
-			/* Release: pairs with the acquires: the lists. */
+			/*
+			 * Release: pairs with all acquires of forks: the lists.
+			 */
 			atomic_store_explicit(
 				&waits->forks, forks, memory_order_release);
 			return;
@@ -148,7 +154,7 @@ lock(struct mia_waits *waits)
 	mia_mutex_lock(&waits->lock);
 }
 
-/* A call of the only thread forked, so the wait is on no list of the child. */
+/* If the program forked in this call, the wait is on no list of the child. */
 static void
 adopt_if_forked(struct mia_waits *waits, struct mia_recycled *recycled)
 {
@@ -160,7 +166,7 @@ adopt_if_forked(struct mia_waits *waits, struct mia_recycled *recycled)
 	waits->all = recycled;
 }
 
-/* The wait keeps its room, so that the next call finds it. */
+/* The wait keeps its room for the next call. */
 void
 mia_waits_give_back(struct mia_waits *waits, struct mia_wait *wait, size_t n)
 {
@@ -179,12 +185,12 @@ mia_waits_give_back(struct mia_waits *waits, struct mia_wait *wait, size_t n)
 	waits->unused = recycled;
 	mia_mutex_unlock(&waits->lock);
 
-	/* Outside of the lock: to free much memory takes long. */
+	/* Outside of the lock, because freeing much memory takes long. */
 	if (garbage != NULL)
 		mia_waiters_free(garbage);
 }
 
-/* NULL: there is none. */
+/* Returns NULL if no wait is unused. */
 static struct mia_recycled *
 take_unused(struct mia_waits *waits)
 {
@@ -203,7 +209,7 @@ take_unused(struct mia_waits *waits)
 static void
 rouse(struct mia_ready *ready)
 {
-	/* The first member. */
+	/* ready is the first member of a wait. */
 	struct mia_wait *wait = (struct mia_wait *)(void *)ready;
 
 	mia_parker_unpark(&wait->parker);

@@ -3,25 +3,24 @@
 /*
  * waits.h -- the waits of a runtime, which its calls recycle
  *
- * A call takes an unused wait, or makes one, and gives it back at its end. The
- * unused wait that was given back last is taken first. Its memory is warm, and
- * has the size of the last call.
+ * A call takes an unused wait, or makes a new wait, and gives it back at its
+ * end. It takes the unused wait that was given back last. This wait's memory is
+ * warm, and has the size that the last call needed.
  *
  * Invariants:
- *   - All waits live as long as the runtime, also those of calls that never
- *     returned.
- *   - A wait that a call has taken is on the list of all waits, but not on that
- *     of the unused.
- *   - An unused wait may have no room for futures, but it keeps what wakers
- *     need (ready.h).
+ *   - All waits live as long as the runtime, also the waits of calls that
+ *     never returned.
+ *   - A wait that a call has taken is on the list of all waits, and not on the
+ *     list of unused waits.
+ *   - An unused wait may have no room for futures. It always keeps the groups
+ *     that wakers need (ready.h).
  *
+ * The first call in a forked child starts afresh. It keeps the unused waits if
+ * no other thread was inside the lock at the fork. Waits that other threads had
+ * taken stay allocated, because their state is unknown.
  *
- * In a child that was forked later, the first call begins anew. It keeps the
- * unused waits, if no other thread was inside of the lock at the fork. Waits
- * that other threads had taken stay allocated: nobody knows their state.
- *
- * Threads: any. A wait belongs to the call that has taken it. The lists are
- * under the lock.
+ * Threads: any. The call that has taken a wait owns it. The lists are under the
+ * lock.
  */
 
 #ifndef LIBMINIASYNC_WAITS_H
@@ -44,20 +43,23 @@ struct mia_waits {
 
 	/* L: */
 	struct mia_recycled *all;
-	struct mia_recycled *unused; /* the one used last comes first */
-	size_t nkept;                /* futures that the unused have room for */
+	struct mia_recycled *unused; /* the last used first */
+	size_t nkept;                /* futures for which they have room */
 };
 
-/* Makes the first wait, so that most calls need no memory. 0 or -errno. */
+/*
+ * Makes the first wait, so that most calls allocate nothing. Returns 0 or
+ * -errno.
+ */
 int mia_waits_init(struct mia_waits *waits);
 
-/* No call may be using a wait, and no waker may come any more. */
+/* Call this when no call uses a wait, and no more wakes can come. */
 void mia_waits_fini(struct mia_waits *waits);
 
 /* Takes a wait with room for n futures. Returns 0 or -errno. */
 int mia_waits_take(struct mia_waits *waits, size_t n, struct mia_wait **waitp);
 
-/* A call for n futures is over. */
+/* Call this at the end of a call for n futures. */
 void mia_waits_give_back(
 	struct mia_waits *waits, struct mia_wait *wait, size_t n);
 

@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * watch.c -- the futures that one thread waits for, and which a pass polls
+ * watch.c -- the futures of a wait, and which of them a pass polls
  *
  * Nouns:
  *   waiter        one future, which may be hot, refused or kept (waiter.h)
- *   number        place of a waiter, and its number in ready.h
- *   ready waiter  a wake pushed its number
+ *   number        the index of a waiter, and its number in ready.h
+ *   ready waiter  a wake has pushed its number
  *   pass          polls some waiters: those of asynchronous futures first,
  *                 otherwise in the order in which they were added
  *   twin          a second pointer to the same future
  *
- * The first pass polls all waiters. The safety net polls all except refused
- * ones. Other passes poll the ready and hot waiters, and a few refused ones.
- * The cost of a wait therefore grows with the number of wakes, and not with the
- * number of futures times the number of passes.
+ * The first pass polls all waiters. The safety net polls all waiters except
+ * refused waiters. Other passes poll the ready and hot waiters, and a few
+ * refused waiters. Therefore the cost of a wait grows with the number of wakes,
+ * and not with the number of futures times the number of passes.
  *
  * Invariants:
  *   - After the first pass, a waiter whose fut is not NULL is kept, hot or
  *     refused, or its future has answered WAKER.
  *   - A waiter is on one list at most.
- *   - The waiters' addresses have the order in which the futures were added.
- *   - A pass takes the numbers before it polls. A wake during a poll therefore
+ *   - In a runtime's wait, the waiters' addresses have the order in which the
+ *     futures were added. A queue reuses numbers.
+ *   - A pass takes the numbers before it polls. Therefore a wake during a poll
  *     makes the waiter ready for the next pass.
- *   - Wakers never touch a waiter, so waiters are freed between two waits, and
- *     move when a queue needs more of them. The
- *     number of a late wake is another waiter's or nobody's. An unneeded poll
- *     does no harm.
+ *   - Wakers never touch a waiter. So waiters may be freed between two waits,
+ *     and moved when a queue needs more of them. The number of a late wake
+ *     belongs to another waiter or to none. An unnecessary poll does no harm.
  *   - A wake counts only if a poll of this watch was answered WAKER. Nothing is
- *     kept for a future that a wait has abandoned, and its number is used again
- *     at once. A mover that kept the earlier waker leaves notifier_used as it
- *     is. Its future is hot then, and needs no wake.
+ *     kept for an abandoned future, and its number is used again at once. If a
+ *     mover keeps an earlier waker, it leaves notifier_used unchanged. Then its
+ *     future is hot, and needs no wake.
  */
 
 #include "wait/watch.h"
@@ -45,34 +45,38 @@
 
 /*
  * Refused futures that a pass polls, in turn. They usually wait for the same
- * mover. If the mover has no room for these, it has none for the others.
+ * mover. If the mover has no room for these futures, it has none for the
+ * others.
  */
 #define REFUSED_POLLS 16
 
-/* Polls of one pass may work for about so long, and then only offer to. */
+/*
+ * The polls of a pass work for about this time. Later polls only make offers.
+ */
 #define PASS_WORK_NS UINT64_C(15000)
 
-/* Pieces of one future before the turn of the next. */
+/* Pieces of one future before the turn of the next future. */
 #define PIECES_IN_A_ROW 8
 
-/* The first are polled first. */
+/* A pass polls asynchronous futures first. */
 enum kind { ASYNCHRONOUS, SYNCHRONOUS };
 
-/* Polls of one pass. */
+/* One pass. */
 struct pass {
 	struct mia_meter *meter; /* may be NULL */
 	enum mia_effort effort;
-	bool is_net;        /* an offer goes to kept futures only */
-	bool may_end;       /* before all were polled, at the goal */
-	unsigned nworked;   /* polls */
-	unsigned next_look; /* at the clock, after so many of them */
-	uint64_t start_ns;  /* the first look */
-	bool progress;      /* a future started or is complete */
+	bool is_net;        /* only kept futures get an offer */
+	bool may_end;       /* the pass ends early at the goal */
+	unsigned nworked;   /* polls that have worked */
+	unsigned next_look; /* nworked at the next read of the clock */
+	uint64_t start_ns;  /* first read of the clock */
+	bool progress;      /* a future has started or completed */
 };
 
 /*
- * A poll of this pass has worked. A look at the clock takes a tenth of the time
- * of a copy of 32 KiB. So after short polls the next look comes a few later.
+ * A poll of this pass has worked. Reading the clock takes a tenth of the time
+ * of a copy of 32 KiB. So after short polls the clock is read only after some
+ * more polls.
  */
 static void
 limit_work(struct pass *pass)
@@ -122,7 +126,7 @@ count_complete(struct mia_watch *watch, struct mia_waiter *waiter)
 		mia_list_append(&watch->done, &waiter->link);
 }
 
-/* A complete future leaves its list. */
+/* Removes a complete future from its list. */
 static inline void
 poll_waiter(
 	struct mia_watch *watch, struct mia_waiter *waiter, struct pass *pass)
@@ -153,10 +157,7 @@ file_waiter(struct mia_watch *watch, struct mia_waiter *waiter)
 			&waiter->link);
 }
 
-/*
- * Polls the waiters of a list whose futures are asynchronous, or the others.
- * Returns true if the pass is over.
- */
+/* Polls the waiters of one kind in a list. Returns true if the pass is over. */
 static bool
 poll_kind(struct mia_watch *watch, const struct mia_list *list, enum kind kind,
 	struct pass *pass)
@@ -182,15 +183,15 @@ poll_kind(struct mia_watch *watch, const struct mia_list *list, enum kind kind,
 }
 
 /*
- * Polls the waiters of a list, those of asynchronous futures first, until the
- * pass is over. Moves all of them to their lists, in the same order.
+ * Polls the waiters of a list, first those of asynchronous futures, until the
+ * pass is over. Then moves all waiters to their lists, in the same order.
  */
 static void
 poll_list(struct mia_watch *watch, struct mia_list *list, struct pass *pass)
 {
 	struct mia_link *link;
 
-	/* Whatever was done with the lists is no work. */
+	/* The handling of the lists does not count as work. */
 	if (pass->meter != NULL)
 		mia_meter_begin(pass->meter);
 
@@ -208,13 +209,13 @@ mia_watch_pass_all(struct mia_watch *watch, enum mia_effort effort)
 		.effort = effort, .is_net = is_net, .may_end = is_net};
 	struct mia_list list;
 
-	/* A waiter with an unchanged word is polled as well. */
+	/* Waiters with an unchanged word are polled too. */
 	while (mia_list_take(&watch->hot) != NULL)
 		continue;
 	while (mia_list_take(&watch->kept) != NULL)
 		continue;
 
-	/* Refused waiters are on their list already: the append leaves them. */
+	/* Refused waiters are already on a list, so the append skips them. */
 	mia_list_init(&list);
 	for (size_t i = 0; i < watch->nadded; i++) {
 		struct mia_waiter *waiter = &watch->waiters->waiters[i];
@@ -236,7 +237,7 @@ mia_watch_work(struct mia_watch *watch, enum mia_effort effort)
 	poll_waiter(watch, waiter, &pass);
 	if (waiter->fut != NULL && waiter->kept &&
 		++watch->npieces < PIECES_IN_A_ROW)
-		return; /* the same comes next */
+		return; /* the same future is next */
 
 	watch->npieces = 0;
 	if (waiter->fut == NULL)
@@ -260,8 +261,8 @@ mia_watch_give_up(struct mia_watch *watch)
 }
 
 /*
- * Moves the hot waiters to the list. Those with an unchanged word go to the
- * other list. Returns true if a word has changed.
+ * Moves the hot waiters to list, and waiters with an unchanged word to
+ * unchanged. Returns true if a word has changed.
  */
 static bool
 move_hot(struct mia_watch *watch, struct mia_list *list,
@@ -300,8 +301,8 @@ move_refused(struct mia_watch *watch, struct mia_list *list)
 }
 
 /*
- * Appends the ready waiters to the list, and makes them hot. Returns true if
- * there was a wake.
+ * Appends the ready waiters to the list, and makes them hot. Returns true if a
+ * wake has arrived.
  */
 static bool
 append_ready(struct mia_watch *watch, struct mia_list *list)
@@ -355,7 +356,7 @@ mia_watch_pass(struct mia_watch *watch, enum mia_pass which,
 
 	poll_list(watch, &list, &pass);
 
-	/* The next pass looks at these words again. */
+	/* The next pass reads these words again. */
 	while ((link = mia_list_take(&unchanged)) != NULL)
 		mia_list_append(&watch->hot, link);
 
@@ -399,7 +400,7 @@ mia_watch_take_done(struct mia_watch *watch)
 	if (link == NULL)
 		return MIA_READY_NONE;
 
-	/* Used next, while its memory is warm. */
+	/* The number is used next, while its memory is warm. */
 	mia_list_prepend(&watch->unused, link);
 	return (size_t)(mia_waiter_of(link) - watch->waiters->waiters);
 }
@@ -433,7 +434,7 @@ mia_watch_fini(struct mia_watch *watch)
 	free(watch->waiters);
 }
 
-/* Twins do not matter: a queue has none, and a wait begins anew. */
+/* Not the twins: a queue has none, and a wait clears them when it begins. */
 static void
 move_all(struct mia_watch *watch, struct mia_waiters *to)
 {
@@ -470,7 +471,7 @@ mia_watch_grow(struct mia_watch *watch, size_t n)
 	return 0;
 }
 
-/* Takes the wakes of futures that were dropped. */
+/* Discards the wakes of abandoned futures. */
 static MIA_NOINLINE void
 take_late(struct mia_watch *watch)
 {
