@@ -7,24 +7,24 @@
 #include "libminiasync/future.h"
 #include "system/platform.h"
 
-/* When yields do not help. */
+/* The length of a nap, if yields do not help. */
 #define NAP_NS UINT64_C(50000)
 
-/* A longer yield ran another program's thread, and not for a moment. */
+/* A longer yield has run a thread of another program for a time slice. */
 #define YIELD_LONG_NS UINT64_C(500000)
 
-/* How many yields are left out then: twice as many as the last time. */
+/* Yields that are left out after a long yield: each time twice as many. */
 #define YIELD_MIN_SKIPS 16
 #define YIELD_MAX_SKIPS 1024
 
 #define LINGER_PAUSES 64
 
 /*
- * A backoff: the first SPIN_PASSES pause the CPU 1, 2, 4, ... and then
- * SPIN_MAX_PAUSES times, some 40 ns each. YIELD_PASSES yield the CPU. Then come
- * naps, which grow by a quarter up to NAP_SLOW_NS, after 5 ms, and by a 32nd
- * up to NAP_MAX_NS, after 100 ms. A nap costs some 15 us of CPU on a virtual
- * machine.
+ * A backoff has three phases. SPIN_PASSES passes make 1, 2, 4, ... and then
+ * SPIN_MAX_PAUSES CPU pauses of about 40 ns. YIELD_PASSES passes yield the CPU.
+ * Then each pass is a nap. Naps grow by a quarter up to NAP_SLOW_NS, after 5
+ * ms. Then they grow by a 32nd up to NAP_MAX_NS, after 100 ms. A nap costs
+ * about 15 us of CPU on a virtual machine.
  */
 #define SPIN_PASSES 32
 #define SPIN_MAX_PAUSES 32u
@@ -125,7 +125,7 @@ mia_backoff_reset(struct mia_backoff *backoff)
 	backoff->nap_ns = NAP_MIN_NS;
 }
 
-/* The CPU pauses of a pass: 1, 2, 4, ... */
+/* Makes the CPU pauses of a pass: 1, 2, 4, ... */
 static void
 pause_cpu(unsigned passes)
 {

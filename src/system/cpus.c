@@ -12,8 +12,9 @@
 #if defined(_WIN32)
 
 /*
- * The CPUs of the process, because Windows cannot read the mask of a thread
- * without changing it. On a system with several groups of CPUs the mask is 0.
+ * Returns the CPUs of the process, because Windows cannot read the mask of a
+ * thread without changing it. On a system with several groups of CPUs the mask
+ * is 0.
  */
 static size_t
 cpus_of_mask(void)
@@ -107,7 +108,7 @@ struct mia_avoidance {
 	size_t size; /* of the masks */
 	cpu_set_t *before;
 	cpu_set_t *now;
-	bool asked_for_all; /* before */
+	bool asked_for_all; /* before: all CPUs of the cpuset */
 };
 
 static void
@@ -118,7 +119,7 @@ destroy(struct mia_avoidance *avoidance)
 	free(avoidance);
 }
 
-/* Returns whether the system lets it. Overwrites mask. */
+/* Returns whether the system allows this. Overwrites mask. */
 static bool
 ask_for_all(cpu_set_t *mask, size_t size)
 {
@@ -127,9 +128,9 @@ ask_for_all(cpu_set_t *mask, size_t size)
 }
 
 /*
- * The kernel remembers what a thread asked for. Who asks for all CPUs gets
- * those of the cpuset, now and when the cpuset changes. A thread that had fewer
- * than that must ask for the same again.
+ * The kernel stores the mask that a thread has asked for. A thread that asks
+ * for all CPUs gets those of its cpuset, also after the cpuset changes. A
+ * thread with a smaller mask must ask for this mask again.
  */
 static void
 ask_as_before(struct mia_avoidance *avoidance)

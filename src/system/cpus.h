@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * cpus.h -- the CPUs that a thread may use, and the one that it uses
+ * cpus.h -- the CPUs that a thread may use, and its current CPU
  *
  * Threads: all functions are safe from any thread.
  */
@@ -12,9 +12,9 @@
 #include <stddef.h>
 
 /*
- * Returns how many CPUs this thread may use, at least 1: those of its mask, or
- * its quota of CPU time if that is smaller. Reads files: not for fast paths.
- * May change errno.
+ * Returns the number of CPUs that this thread may use, at least 1. This is the
+ * number in its mask, or its quota of CPU time if the quota is smaller. Reads
+ * files: not for fast paths. May change errno.
  */
 size_t mia_usable_cpus(void);
 
@@ -22,23 +22,24 @@ size_t mia_usable_cpus(void);
 int mia_cpu(void);
 
 /*
- * Takes that CPU from those that this thread may use, if the system lets it. If
- * the thread runs there, it moves. A mask that another program sets at the same
- * moment is lost. May change errno.
+ * Removes cpu from the CPUs that this thread may use, if the system allows
+ * this. If the thread runs on this CPU, it moves. A mask that another program
+ * sets at the same moment is lost. May change errno.
  *
- * Returns what mia_cpu_allow() needs to give the CPU back, or NULL: nothing has
- * changed.
+ * Returns the argument for mia_cpu_allow(), or NULL if nothing has changed.
  */
 struct mia_avoidance *mia_cpu_avoid(int cpu);
 
 /*
- * This thread may use the same CPUs as before again, unless another program has
- * set its mask in the meantime. Frees avoidance, which may be NULL. May change
+ * Lets this thread use the same CPUs as before again, unless another program
+ * has set its mask meanwhile. Frees avoidance, which may be NULL. May change
  * errno.
  */
 void mia_cpu_allow(struct mia_avoidance *avoidance);
 
-/* Moves this thread from that CPU to another one: avoids and allows it. */
+/*
+ * Moves this thread from cpu to another CPU: avoids cpu, and allows it again.
+ */
 void mia_cpu_leave(int cpu);
 
 #endif /* LIBMINIASYNC_CPUS_H */

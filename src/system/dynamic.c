@@ -19,7 +19,7 @@ mia_dynamic_get(void *library, const char *name, void *function)
 {
 	void *symbol = dlsym(library, name);
 
-	/* POSIX promises that a pointer to a function fits. */
+	/* POSIX guarantees that a pointer to a function fits. */
 	memcpy(function, &symbol, sizeof(symbol));
 	return symbol != NULL;
 }
@@ -44,7 +44,10 @@ mia_handlers_restore(const struct mia_handlers *handlers)
 		if (!handlers->is_known[i] || sigaction(i, NULL, &now) != 0)
 			continue;
 
-		/* Both members have one place: a handler is the same or not. */
+		/*
+		 * sa_handler and sa_sigaction share memory, so one comparison
+		 * is enough.
+		 */
 		if (now.sa_handler != old->sa_handler ||
 			now.sa_flags != old->sa_flags ||
 			memcmp(&now.sa_mask, &old->sa_mask,

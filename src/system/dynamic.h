@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * dynamic.h -- libraries that are loaded at run time: what they must leave as
- * it is in the calling thread and in the program
+ * dynamic.h -- libraries that are loaded at run time, and the state of the
+ * thread and of the program that they must not change
  *
- * Threads: safe from any thread, except that a handler which another thread
- * sets between a save and its restore may be lost.
+ * Threads: safe from any thread. But a handler that another thread sets between
+ * a save and its restore may be lost.
  */
 
 #ifndef LIBMINIASYNC_DYNAMIC_H
@@ -17,18 +17,19 @@
 
 #include "system/platform.h"
 
-/* Returns the library, which stays loaded, or NULL. */
+/* Loads a library, which then stays loaded. Returns it, or NULL. */
 void *mia_dynamic_open(const char *name);
 
 /*
- * Stores the function with this name at function, a pointer to a pointer to it.
- * Returns false if there is none.
+ * Stores the function with this name at function, a pointer to a function
+ * pointer. Returns false if the library has no such function.
  */
 bool mia_dynamic_get(void *library, const char *name, void *function);
 
 /*
- * Around calls of such a library in a thread of the program: errno stays, and
- * the calls are no cancellation points of pthread_cancel(). May be nested.
+ * For calls of such a library in a thread of the program. The leave restores
+ * errno. The calls in between are no cancellation points of pthread_cancel().
+ * May be nested.
  */
 struct mia_foreign {
 	int saved_errno;
@@ -60,7 +61,7 @@ struct mia_handlers {
 
 void mia_handlers_save(struct mia_handlers *handlers);
 
-/* Puts back what differs. */
+/* Restores the handlers that have changed. */
 void mia_handlers_restore(const struct mia_handlers *handlers);
 
 #endif /* LIBMINIASYNC_DYNAMIC_H */

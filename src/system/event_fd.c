@@ -18,8 +18,8 @@
 #include "system/platform.h"
 
 /*
- * syscall() is no cancellation point, but write(), read() and close() are. Each
- * of these may run in a thread of the program, inside of a waker.
+ * syscall() is not a cancellation point. write(), read() and close() are. All
+ * these calls may run in a thread of the program, inside a waker.
  */
 static void
 close_if_open(int fd)
@@ -69,8 +69,8 @@ mia_event_fd_init(struct mia_event_fd *fd)
 }
 
 /*
- * Whether the numbers still stand for these files. A daemon may have closed
- * all, and opened others. Changes nothing.
+ * Whether the numbers still refer to these descriptors. A daemon may have
+ * closed all descriptors, and opened others. Changes nothing.
  */
 static bool
 is_whole(const struct mia_event_fd *fd)
@@ -90,7 +90,7 @@ mia_event_fd_renew(struct mia_event_fd *fd)
 	struct mia_event_fd own;
 	const int error = mia_event_fd_init(&own);
 
-	/* Other files are left alone. */
+	/* Descriptors of other files are left alone. */
 	if (was_whole && error != 0)
 		mia_event_fd_fini(fd);
 	if (was_whole && error == 0 &&
@@ -209,7 +209,7 @@ mia_event_fd_renew(struct mia_event_fd *fd)
 	return -ENOTSUP;
 }
 
-/* There is none. */
+/* No descriptor was made. */
 void
 mia_event_fd_fini(struct mia_event_fd *fd)
 {

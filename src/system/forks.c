@@ -3,14 +3,15 @@
 /*
  * forks.c -- see forks.h
  *
- * Why this needs no model: no thread waits for another one here. The number
- * changes only in a child that has one thread. In the parent the word differs
- * from the number while a fork is under way, and then the identity of the
- * process tells the two processes apart.
+ * This needs no model, because no thread waits for another thread here. The
+ * number changes only in a child, while the child has one thread. While a fork
+ * is under way, the word differs from the number in the parent too. Then the
+ * identity of the process distinguishes parent and child.
  *
- * A child that comes from a fork handler, and then goes on with the fork of its
- * parent, does not count that fork as under way. Only fork handlers that run in
- * its child before this module's find the old number.
+ * A fork handler may fork itself. Its child then continues with the fork of the
+ * parent, and does not count this fork as under way. In one case mia_forks()
+ * then returns the old number: in fork handlers that run in the next child
+ * before the handler of this module.
  */
 
 #include "system/forks.h"
@@ -19,7 +20,7 @@
 
 _Atomic uint32_t mia_forks_word;
 
-/* A: of the process in which a fork is under way. */
+/* A: the identity of the process in which a fork is under way. */
 static _Atomic uint32_t parent;
 
 static uint32_t
@@ -37,7 +38,7 @@ mia_forks(void)
 
 	if ((word & UNDER_WAY) == 0)
 		return word;
-	/* Relaxed: two threads that fork at once write the same. */
+	/* Relaxed: two threads that fork at once write the same value. */
 	return atomic_load_explicit(&parent, memory_order_relaxed) ==
 			mia_process_id()
 		? word & ~UNDER_WAY
@@ -56,8 +57,8 @@ static void
 after_fork_in_parent(void)
 {
 	/*
-	 * Not counted: see the head of this file. Relaxed, both: publishes
-	 * nothing.
+	 * The fork may be uncounted: see the head of this file. Relaxed, both:
+	 * publishes nothing.
 	 */
 	if ((atomic_load_explicit(&mia_forks_word, memory_order_relaxed) &
 		    UNDER_WAY) != 0)
@@ -76,8 +77,9 @@ after_fork_in_child(void)
 }
 
 /*
- * Before main(), because a thread could fork while another one registers them.
- * Without memory for the handlers forks are not noticed.
+ * Runs before main(), because a thread could fork while another thread
+ * registers the handlers. Without memory for the handlers, forks are not
+ * detected.
  */
 __attribute__((constructor)) static void
 init_early(void)

@@ -3,16 +3,17 @@
 /*
  * forks.h -- whether this process is a child of the process that made an object
  *
- * Only the forking thread lives on in a child. Locks that other threads held
- * stay locked there, and what they had begun stays half done. So an object that
- * has threads or locks notes how many forks led to its process. Where it would
- * enter a lock, or wait for a thread, it compares the number first.
+ * A child has only the forking thread. Locks that other threads held stay
+ * locked in the child, and operations that they had begun stay half done. So an
+ * object with threads or locks stores the number of forks that led to its
+ * process. The object compares this number before it enters a lock or waits for
+ * a thread.
  *
- * A fork handler counts in the child. A fork without handlers is not noticed:
+ * A fork handler counts in the child. A fork without handlers is not detected:
  * vfork(), _Fork() and a clone() of the program.
  *
- * Other fork handlers may run in the child before this one. Therefore the
- * number is looked at more closely while a fork is under way.
+ * Other fork handlers may run in the child before this one. Therefore
+ * mia_forks() also compares the process while a fork is under way.
  *
  * Threads: any, also in fork handlers.
  */
@@ -34,15 +35,16 @@ extern _Atomic uint32_t mia_forks_word;
 
 #define MIA_FORKS_ONE ((uint32_t)1 << 12)
 
-/* What an object notes when it is made. */
+/* Returns the number that an object stores when it is made. */
 uint32_t mia_forks(void);
 
 /*
- * Whether this process is a child of the one in which mia_forks() returned
+ * Whether this process is a child of the process in which mia_forks() returned
  * then. Async-signal-safe. Keeps errno.
  *
- * Relaxed: the thread that forked wrote the word, or that thread has made the
- * calling one since. In the parent other threads write it, but not the number.
+ * Relaxed: the thread that forked wrote the word. This is the calling thread,
+ * or the calling thread was started by it later. In the parent other threads
+ * write the word, and do not change the number.
  */
 static inline bool
 mia_forked_since(uint32_t then)

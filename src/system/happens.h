@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * happens.h -- tells the ThreadSanitizer of a program what happens before what
+ * happens.h -- reports happens-before edges to the ThreadSanitizer of a program
  *
- * A program under ThreadSanitizer mostly uses a library that was built without
- * it. The tool then sees what that library does by functions of the C library:
- * memmove(), memset(), malloc(), locks, threads. It sees none of our atomics.
- * So it would report the data of an operation, which the atomics hand over from
- * thread to thread, as a race.
+ * A program under ThreadSanitizer usually has a library that was built without
+ * the tool. Then the tool sees the library's calls of the C library: memmove(),
+ * memset(), malloc(), locks, threads. It does not see our atomics, which pass
+ * the data of an operation from thread to thread. So it would report this data
+ * as a race.
  *
- * mia_happens_before(object) stands before each release that hands over data of
- * the program, and mia_happens_after(object) behind the acquire that it pairs
- * with. The address is only a name of the pair.
+ * Call mia_happens_before(object) before each release that publishes data of
+ * the program. Call mia_happens_after(object) after the acquire that pairs with
+ * the release. The address only names the pair.
  *
  * The tool is in the program, so the references to it are weak. Without the
  * tool they are NULL, and each function is a load and a branch that is not
- * taken. A library that was built with the tool needs no help. Other systems
- * have no weak references.
+ * taken. A library that was built with the tool needs no reports. Systems
+ * without ELF have no weak references, and get no reports.
  *
- * Data that only the library reads and writes needs none of this, except memory
- * that it clears, copies or frees by functions that the tool sees.
+ * Data that only the library reads and writes needs no reports. The exception
+ * is memory that the library clears, copies or frees by functions that the tool
+ * sees.
  */
 
 #ifndef LIBMINIASYNC_HAPPENS_H

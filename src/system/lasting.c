@@ -3,20 +3,20 @@
 /*
  * lasting.c -- see lasting.h
  *
- * A cleanup handler sees the end of a thread. On some systems the stack of the
- * function that ended the thread is still in use by then. So the work goes on
- * in a new thread, with a stack of its own.
+ * A cleanup handler runs when a thread ends. On some systems it runs while the
+ * stack of the function that ended the thread is still in use. So the work
+ * continues in a new thread, with a stack of its own.
  *
- * Each thread joins the one whose place it took, and mia_lasting_join() joins
- * the last. So only one thread at a time writes to the struct, and all are gone
- * in the end.
+ * Each thread joins the thread that it has replaced. mia_lasting_join() joins
+ * the last thread. So only one thread at a time writes to the struct, and no
+ * thread is left at the end.
  */
 
 #include "system/lasting.h"
 
 #include <pthread.h>
 
-/* A thread's own. */
+/* The data of one thread. */
 struct turn {
 	struct mia_lasting *lasting;
 	bool is_over;
@@ -50,7 +50,10 @@ run_turn(struct turn *turn)
 	mia_sem_post(&lasting->returned);
 }
 
-/* The thread ends. If it has gone on, each handler of run_turn() calls this. */
+/*
+ * The thread ends. A thread that has continued here calls this once for each
+ * run_turn().
+ */
 static void
 go_on(void *arg)
 {

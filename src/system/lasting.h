@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * lasting.h -- a thread that goes on if a function that it calls ends it
+ * lasting.h -- a thread that continues after a function has ended it
  *
- * A function of the program may call pthread_exit(). Then a new thread takes
- * the place of the one that ends. If the system refuses a new thread, the old
- * one goes on, before it ends. On Windows the function must not end it.
+ * A function of the program may call pthread_exit(). Then a new thread replaces
+ * the thread that ends. If the system refuses a new thread, the old thread
+ * continues before it ends. On Windows the function must not end the thread.
  *
- * A function may fork, and return in the child or end the thread there. Then
- * the thread ends: nobody joins it.
+ * A function may also fork. In the child it may return or end the thread. Then
+ * the thread ends, and no thread joins it.
  */
 
 #ifndef LIBMINIASYNC_LASTING_H
@@ -26,9 +26,9 @@ struct mia_lasting {
 	void (*exited)(void *arg);
 	void *arg;
 
-	mia_sem returned; /* from run() */
+	mia_sem returned; /* run() has returned */
 
-	/* The thread that ends, for the next or for the joining one. */
+	/* The thread that ends, for the next thread or for the join. */
 	mia_thread thread;
 	bool has_ended;
 
@@ -38,9 +38,9 @@ struct mia_lasting {
 /*
  * Starts a thread that calls run(). The thread cannot be cancelled.
  *
- * exited   is called by a thread that has left run() without a return, before
- *          another one calls run() again
- * Returns  0, or -errno with nothing left behind
+ * exited   called by a thread that has left run() without a return, before
+ *          run() is called again
+ * Returns  0, or -errno with no thread left
  */
 int mia_lasting_start(struct mia_lasting *lasting, void (*run)(void *arg),
 	void (*exited)(void *arg), void *arg);

@@ -33,7 +33,10 @@
 #define LSAN_REMOVE(memory, size) ((void)0)
 #endif
 
-/* What a call of mia_clock_ns() counts if the system has no clock. */
+/*
+ * Nanoseconds that each call of mia_clock_ns() adds, if the system has no
+ * clock.
+ */
 #define LOOK_NS 1000
 
 MIA_THREAD_LOCAL char mia_thread_mark;
@@ -60,9 +63,9 @@ mia_clock_ns(void)
 }
 
 /*
- * Neither mia_sleep() nor mia_cond_wait_until() is a cancellation point. A
- * thread that ended there would leave a lock, or a waker that others call,
- * behind.
+ * mia_sleep() and mia_cond_wait_until() are not cancellation points. A thread
+ * that ended in one of them would leave a locked lock, or a waker that others
+ * call.
  */
 void
 mia_sleep(uint64_t ns)
@@ -101,7 +104,7 @@ mia_environment(const char *name)
 #endif
 }
 
-/* With the default stack if the system does not take the size of ours. */
+/* Uses the default stack if the system refuses the size of ours. */
 static int
 create(mia_thread *thread, void *(*run)(void *), void *arg)
 {

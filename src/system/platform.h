@@ -5,7 +5,7 @@
  *
  * Other modules use the system only through the headers of this folder. The
  * exception is a memory_<cpu>.c that asks the system for a CPU's instructions.
- * All functions are thread-safe, except for inits and finis.
+ * All functions are thread-safe, except inits and finis.
  */
 
 #ifndef LIBMINIASYNC_PLATFORM_H
@@ -30,9 +30,9 @@
 #define MIA_NS_PER_S UINT64_C(1000000000)
 
 /*
- * On the definition of every public function. All other symbols are hidden,
- * also in archives. A plug-in that links an archive therefore calls its own
- * copy, even if the program exports the symbols of another version.
+ * Put this on the definition of every public function. All other symbols are
+ * hidden, also in archives. Therefore a plug-in that links an archive calls its
+ * own copy, even if the program exports the symbols of another version.
  */
 #if defined(__ELF__)
 #define MIA_PUBLIC __attribute__((visibility("default")))
@@ -62,7 +62,7 @@ uint64_t mia_clock_ns(void);
 /* Sleeps for about ns nanoseconds. A signal may end the sleep. Keeps errno. */
 void mia_sleep(uint64_t ns);
 
-/* Bytes of the last-level cache. 0: the system does not tell. */
+/* Returns the bytes of the last-level cache. 0: unknown. */
 size_t mia_last_cache_bytes(void);
 
 /*
@@ -91,7 +91,10 @@ void mia_thread_yield(void);
  * Async-signal-safe. After fork() the thread has the same number in the child.
  */
 
-/* Runs init unless it has run with this once. Returns when init has ended. */
+/*
+ * Runs init, unless a call with the same once has run it. Returns when init has
+ * ended.
+ */
 typedef pthread_once_t mia_once;
 #define MIA_ONCE_INITIALIZER PTHREAD_ONCE_INIT
 
@@ -101,7 +104,7 @@ mia_once_run(mia_once *once, void (*init)(void))
 	pthread_once(once, init);
 }
 
-/* The number of the process. */
+/* Returns the number of the process. */
 uint32_t mia_process_id(void);
 
 /* Names the calling thread miniasync/<number>, if threads have names. */
@@ -114,7 +117,7 @@ void mia_thread_name(size_t number);
 void *mia_aligned_alloc(size_t alignment, size_t size);
 void mia_aligned_free(void *memory);
 
-/* Of small pages only those that were touched take memory. */
+/* With small pages, only touched pages use memory. */
 enum mia_pages { MIA_PAGES_MAYBE_HUGE, MIA_PAGES_SMALL };
 
 /*

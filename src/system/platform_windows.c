@@ -39,7 +39,7 @@ mia_last_cache_bytes(void)
 	return 0;
 }
 
-/* A program here has the rights of its user. */
+/* A Windows program never has more rights than its user. */
 const char *
 mia_environment(const char *name)
 {
@@ -47,8 +47,8 @@ mia_environment(const char *name)
 }
 
 /*
- * With the default stack. The system commits its pages as they are used, but
- * all pages of a size that a thread asks for.
+ * Uses the default stack. The system commits the pages of the default stack
+ * when they are used. It commits all pages of a requested size at once.
  */
 int
 mia_thread_start(mia_thread *thread, void *(*run)(void *), void *arg)
@@ -101,8 +101,8 @@ mia_aligned_free(void *memory)
 
 /*
  * Windows cannot free a part of a reservation. So reserve twice the size to
- * find an address, free that, and reserve the aligned part. Another thread may
- * take the address in between: then try again.
+ * find an address, free that, and reserve the aligned part. If another thread
+ * takes the address in between, try again.
  */
 #define MAP_TRIES 8
 

@@ -4,8 +4,9 @@
  * platform_windows.h -- the Windows part of platform.h, which includes it
  *
  * For the GNU compilers with winpthreads. The library uses only the threads of
- * winpthreads. Its locks and semaphores allocate memory at their first use. Its
- * keys and the compiler's _Thread_local abort the process without memory.
+ * winpthreads. The locks and semaphores of winpthreads allocate memory at their
+ * first use. Its keys, and the compiler's _Thread_local, abort the process if
+ * memory is short.
  */
 
 #ifndef LIBMINIASYNC_PLATFORM_WINDOWS_H
@@ -136,7 +137,7 @@ int mia_exit_key_init(mia_exit_key *key, void (*at_exit)(void *value));
 void mia_exit_key_fini(mia_exit_key key);
 int mia_exit_key_set(mia_exit_key key, void *value);
 
-/* A DLL calls its exit functions at its own end, without the reason. */
+/* A DLL calls its exit functions when it ends, at an exit and at an unload. */
 static inline int
 mia_at_exit(void (*fn)(void))
 {

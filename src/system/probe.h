@@ -3,22 +3,24 @@
 /*
  * probe.h -- static tracepoints of the provider libminiasync (USDT)
  *
- * miniasync_probes(7) describes each probe and its arguments. They are part of
- * what users rely on, so a change of one is a change of the interface.
+ * miniasync_probes(7) describes each probe and its arguments. Users rely on
+ * probes, so a change of a probe is a change of the interface.
  *
- * A probe is one nop, and a note in the file that tells a tracer where it is
- * and in which registers its arguments are. Without <sys/sdt.h> a probe is
- * nothing.
+ * A probe is one nop, and a note in the object file. The note tells a tracer
+ * the address of the probe and the registers of its arguments. Without
+ * <sys/sdt.h> a probe is nothing.
  *
- * The compiler puts all arguments where the note can name them, whether anybody
- * traces or not. So an argument is a constant or a variable that is needed
- * anyway.
+ * The compiler keeps all arguments where the note can name them, also if no
+ * tracer is attached. So an argument is a constant, or a variable that the code
+ * needs in any case.
  */
 
 #ifndef LIBMINIASYNC_PROBE_H
 #define LIBMINIASYNC_PROBE_H 1
 
-/* Who does an operation: an argument of the probe run. */
+/*
+ * The thread or library that does an operation: an argument of the probe run.
+ */
 enum mia_probe_runner {
 	MIA_PROBE_POLL,   /* the poll that started it */
 	MIA_PROBE_WAIT,   /* a thread that waits for it */
@@ -30,8 +32,8 @@ enum mia_probe_runner {
 #ifdef MIA_PROBES
 
 /*
- * clang stores an argument in memory if it may choose, and warns of what the
- * macros of the header expand to.
+ * clang stores an argument in memory if the constraint allows memory. It also
+ * warns of code in the macros of the header.
  */
 #ifdef __clang__
 #define STAP_SDT_ARG_CONSTRAINT nr
@@ -45,7 +47,7 @@ enum mia_probe_runner {
 
 #else
 
-/* Uses the arguments, and does not evaluate them. */
+/* Marks the arguments as used, and does not evaluate them. */
 #define MIA_PROBE1(name, a) ((void)sizeof(a))
 #define MIA_PROBE2(name, a, b) ((void)sizeof(a), (void)sizeof(b))
 #define MIA_PROBE3(name, a, b, c) \

@@ -11,14 +11,15 @@
  *	cpu.max, or           the quota of a group, in microseconds of CPU time,
  *	cpu.cfs_*_us          and its period
  *
- * Version 2 of control groups has one hierarchy, version 1 one for each
- * controller. A system may have both, and a quota in either.
+ * Version 2 of control groups has one hierarchy. Version 1 has one for each
+ * controller. A system may have both versions, and a quota in either.
  *
- * A container often sees a part of a hierarchy. If its group is outside of what
- * is mounted, the root of the mount is the nearest group that it can see.
+ * A container often sees only a part of a hierarchy. If its group is outside
+ * the mount, the root of the mount is the nearest group that the container can
+ * see.
  *
- * All input may be of any content and length. What is not understood is no
- * quota. There is no allocation, and about 5 KiB of stack.
+ * All input may have any content and length. Unknown input counts as no quota.
+ * The functions allocate no memory, and use about 5 KiB of stack.
  */
 
 #include "system/quota.h"
@@ -31,10 +32,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Longer paths are not understood. Kubernetes has some of 250 bytes. */
+/* Longer paths count as unknown. Kubernetes has some paths of 250 bytes. */
 #define PATH_BYTES 1024
 
-/* Takes an absolute path. That of the root is empty. False: it is none. */
+/* Takes an absolute path. "/" becomes an empty path. False: another field. */
 static bool
 take_path(struct mia_fields *fields, char separator, char path[PATH_BYTES])
 {
@@ -72,7 +73,7 @@ struct mount {
 	char folder[PATH_BYTES];
 };
 
-/* Takes a line. False: it is another kind of mount. */
+/* Takes a line. False: the line is another kind of mount. */
 static bool
 take_mount(struct mia_fields *fields, struct mount *mount)
 {
@@ -99,13 +100,13 @@ take_mount(struct mia_fields *fields, struct mount *mount)
 		return false;
 
 	mount->version = V1;
-	/* What is mounted, and the options that name its controllers. */
+	/* The mount source, and the options that name its controllers. */
 	for (int i = 0; i < 2; i++)
 		mia_fields_take(fields, ' ', field, sizeof(field));
 	return has_word(field, "cpu");
 }
 
-/* Finds the group of this process. False: it has none, or it is too long. */
+/* Finds the group of this process. False: no group, or too long a path. */
 static bool
 find_group(const char *root, enum version version, char group[PATH_BYTES])
 {
@@ -129,7 +130,7 @@ find_group(const char *root, enum version version, char group[PATH_BYTES])
 	return found;
 }
 
-/* Returns where path goes on below a group, or NULL: it is elsewhere. */
+/* Returns the part of path below a group, or NULL if path is not below it. */
 static const char *
 below(const char *path, const char *group)
 {
@@ -144,7 +145,7 @@ below(const char *path, const char *group)
 	return *path == '\0' || *path == '/' ? path : NULL;
 }
 
-/* Takes the numbers of the first line. */
+/* Reads the numbers of the first line. */
 static void
 read_numbers(const char *path, uint64_t *numbers, size_t n)
 {
@@ -157,7 +158,7 @@ read_numbers(const char *path, uint64_t *numbers, size_t n)
 	mia_fields_close(&fields);
 }
 
-/* Of one group. Uses the room behind its path. */
+/* Returns the quota of one group. Appends file names to path meanwhile. */
 static size_t
 cpus_of_group(enum version version, char *path, size_t size)
 {
@@ -191,7 +192,9 @@ min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Of a group, and all above it in that mount. */
+/*
+ * Returns the smallest quota of a group and of the groups above in the mount.
+ */
 static size_t
 cpus_of_groups(const char *root, const struct mount *mount, const char *group)
 {
@@ -200,7 +203,7 @@ cpus_of_groups(const char *root, const struct mount *mount, const char *group)
 	size_t cpus = MIA_NO_QUOTA;
 	char *end;
 
-	/* With room for the name of a file. */
+	/* Leave room for the name of a file. */
 	if (top + strlen(group) + 32 > sizeof(path))
 		return MIA_NO_QUOTA;
 
@@ -234,7 +237,10 @@ cpus_of_process(const char *root)
 		const enum version version = mount.version;
 		const char *group = below(path, mount.group);
 
-		/* Mounts of other groups do not count beside one of ours. */
+		/*
+		 * If a mount has our group, mounts without our group do not
+		 * count.
+		 */
 		if (group == NULL && is_inside[version])
 			continue;
 		if (group != NULL && !is_inside[version]) {

@@ -3,9 +3,9 @@
 /*
  * quota.h -- how much CPU time the control groups of this process allow
  *
- * A container with a quota of two CPUs on a machine of 64 may run on all of
- * them, but as soon as its threads have used the time of two, the kernel stops
- * all of them until the next period.
+ * A container may have a quota of 2 CPUs on a machine of 64 CPUs. Its threads
+ * may run on all 64 CPUs. When they have used the time of 2 CPUs, the kernel
+ * stops all of them until the next period.
  */
 
 #ifndef LIBMINIASYNC_QUOTA_H
@@ -17,11 +17,12 @@
 #define MIA_NO_QUOTA SIZE_MAX
 
 /*
- * Returns the CPUs of the smallest quota, of the group of this process and of
- * all groups above that it can see. Rounded up, at least 1. MIA_NO_QUOTA: there
- * is none, it cannot be read, or this system has no control groups.
+ * Returns the CPUs of the smallest quota, rounded up, at least 1. The quotas
+ * are those of this process's group and of all groups above that the process
+ * can see. MIA_NO_QUOTA: there is no quota, it cannot be read, or this system
+ * has no control groups.
  *
- * root     comes before all paths: "", or the folder of a test
+ * root     the start of all paths: "", or the folder of a test
  * Threads  any
  * Blocks   while the system reads some small files. Not a cancellation point.
  *          Keeps errno.

@@ -18,10 +18,10 @@
 
 #include "system/platform.h"
 
-/* The system allows no deeper one. */
+/* The system allows no deeper nesting of epoll descriptors. */
 #define MAX_DEPTH 5
 
-/* The text of a file of /proc, which the caller frees, or NULL. */
+/* Returns the text of a file of /proc, or NULL. The caller frees the text. */
 static char *
 read_text(const char *path)
 {
@@ -48,7 +48,7 @@ read_text(const char *path)
 	return text;
 }
 
-/* A number may be that of another file by now: the inode tells. */
+/* The number may belong to another file by now, so the inode is compared. */
 static bool
 is_tcp_connection(int fd, unsigned long long inode)
 {
@@ -63,8 +63,8 @@ is_tcp_connection(int fd, unsigned long long inode)
 }
 
 /*
- * Calls visit() for each connection. Lines "tfd: FD events: ... ino:INODE ...",
- * of epoll descriptors alone.
+ * Calls visit() for each connection. Only the fdinfo of an epoll descriptor has
+ * lines "tfd: FD events: ... ino:INODE ...".
  */
 static void
 visit_watched(
@@ -110,7 +110,7 @@ mia_sockets_shut(int epoll)
 	mia_restore_errno(saved_errno);
 }
 
-/* An older system tells less of it. */
+/* An older system fills in less of info. */
 static void
 add_bytes(int fd, void *data)
 {
@@ -133,7 +133,7 @@ mia_sockets_bytes(int epoll)
 	return bytes;
 }
 
-/* After a minute without a byte: four questions, each 15 s after the last. */
+/* After 60 s without a byte: 4 keep-alive probes, 15 s apart. */
 static void
 keep_alive(int fd, void *data)
 {

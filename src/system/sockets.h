@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * sockets.h -- the connections that an epoll descriptor watches, in Linux
+ * sockets.h -- the connections that an epoll descriptor watches, on Linux
  *
- * Threads: safe from any thread. Nobody may open or close what is watched
- * meanwhile.
+ * Threads: safe from any thread. No thread may open or close the watched
+ * descriptors meanwhile.
  */
 
 #ifndef LIBMINIASYNC_SOCKETS_H
@@ -13,22 +13,22 @@
 #include <stdint.h>
 
 /*
- * Nothing is received any more by the TCP connections that epoll watches, also
- * by way of other epoll descriptors that it watches. Without /proc it finds
- * none. Keeps errno.
+ * Shuts down the receiving side of the TCP connections that epoll watches.
+ * Includes connections that epoll watches by way of other epoll descriptors.
+ * Without /proc no connection is found. Keeps errno.
  */
 void mia_sockets_shut(int epoll);
 
 /*
- * Bytes that these connections have received, and bytes of theirs that the
- * peers' systems have received. It grows while a slow network works. Keeps
- * errno.
+ * Returns the bytes that these connections have received, plus the sent bytes
+ * that the peers' systems have received. The sum grows while a slow network
+ * works. Keeps errno.
  */
 uint64_t mia_sockets_bytes(int epoll);
 
 /*
- * The system looks after these connections when they are idle, and ends one
- * whose peer has not answered for two minutes. Keeps errno.
+ * Lets the system check these connections when they are idle. The system ends a
+ * connection whose peer has not answered for two minutes. Keeps errno.
  */
 void mia_sockets_keep_alive(int epoll);
 

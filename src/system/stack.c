@@ -27,13 +27,13 @@ add_thread_local(struct dl_phdr_info *object, size_t size, void *sum)
 }
 
 /*
- * glibc puts the thread-local variables into the stack, and takes them off its
- * size. A program may have more of them than a small stack has room for. Those
- * of a shared object that is loaded later get other memory.
+ * glibc puts the thread-local variables into the stack, and does not add their
+ * bytes to its size. A program may have more such variables than a small stack
+ * can hold. Variables of a shared object that is loaded later get other memory.
  *
- * The loader's lock may be held for ever in a forked child, which may make a
- * mover. So it is entered here, before any constructor of the program, and not
- * when a thread starts.
+ * In a forked child the loader's lock may be held for ever, and the child may
+ * make a mover. So this module enters the lock before any constructor of the
+ * program, and not when a thread starts.
  */
 static size_t thread_local_bytes; /* I: before main() */
 

@@ -11,14 +11,17 @@
 
 #include <stddef.h>
 
-/* As in CMakeLists.txt, for a build without CMake. 0: the system's default. */
+/*
+ * The value in CMakeLists.txt, for a build without CMake. 0: the system's
+ * default.
+ */
 #if !defined(MIA_WORKER_STACK_BYTES)
 #define MIA_WORKER_STACK_BYTES 524288
 #endif
 
 /*
- * Returns the size to ask the system for, so that MIA_WORKER_STACK_BYTES are
- * left for functions.
+ * Returns the size to request from the system, so that functions have
+ * MIA_WORKER_STACK_BYTES. 0: the system's default.
  */
 size_t mia_stack_bytes(void);
 

@@ -14,7 +14,7 @@
 
 #include "system/platform.h"
 
-/* Waits for the end of a connect that has begun. */
+/* Waits until a connect that has begun is over. */
 static int
 finish_connect(int fd, unsigned ms)
 {
@@ -69,7 +69,7 @@ mia_tcp_has_interface(const char *host)
 		return true;
 	name++;
 
-	/* Or its number. */
+	/* The number of an interface is valid too. */
 	const bool is_known = if_nametoindex(name) != 0 ||
 		name[strspn(name, "0123456789")] == '\0';
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * tcp.h -- whether an address can be used here, and anybody listens there
+ * tcp.h -- whether an address can be used here, and has a listener
  *
  * Threads: safe from any thread.
  */
@@ -13,16 +13,17 @@
 #include <stddef.h>
 
 /*
- * Connects and closes. Returns 0, or -errno: -ECONNREFUSED: nobody listens,
- * -ETIMEDOUT: no answer in so many milliseconds, and others of connect().
+ * Connects, and closes the connection. Returns 0 or -errno. -ECONNREFUSED: no
+ * listener. -ETIMEDOUT: no answer in ms milliseconds. Other errors come from
+ * connect().
  *
  * address  a struct sockaddr_in or _in6 of n bytes
  */
 int mia_tcp_probe(const void *address, size_t n, unsigned ms);
 
 /*
- * False: the address names a network interface, as in "fe80::1%eth0", which
- * this system does not have.
+ * Returns false if this system does not have the network interface that the
+ * address names, as in "fe80::1%eth0".
  */
 bool mia_tcp_has_interface(const char *host);
 

@@ -3,15 +3,15 @@
 /*
  * unload.c -- see unload.h
  *
- * A function of atexit() and a destructor both run at the end. The first of
- * the two decides:
+ * A function of atexit() and a destructor both run at the end. The first of the
+ * two decides:
  *
  *   exit()   calls the functions of atexit() first, then the destructors.
  *   unload   calls the destructor first. The function of atexit() comes later,
  *            with the destructors of C++. The first entry of .fini_array calls
  *            these, so they are the last.
  *
- * Where a system cannot tell the two, every end is taken for an exit.
+ * If a system cannot distinguish the two, every end counts as an exit.
  */
 
 #include "system/unload.h"
@@ -20,7 +20,7 @@
 
 #include "system/platform.h"
 
-/* 1 in shared libraries of ours, which stay loaded. */
+/* 1 in our own shared libraries, which stay loaded. */
 #ifndef MIA_NEVER_UNLOADED
 #define MIA_NEVER_UNLOADED 0
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * unload.h -- tells the unloading of a plug-in from the end of the process
+ * unload.h -- distinguishes the unloading of a plug-in from the end of the
+ * process
  *
  * The library may be part of a plug-in. When the plug-in is unloaded, no thread
- * is inside of the library, and no thread will be. When the process ends, other
+ * is inside the library, and no thread will be. When the process ends, other
  * threads may be inside.
  *
  * Threads: both functions are safe from any thread, and neither blocks.

@@ -3,9 +3,9 @@
 /*
  * valgrind_atomics.h -- describes C11 atomics to helgrind and drd
  *
- * Both tools know locks, condition variables and semaphores, and take an atomic
- * operation for a plain load or store. Without help they report each atomic
- * operation as a race, and everything that it publishes too. A build with
+ * Both tools support locks, condition variables and semaphores. They handle an
+ * atomic operation like a plain load or store. Without help they report each
+ * atomic operation as a race, and all data that it publishes too. A build with
  * -DMINIASYNC_VALGRIND=ON includes this header before every C file of the
  * library (the compiler's -include). The header tells the tools two things:
  *
@@ -14,17 +14,23 @@
  *     of an order that is too weak.
  *   - The tools shall not check the variable itself.
  *
- * So the tools are blind to three things: an access to an atomic variable that
- * is not atomic; a release by a store that another thread's store has replaced,
- * or by a compare-exchange that failed, because both count as releases; and the
- * order of seq_cst operations on different variables. TSan sees the first two,
- * and the models in tests/model cover the third.
+ * The tools do not detect three kinds of errors:
+ *
+ *   - an access to an atomic variable that is not atomic;
+ *   - a release by a store that another thread's store has replaced, or by a
+ *     compare-exchange that failed, because both count as releases;
+ *   - a wrong order of seq_cst operations on different variables.
+ *
+ * TSan detects the first two, and the models in tests/model cover the third.
  */
 
 #ifndef LIBMINIASYNC_VALGRIND_ATOMICS_H
 #define LIBMINIASYNC_VALGRIND_ATOMICS_H 1
 
-/* Before all definitions of a file for the headers of the system. */
+/*
+ * This header is included before a file can define this for the system's
+ * headers.
+ */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -35,13 +41,13 @@
 
 #include <valgrind/helgrind.h>
 
-/* Has its own names for helgrind's requests, with the same numbers. */
+/* drd.h has other names for helgrind's requests, with the same numbers. */
 #include <valgrind/drd.h>
 
 /*
- * Names an order of the variable for the tools. It is not the address of the
- * object, because a mutex may have this address later, and drd would confuse
- * the two.
+ * Returns the address that names an order of the variable for the tools. This
+ * is not the address of the object. A mutex may have the object's address
+ * later, and drd would confuse the two.
  */
 static inline const volatile char *
 valgrind_tag(const volatile void *object)
@@ -67,7 +73,10 @@ valgrind_after(const volatile void *object, memory_order order)
 		ANNOTATE_HAPPENS_AFTER(valgrind_tag(object));
 }
 
-/* The compiler's own operations on atomic variables. Strong is weak, too. */
+/*
+ * The compiler's operations on atomic variables. A strong compare-exchange is
+ * also a valid weak one.
+ */
 #if defined(__clang__)
 #define VALGRIND_DO(name) __c11_atomic_##name
 #define VALGRIND_DO_N(name) __c11_atomic_##name

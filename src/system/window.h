@@ -12,13 +12,13 @@
 #include <stddef.h>
 
 /*
- * Addresses that nobody else gets. An access raises SIGSEGV. Returns NULL if
- * there are not so many. Keeps errno.
+ * Reserves size bytes of addresses without memory. An access raises SIGSEGV.
+ * Returns NULL if too few addresses are free. Keeps errno.
  */
 void *mia_window_map(size_t size);
 void mia_window_unmap(void *window, size_t size);
 
-/* Bytes that nobody can guess. Returns 0 or -errno. */
+/* Fills n bytes with numbers that cannot be guessed. Returns 0 or -errno. */
 int mia_random(void *bytes, size_t n);
 
 #endif /* LIBMINIASYNC_WINDOW_H */
