@@ -3,19 +3,19 @@
 /*
  * data_mover_sync.c -- the synchronous mover, and the shortest complete one
  *
- * Read this to learn what a mover has to do. The future of an operation calls
- * the four functions below in this order:
+ * Read this file to learn what a mover has to do. The future of an operation
+ * calls the four functions below in this order:
  *
- *   op_new     when it is created   memory for what this mover must remember
- *   op_start   by its first poll    here: all of the work
- *   op_check   by every poll        here: it is always done
- *   op_delete  when it is done      writes the output, gives the memory back
+ *   op_new     when it is created   gets memory for the operation
+ *   op_start   in the first poll    here: does all of the work
+ *   op_check   in every poll        here: always returns COMPLETE
+ *   op_delete  when it completes    writes the output, frees the memory
  *
  * An operation that is canceled before its first poll goes from op_new to
- * op_delete at once. Its result is undefined, and nobody reads it.
+ * op_delete at once. Its result is undefined, and nothing reads the result.
  *
- * Any thread may be in any of them, for different operations; what they share
- * is in the pool, which takes care of itself.
+ * Threads: any thread may be in any of these functions, for different
+ * operations. The operations share only the pool, which is thread-safe.
  */
 
 #include "libminiasync/data_mover_sync.h"
@@ -33,7 +33,7 @@ struct data_mover_sync {
 	struct mia_operation_pool pool;
 };
 
-/* What is remembered of an operation from op_start to op_delete. */
+/* The data of an operation: op_start writes it, op_delete reads it. */
 struct sync_operation {
 	enum vdm_operation_result result;
 };
@@ -43,7 +43,7 @@ sync_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 {
 	struct data_mover_sync *dms = (struct data_mover_sync *)vdm;
 
-	(void)type; /* an unknown one is refused when it is started */
+	(void)type; /* op_start refuses an unknown type */
 	return mia_operation_pool_get(&dms->pool);
 }
 
@@ -79,7 +79,7 @@ sync_operation_delete(void *data, const struct vdm_operation *operation,
 	mia_operation_pool_put(op);
 }
 
-/* Without this answer a vdm_memcpyv() would be a memcpy for each segment. */
+/* Without this property, vdm_memcpyv() would make one memcpy per segment. */
 static int
 sync_has_property(void *future, enum future_property property)
 {
