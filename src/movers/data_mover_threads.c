@@ -5,19 +5,20 @@
  *
  *	op_start: parse, plan --> crew: run --> completion --> waker
  *	   |                        |              |
- *	   | small: done here       | big: share   | op_check sees the end
+ *	   | small: done here       | large: share | op_check: COMPLETE
  *	   v                        v              v
  *
- * The poll that starts an operation makes its plan. A worker, or a thread that
- * waits, carries the plan out: threads_work.c. How work reaches workers is in
- * crew/, how the end of an operation reaches the poll and the waker is in
+ * The poll that starts an operation makes its plan. A worker or a waiting
+ * thread carries out the plan: see threads_work.c. Operations reach workers
+ * through crew/. The end of an operation reaches its poll and its waker through
  * operation/completion.c.
  *
- * In a process that was forked later, the mover has no workers, and nothing of
- * crew/ is used: its locks may be locked for ever. A poll does a new operation
- * itself, whatever the plan. One that was begun before the fork fails at its
- * next poll. Operations that a poll does alone need no look at that: they are
- * complete when that poll ends (MIA_COMPLETION_HERE).
+ * In a child that is forked later, the mover has no workers. It does not use
+ * crew/ there, because the locks of crew/ may be locked for ever. A poll does a
+ * new operation itself, whatever the plan. An operation that was begun before
+ * the fork fails at its next poll. Operations that one poll does alone need no
+ * check for a fork, because they are complete when that poll ends
+ * (MIA_COMPLETION_HERE).
  */
 
 #include "libminiasync/data_mover_threads.h"
@@ -41,10 +42,10 @@
 #include "system/platform.h"
 #include "system/probe.h"
 
-/* Operations that the ring of the default mover holds. */
+/* The capacity of the default mover's ring, in operations. */
 #define DEFAULT_RING 128
 
-/* Whole cache lines, so that two operations share none. */
+/* Whole cache lines, so that operations do not share a line. */
 #define OPERATION_SIZE \
 	((sizeof(struct mia_threads_operation) + MIA_CACHE_LINE - 1) / \
 		MIA_CACHE_LINE * MIA_CACHE_LINE)
@@ -52,7 +53,7 @@
 _Static_assert(OPERATION_SIZE / MIA_CACHE_LINE <= 2,
 	"a pending operation takes two cache lines");
 
-/* Relaxed: only whether there is one. */
+/* Relaxed: only compares with NULL. function_of() acquires. */
 static bool
 is_built_in(const struct data_mover_threads *dmt, enum vdm_operation_type type)
 {
@@ -67,7 +68,7 @@ threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 		(struct data_mover_threads *)(void *)vdm;
 	struct mia_threads_operation *op = mia_operation_pool_get(&dmt->pool);
 
-	(void)type; /* an unknown one is refused when it is started */
+	(void)type; /* op_start refuses an unknown type */
 	if (MIA_UNLIKELY(op == NULL))
 		return NULL;
 
@@ -76,7 +77,7 @@ threads_operation_new(struct vdm *vdm, const enum vdm_operation_type type)
 	return op;
 }
 
-/* The waker that the completion calls. */
+/* Returns the waker that the completion will call. */
 static struct future_waker
 waker_of(struct mia_threads_operation *op, const struct future_notifier *n)
 {
@@ -94,7 +95,7 @@ waker_of(struct mia_threads_operation *op, const struct future_notifier *n)
 	return (struct future_waker){NULL, NULL};
 }
 
-/* Sets in the notifier how the end will be announced. */
+/* Sets in the notifier how its owner will be notified. */
 static void
 answer_notifier(struct mia_threads_operation *op, struct future_notifier *n)
 {
@@ -105,7 +106,7 @@ answer_notifier(struct mia_threads_operation *op, struct future_notifier *n)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 }
 
-/* Others may end the operation from now on. */
+/* From now on other threads may complete the operation. */
 static void
 begin(struct mia_threads_operation *op, struct future_notifier *n)
 {
@@ -116,7 +117,7 @@ begin(struct mia_threads_operation *op, struct future_notifier *n)
 		mia_threads_hand_over(op);
 }
 
-/* The answer to a poll that did not complete the operation. */
+/* Answers a poll that did not complete the operation. */
 static void
 answer(struct mia_threads_operation *op, struct future_notifier *n)
 {
@@ -126,7 +127,7 @@ answer(struct mia_threads_operation *op, struct future_notifier *n)
 		n->padding = FUTURE_NOTIFIER_WORK_;
 }
 
-/* This poll has done the operation. */
+/* Completes an operation that this poll has done. */
 static void
 end_here(struct mia_threads_operation *op, enum vdm_operation_result result,
 	struct future_notifier *n)
@@ -136,7 +137,7 @@ end_here(struct mia_threads_operation *op, enum vdm_operation_result result,
 	mia_completion_finish_here(&op->completion, result);
 }
 
-/* Not inlined: small copies would save its registers. */
+/* Not inlined, because small copies would then save its registers too. */
 MIA_NOINLINE static void
 start_any(struct mia_threads_operation *op,
 	const struct vdm_operation *operation, struct future_notifier *n)
@@ -160,7 +161,7 @@ start_any(struct mia_threads_operation *op,
 	case MIA_PLAN_SHARE:
 	case MIA_PLAN_KEEP:
 	case MIA_PLAN_KEEP_ORDER:
-	case MIA_PLAN_GO_ON: /* not at the start */
+	case MIA_PLAN_GO_ON: /* never at the start */
 		begin(op, n);
 		if (n != NULL)
 			answer(op, n);
@@ -168,11 +169,11 @@ start_any(struct mia_threads_operation *op,
 	}
 }
 
-/* A poll of a started operation brings another notifier. */
+/* Handles the notifier of a poll of a started operation. */
 MIA_NOINLINE static void
 renotify(struct mia_threads_operation *op, struct future_notifier *n)
 {
-	/* In a child the check that follows ends the operation. */
+	/* In a child, op_check follows and completes the operation. */
 	if (n == NULL || mia_crew_is_lost(&op->dmt->crew))
 		return;
 	if (op->dmt->desired_notifier == FUTURE_NOTIFIER_WAKER &&
@@ -185,7 +186,7 @@ renotify(struct mia_threads_operation *op, struct future_notifier *n)
 		else if (mia_threads_take_offer(n))
 			mia_threads_work(op);
 	}
-	/* Otherwise the next entry of a chain may need the offer. */
+	/* After the end, the next entry of a chain may need the offer. */
 	if (!mia_completion_is_ended(&op->completion))
 		answer(op, n);
 }
@@ -224,8 +225,9 @@ threads_operation_start(void *data, const struct vdm_operation *operation,
 }
 
 /*
- * Only polls that bring a notifier ask for work. Old headers bring it to the
- * first poll alone. So a worker gets what is left of a kept operation.
+ * A poll has not completed a kept operation. If it brought no notifier, it made
+ * no offer, so a worker gets the rest of the operation. Programs compiled with
+ * old headers bring a notifier only in the first poll.
  */
 MIA_NOINLINE static void
 check_kept(struct mia_threads_operation *op)
@@ -235,13 +237,13 @@ check_kept(struct mia_threads_operation *op)
 	op->is_asked = false;
 }
 
-/* Others have, or had, the operation. */
+/* Other threads have, or had, the operation. */
 MIA_NOINLINE static enum future_state
 check_begun(struct mia_threads_operation *op)
 {
 	/*
-	 * It was begun before a fork. Even if it is complete, not all of its
-	 * data may have come to the child.
+	 * The operation was begun before a fork. Even if it is complete, the
+	 * child may not have all of its data.
 	 */
 	if (mia_crew_is_lost(&op->dmt->crew)) {
 		mia_completion_finish_here(
@@ -353,7 +355,7 @@ data_mover_threads_new(size_t nthreads, size_t ringbuf_size,
 		nthreads, mia_usable_cpus(), ringbuf_size, desired_notifier);
 }
 
-/* Returns how many workers the user asks for; 0: for none, or nonsense. */
+/* Returns the workers that the user asks for; 0 if unset or invalid. */
 static size_t
 workers_of_environment(void)
 {
@@ -389,7 +391,7 @@ data_mover_threads_get_vdm(struct data_mover_threads *dmt)
 	return &dmt->vdm;
 }
 
-/* Release: pairs with the acquire in function_of(). */
+/* Release: pairs with the acquire in function_of(): the caller's writes. */
 static void
 set_function(struct data_mover_threads *dmt, enum vdm_operation_type type,
 	mia_any_fn function)

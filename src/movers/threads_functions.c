@@ -7,7 +7,7 @@
 #include "operation/memory.h"
 #include "system/platform.h"
 
-/* Of the call that this thread is inside of, or NULL. */
+/* The owner of the call that this thread is inside of, or NULL. */
 static MIA_THREAD_POINTER(void, this_owner, NULL);
 
 static void
@@ -26,7 +26,10 @@ move_range(memcpy_fn fn, const struct mia_piece *move)
 	}
 }
 
-/* Setting fails only for lack of memory. Then the end of a thread is missed. */
+/*
+ * MIA_THREAD_SET() fails only without memory. Then the mover does not detect
+ * that fn ends the thread.
+ */
 void
 mia_function_move(memcpy_fn fn, const struct mia_piece *piece, void *owner)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * threads_functions.h -- how a worker calls the functions with which a program
- * replaces the built-in ones
+ * threads_functions.h -- calls of the program's functions, which replace the
+ * built-in functions
  *
- * Threads: workers, several at once.
+ * Threads: workers, several at once. In a forked child: polling threads.
  */
 
 #ifndef LIBMINIASYNC_THREADS_FUNCTIONS_H
@@ -14,17 +14,18 @@
 #include "operation/piece.h"
 
 /*
- * Do a move or a set by calls of fn, and flush if the piece is durable.
+ * Do a move or a set by calls of fn. If the piece is durable, write the
+ * destination back afterwards.
  *
- * owner  is what mia_function_leave_thread() returns if fn ends the thread
+ * owner  mia_function_leave_thread() returns it if fn ends the thread
  */
 void mia_function_move(
 	memcpy_fn fn, const struct mia_piece *piece, void *owner);
 void mia_function_set(memset_fn fn, const struct mia_piece *piece, void *owner);
 
 /*
- * A thread that ends: the owner of the call that it is inside of, or NULL. The
- * call is over then.
+ * Called by a thread that ends. Returns the owner of the call that the thread
+ * is inside of, or NULL. The call then counts as returned.
  */
 void *mia_function_leave_thread(void);
 

@@ -5,13 +5,12 @@
  *
  * The Spin model is tests/model/waiting.pml.
  *
- * Who may touch a kept operation: its polling thread, which is a sharer from
- * keep on, and workers that have joined. It is complete when the last sharer
- * leaves. If that is the polling thread, its own poll completes the future, and
- * no waker is called. If it is a worker, the worker calls the waker.
- *
- * So a waiting thread never works on operations of others, whose wakers may
- * take locks that it holds, and never calls a function of the program.
+ * The threads that may touch a kept operation: its polling thread, which is the
+ * first sharer, and workers that have joined. The operation completes when the
+ * last sharer leaves. If the polling thread is the last, its own poll completes
+ * the future, and no waker is called. If a worker is the last, it calls the
+ * waker. A waiting thread never works on operations of other threads, because
+ * their wakers may take locks that it holds. It never calls program functions.
  */
 
 #include "movers/threads_work.h"
@@ -23,29 +22,29 @@
 #include "system/probe.h"
 
 /*
- * Sizes that depend on the machine are times here, and become bytes by the
- * speed that the mover has seen. See doc/design.md for the measurements.
+ * Sizes that depend on the machine are given as times. The mover's measured
+ * speed converts them to bytes. doc/design.md has the measurements.
  */
 
 /*
- * What a thread does at once, before it looks for other things. At most so much
- * that what it reads and writes may stay in the cache of its CPU.
+ * A thread does one piece, and then checks for other events. The maximum lets
+ * the source and the destination of a piece stay in the cache of the CPU.
  */
 #define PIECE_US 12
 #define PIECE_MIN_BYTES ((size_t)65536)
 #define PIECE_MAX_BYTES ((size_t)655360)
 
-/* An operation of this size and larger wakes a worker for each that waits. */
+/* Operations of this size and larger wake a worker per waiting operation. */
 #define WAKE_EACH_MIN_US 10
 
-/* Idle workers help with a handed over operation from this size on. */
+/* Idle workers help with submitted operations of this size and larger. */
 #define SHARE_MIN_US 90
 
 /* Speed */
 
 MIA_THREAD_POINTER(char, mia_threads_untimed, NULL);
 
-/* Relaxed, here and below: an estimate. */
+/* Relaxed, here and below: the speed is an estimate. */
 static size_t
 bytes_in(const struct data_mover_threads *dmt, unsigned us)
 {
@@ -73,13 +72,13 @@ mia_threads_sizes(const struct data_mover_threads *dmt)
 }
 
 /*
- * A waiting thread shows its work to workers that are awake if so much is left.
- * It wakes one for eight times as much, or if it shows work again and again. A
- * woken worker comes after 20 us or more, and its first chunk takes 30 us,
- * because the data is in the cache of another CPU.
+ * A waiting thread with this many bytes left shows its work to awake workers.
+ * It wakes a worker for eight times as much, or if it shows work again soon. A
+ * woken worker comes after 20 us or more. Its first chunk takes 30 us, because
+ * the data is in the cache of another CPU.
  *
- * In pieces, not by the speed: with help a copy of 1 MiB stays in the caches of
- * both CPUs, and is done so fast that it would seem to need no help.
+ * Pieces are the unit, not time: with help a copy of 1 MiB stays in the caches
+ * of both CPUs, and becomes so fast that it would seem to need no help.
  */
 static size_t
 help_bytes(const struct data_mover_threads *dmt)
@@ -88,8 +87,8 @@ help_bytes(const struct data_mover_threads *dmt)
 }
 
 /*
- * A chunk of n bytes took so long. The speed follows slowly, because some
- * chunks lose their CPU, and some come from the cache.
+ * Updates the speed after a piece. The speed changes slowly, because some
+ * pieces lose their CPU, and some come from the cache.
  */
 static void
 learn(struct data_mover_threads *dmt, size_t n, uint64_t ns)
@@ -107,8 +106,8 @@ learn(struct data_mover_threads *dmt, size_t n, uint64_t ns)
 	const uint64_t change = speed > old ? speed - old : old - speed;
 
 	/*
-	 * Neither stuck at 0, nor so much that bytes_in() wraps around. Small
-	 * changes are left out, because all polls read this cache line.
+	 * The bounds keep the speed from sticking at 0, and bytes_in() from
+	 * wrapping around. All polls read this line: skip small changes.
 	 */
 	if (speed >= 64 && speed <= (1U << 24) && change > old / 16)
 		atomic_store_explicit(
@@ -117,14 +116,14 @@ learn(struct data_mover_threads *dmt, size_t n, uint64_t ns)
 
 /* The plan */
 
-/* The type may be unknown. */
+/* Returns the program's function, or NULL. The type may be unknown. */
 static mia_any_fn
 function_of(const struct data_mover_threads *dmt, enum vdm_operation_type type)
 {
 	if (type == VDM_OPERATION_MEMCPYV)
 		type = VDM_OPERATION_MEMCPY;
 
-	/* Acquire: pairs with the release of the setters: what was before. */
+	/* Acquire: pairs with set_function(): the program's earlier writes. */
 	return (unsigned)type < MIA_THREADS_TYPES
 		? atomic_load_explicit(
 			  &dmt->functions[type], memory_order_acquire)
@@ -147,7 +146,7 @@ plan_of(const struct data_mover_threads *dmt, const struct mia_piece *piece,
 		return MIA_PLAN_REFUSE;
 	if (mia_threads_is_here(dmt, piece->n, n))
 		return MIA_PLAN_HERE;
-	/* The bound of mia_sharing_open(). */
+	/* mia_sharing_open() accepts at most SIZE_MAX / 2 bytes. */
 	if (piece->n >= SIZE_MAX / 2)
 		return MIA_PLAN_ALONE;
 
@@ -161,7 +160,7 @@ plan_of(const struct data_mover_threads *dmt, const struct mia_piece *piece,
 	return MIA_PLAN_ALONE;
 }
 
-/* The same with a function of the program. */
+/* The plan if the program has set a function for the type. */
 static enum mia_threads_plan
 plan_of_function(enum mia_piece_kind kind)
 {
@@ -188,7 +187,7 @@ mia_threads_make_plan(struct mia_threads_operation *op,
 	if (op->function != NULL) {
 		mia_happens_after(op->dmt->functions);
 
-		/* All flags that fit its argument are the function's own. */
+		/* The function gets all flags that fit its argument. */
 		mia_piece_parse(&op->piece, operation, UINT_MAX);
 		op->plan = plan_of_function(op->piece.kind);
 		return;
@@ -203,7 +202,7 @@ mia_threads_make_plan(struct mia_threads_operation *op,
 
 /* Pieces */
 
-/* Short copies say little about long ones. */
+/* Such a piece is not timed: short copies have another speed than long ones. */
 static bool
 has_many_segments(const struct mia_piece *piece)
 {
@@ -211,7 +210,7 @@ has_many_segments(const struct mia_piece *piece)
 		piece->segment->n < piece->skip + piece->n;
 }
 
-/* Does a piece, and learns from some. */
+/* Does a piece. Times some pieces to measure the speed. */
 static enum vdm_operation_result
 run_piece(struct data_mover_threads *dmt, const struct mia_piece *piece)
 {
@@ -255,12 +254,12 @@ run_part(struct mia_threads_operation *op, const struct mia_piece *piece,
 	const struct mia_piece part = mia_piece_part(piece, at, n);
 	const enum vdm_operation_result result = run_piece(op->dmt, &part);
 
-	/* Published by leaving. */
+	/* Published when this thread leaves. */
 	if (result != VDM_SUCCESS)
 		mia_completion_fail(&op->completion, result);
 }
 
-/* The next n bytes of an overlapping move, from the end that allows it. */
+/* The next n bytes, from the end where no unread source is overwritten. */
 static void
 run_in_order(struct mia_threads_operation *op, size_t n)
 {
@@ -272,8 +271,8 @@ run_in_order(struct mia_threads_operation *op, size_t n)
 }
 
 /*
- * The first sharer goes upwards, and leaves no gaps. So the segments of MOVES
- * begin where it has come to. No other sharer looks at that.
+ * The first sharer goes up from the front without gaps. So MOVES begin at its
+ * current place. No other sharer reads their beginning.
  */
 static void
 run_front(struct mia_threads_operation *op, const struct mia_claim *claim)
@@ -287,9 +286,9 @@ run_front(struct mia_threads_operation *op, const struct mia_claim *claim)
 }
 
 /*
- * Where a helper is in the segments of MOVES. It begins at their end, and goes
- * down over what it and others claim. It steps over each segment once until it
- * leaves, which takes about a nanosecond.
+ * A helper's place in the segments of MOVES. The helper begins at their end,
+ * and goes down over all claims. Until it leaves, it steps over each segment
+ * once. A step takes about a nanosecond.
  */
 struct place {
 	struct mia_piece piece;
@@ -299,7 +298,7 @@ struct place {
 static struct place
 place_at_end(const struct mia_threads_operation *op)
 {
-	/* Of others end is not valid, and a claimed order writes over it. */
+	/* Other kinds have no end, and KEEP_ORDER overwrites the union. */
 	if (op->piece.kind != MIA_PIECE_MOVES)
 		return (struct place){.at = 0};
 	return (struct place){.piece = {.segment = op->end,
@@ -321,7 +320,7 @@ run_back(struct mia_threads_operation *op, const struct mia_claim *claim,
 	run_part(op, &place->piece, 0, claim->n);
 }
 
-/* Large copies do not fit the cache, but their pieces would. */
+/* Makes a large operation stream, although its pieces would fit the cache. */
 static void
 stream_if_large(struct mia_threads_operation *op)
 {
@@ -330,7 +329,7 @@ stream_if_large(struct mia_threads_operation *op)
 		op->piece.flags |= VDM_F_NO_CACHE_HINT;
 }
 
-/* Takes what a thread does at once. */
+/* Claims a chunk: up to a piece, or the whole of an overlapping move. */
 static struct mia_claim
 claim_chunk(struct mia_threads_operation *op, enum mia_range_end end)
 {
@@ -345,7 +344,7 @@ claim_chunk(struct mia_threads_operation *op, enum mia_range_end end)
 static void
 finish(struct mia_threads_operation *op, enum vdm_operation_result result)
 {
-	/* The function of the program has forked, and returned in the child. */
+	/* The program's function has forked, and returned in the child. */
 	if (mia_crew_is_lost(&op->dmt->crew))
 		return;
 	if (result != VDM_SUCCESS)
@@ -353,7 +352,7 @@ finish(struct mia_threads_operation *op, enum vdm_operation_result result)
 	mia_completion_finish(&op->completion);
 }
 
-/* Does a chunk of a shared operation. False: none is left. */
+/* Does a chunk of a shared operation. Returns false if none is left. */
 static bool
 run_front_chunk(struct mia_threads_operation *op)
 {
@@ -387,8 +386,8 @@ leave(struct mia_threads_operation *op)
 }
 
 /*
- * Helps with a shared operation. Leaves it when other operations wait for a
- * worker, and after each chunk if other threads have work for helpers too.
+ * Helps with a shared operation. After a chunk, the helper leaves if operations
+ * wait for a worker, or if other threads have work for helpers too.
  */
 void
 mia_threads_help(void *arg, struct mia_shared *shared)
@@ -411,8 +410,8 @@ mia_threads_help(void *arg, struct mia_shared *shared)
 }
 
 /*
- * A worker takes the part of the sharer that opened the operation. Others may
- * have done the rest, or help with it.
+ * A worker takes over the part of the thread that opened the operation. Other
+ * sharers may have done the rest, or may help.
  */
 static void
 run_rest(struct mia_threads_operation *op)
@@ -469,8 +468,8 @@ mia_threads_run(void *arg, struct mia_backlog_node *node)
 }
 
 /*
- * What is left is submitted as if it were new. Only its worker has that, so the
- * plan is the worker's to write.
+ * Submits the unfinished part like a new operation. Only this thread has the
+ * part, so it may write the plan.
  */
 void
 mia_threads_exited(void *arg)
@@ -481,11 +480,11 @@ mia_threads_exited(void *arg)
 	if (op != NULL) {
 		op->plan = MIA_PLAN_REFUSE;
 	} else {
-		/* The first member. */
+		/* The completion is the first member. */
 		op = (struct mia_threads_operation *)(void *)
 			mia_completion_leave_thread();
 		if (op == NULL)
-			return; /* completed by its own waker */
+			return; /* its own waker has completed it */
 		op->plan = MIA_PLAN_GO_ON;
 	}
 	mia_crew_submit(&dmt->crew, &op->node, MIA_CREW_WAKE_ONE);
@@ -521,8 +520,8 @@ mia_threads_keep(struct mia_threads_operation *op)
 	size_t show_min = help_bytes(op->dmt);
 
 	/*
-	 * Two threads cannot do one overlapping move together, but each of
-	 * them one of two. A long one goes on in a worker if this thread is
+	 * Two threads cannot do one overlapping move together, so a short one
+	 * does not count for help. A worker does a long one if this thread is
 	 * busy with polls.
 	 */
 	if (op->plan == MIA_PLAN_KEEP)
@@ -533,7 +532,7 @@ mia_threads_keep(struct mia_threads_operation *op)
 		MIA_OPENER_OTHER);
 }
 
-/* Nothing is left to claim, and what this thread claimed is done. */
+/* Nothing is left to claim, and the claims of this thread are done. */
 static void
 leave_here(struct mia_threads_operation *op)
 {
@@ -542,7 +541,7 @@ leave_here(struct mia_threads_operation *op)
 		mia_completion_end_here(&op->completion);
 }
 
-/* A piece of an overlapping move that this thread has claimed. */
+/* Does a piece of an overlapping move that this thread has claimed. */
 static void
 work_in_order(struct mia_threads_operation *op)
 {

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * threads_work.h -- how an operation of the threads mover gets done
+ * threads_work.h -- the plan of an operation of the threads mover: which
+ * threads do it, and in which pieces
  *
  * The poll that starts an operation parses it and makes its plan. Then the
  * operation is done in one of three ways:
  *
- *   here        in this poll, because it is small
- *   handed over to a worker, which others may help
- *   kept        for later polls of a waiting thread, which do it piece by
- *               piece. Workers may help, or be faster
+ *   here         this poll does it, because it is small
+ *   handed over  a worker does it, and other workers may help
+ *   kept         later polls of a waiting thread do it piece by piece. Workers
+ *                may help, or be faster
  *
  * The polling thread of a kept operation is the first of its sharers. A poll
- * that may not work hands this part over to a worker. The operation stays open,
- * so workers may join before and afterwards.
+ * without an offer submits the polling thread's part to a worker. The operation
+ * stays open, so workers may join before and afterwards.
  *
- * Threads: the functions for polls belong to the thread that polls the future,
- * one at a time.
+ * Threads: one thread at a time polls a future. Only that thread calls the
+ * functions for polls.
  */
 
 #ifndef LIBMINIASYNC_THREADS_WORK_H
@@ -34,14 +35,14 @@
 #include "operation/piece.h"
 
 /*
- * A poll does operations of this size and smaller itself. To hand one over
- * takes longer, on fast and on slow machines.
+ * A poll does operations up to this size itself. Submitting an operation takes
+ * longer, on fast and on slow machines.
  */
 #define MIA_THREADS_HERE_MAX_BYTES ((size_t)16384)
 
 /*
- * A memcpy_fn, memmove_fn or memset_fn, by the type of the operation. A MEMCPYV
- * has that of a MEMCPY.
+ * A memcpy_fn, memmove_fn or memset_fn, depending on the type of the operation.
+ * A MEMCPYV uses the function of a MEMCPY.
  */
 typedef void (*mia_any_fn)(void);
 
@@ -58,25 +59,25 @@ struct data_mover_threads {
 	enum future_notifier_type desired_notifier;
 	size_t stream_min; /* bytes; mia_memory_stream_min() */
 
-	/* A: the setters and every poll; NULL: built-in */
+	/* A: setters write, first polls read; NULL: built-in */
 	_Atomic(mia_any_fn) functions[MIA_THREADS_TYPES];
 
-	/* A: bytes in a microsecond, as chunks of large operations took it */
+	/* A: bytes per microsecond, measured on pieces larger than 16 KiB */
 	atomic_uint speed;
 
 	struct mia_crew crew;
 };
 
 enum mia_threads_plan {
-	MIA_PLAN_REFUSE,  /* it is invalid */
+	MIA_PLAN_REFUSE,  /* the operation is invalid */
 	MIA_PLAN_HERE,    /* by the poll */
 	MIA_PLAN_MOVE_BY, /* by a worker, with the program's function */
 	MIA_PLAN_SET_BY,
 	MIA_PLAN_ALONE, /* by a worker */
-	MIA_PLAN_SHARE, /* by a worker, and the workers that are idle */
-	MIA_PLAN_KEEP,  /* by the waiting thread, and workers, in any order */
+	MIA_PLAN_SHARE, /* by a worker, and idle workers help */
+	MIA_PLAN_KEEP,  /* by the waiting thread and workers, in any order */
 	MIA_PLAN_KEEP_ORDER, /* the same as one claim: an overlapping move */
-	MIA_PLAN_GO_ON, /* it is done, and its waker has ended the thread */
+	MIA_PLAN_GO_ON, /* done, but its waker has ended the worker's thread */
 };
 
 struct mia_threads_operation {
@@ -84,29 +85,29 @@ struct mia_threads_operation {
 	struct data_mover_threads *dmt;
 
 	/*
-	 * I: the poll that starts the operation. But of MOVES the thread that
-	 * has the part of the first sharer writes where it begins.
+	 * I: by the poll that starts the operation. The thread that has the
+	 * first sharer's part also advances MOVES.
 	 */
 	struct mia_piece piece;
 	enum mia_threads_plan plan;
 
-	/* Of the polling thread, and of the worker to which it hands over: */
+	/* Of the polling thread, later of the worker that takes over: */
 	bool is_kept;    /* the polling thread is a sharer */
-	bool is_asked;   /* in this poll */
-	bool is_claimed; /* KEEP_ORDER: by the polling thread */
+	bool is_asked;   /* this poll has brought a notifier */
+	bool is_claimed; /* KEEP_ORDER: the polling thread has claimed it */
 	union {
 		mia_any_fn function; /* MOVE_BY, SET_BY */
-		size_t done;         /* KEEP_ORDER: bytes, once it is claimed */
-		/* MOVES, of SHARE and KEEP: behind its last segment. */
+		size_t done;         /* KEEP_ORDER, claimed: bytes done */
+		/* MOVES, in SHARE and KEEP: the end of the segments. */
 		const struct vdm_segment *end;
 	};
 
-	/* May be in use at once: what is kept stays open when handed over. */
+	/* Both may be in use: kept work stays open when it is submitted. */
 	struct mia_backlog_node node; /* on the way to a worker */
-	struct mia_shared shared;     /* while it is open */
+	struct mia_shared shared;     /* while the operation is open */
 };
 
-/* The polls that follow will do what this one keeps. */
+/* Whether later polls will do the work that this poll keeps. */
 static inline bool
 mia_threads_is_offer(struct future_notifier *n)
 {
@@ -116,7 +117,10 @@ mia_threads_is_offer(struct future_notifier *n)
 				future_notifier_work_impl(n));
 }
 
-/* This poll may work; not again, if it has taken the offer. */
+/*
+ * Whether this poll may do work. Returns true once per poll, so that a chain
+ * does not do all its entries in one poll.
+ */
 static inline bool
 mia_threads_take_offer(struct future_notifier *n)
 {
@@ -127,13 +131,16 @@ mia_threads_take_offer(struct future_notifier *n)
 	return true;
 }
 
-/* Whether this poll takes an offer, to do a larger operation at once. */
+/*
+ * Whether this poll does an operation of more than MIA_THREADS_HERE_MAX_BYTES
+ * itself. If so, it uses the offer of the poll.
+ */
 bool mia_threads_takes_larger(const struct data_mover_threads *dmt, size_t size,
 	struct future_notifier *n);
 
 /*
- * Whether this poll does a built-in operation itself. The polls of a runtime
- * wait for all operations, so they do small ones.
+ * Whether this poll does a built-in operation itself. A runtime waits for the
+ * operation anyway, so its polls do small operations.
  */
 static inline bool
 mia_threads_is_here(const struct data_mover_threads *dmt, size_t size,
@@ -145,8 +152,9 @@ mia_threads_is_here(const struct data_mover_threads *dmt, size_t size,
 }
 
 /*
- * Pieces that this thread has done since it timed one, without small ones: a
- * number as a pointer, because all systems have pointers for each thread.
+ * The number of pieces that this thread has done since it last timed one. Small
+ * pieces do not count. The number is stored as a pointer, because all systems
+ * have thread-local pointers.
  */
 MIA_THREAD_POINTER_EXTERN(char, mia_threads_untimed);
 
@@ -159,7 +167,7 @@ mia_threads_get_untimed(void)
 static inline void
 mia_threads_set_untimed(uintptr_t n)
 {
-	/* NOLINTNEXTLINE(performance-no-int-to-ptr): nobody follows it */
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): never dereferenced */
 	(void)MIA_THREAD_SET(mia_threads_untimed, (char *)n);
 }
 
@@ -171,8 +179,8 @@ mia_threads_count_untimed(size_t n)
 }
 
 /*
- * Whether the time of the next piece shall teach the mover its speed. Two looks
- * at the clock take a tenth of the time of a copy of 64 KiB.
+ * Whether to time the next piece, to measure the mover's speed. Reading the
+ * clock twice takes a tenth of the time of a copy of 64 KiB.
  */
 static inline bool
 mia_threads_is_sample(size_t n)
@@ -180,10 +188,10 @@ mia_threads_is_sample(size_t n)
 	return n > MIA_THREADS_HERE_MAX_BYTES && mia_threads_get_untimed() >= 6;
 }
 
-/* Before the first chunk: memory is not in the cache. */
+/* The speed before the first timed piece, for memory not in the cache. */
 #define MIA_THREADS_FIRST_SPEED 22000
 
-/* When the mover is made. Relaxed: tests call this beside workers. */
+/* Called when the mover is created. Relaxed: tests call it beside workers. */
 static inline void
 mia_threads_init_speed(struct data_mover_threads *dmt)
 {
@@ -191,14 +199,14 @@ mia_threads_init_speed(struct data_mover_threads *dmt)
 		&dmt->speed, MIA_THREADS_FIRST_SPEED, memory_order_relaxed);
 }
 
-/* In bytes; by the speed that the mover has seen. For miniasync-info. */
+/* Sizes in bytes at the mover's present speed, for miniasync-info. */
 struct mia_threads_sizes {
-	size_t piece;     /* what a waiting thread does at once */
-	size_t wake_each; /* and larger: wakes a worker for each that waits */
-	size_t share;     /* and larger: workers help with what one has */
+	size_t piece;     /* that a waiting thread does in one poll */
+	size_t wake_each; /* and larger: wakes a worker per operation */
+	size_t share;     /* and larger: idle workers help a worker */
 };
 
-/* Bytes in a microsecond; the same number in MB/s. Relaxed: an estimate. */
+/* Bytes per microsecond, which is MB/s. Relaxed: an estimate. */
 static inline size_t
 mia_threads_speed(const struct data_mover_threads *dmt)
 {
@@ -208,37 +216,40 @@ mia_threads_speed(const struct data_mover_threads *dmt)
 struct mia_threads_sizes mia_threads_sizes(
 	const struct data_mover_threads *dmt);
 
-/* The crew's functions. */
+/* The functions of struct mia_work_fns. */
 void mia_threads_run(void *dmt, struct mia_backlog_node *node);
 void mia_threads_help(void *dmt, struct mia_shared *shared);
 void mia_threads_exited(void *dmt);
 
-/* A poll starts the operation: parses it and makes the plan. n may be NULL. */
+/* For the first poll: parses the operation, makes its plan. n may be NULL. */
 void mia_threads_make_plan(struct mia_threads_operation *op,
 	const struct vdm_operation *operation, struct future_notifier *n);
 
-/* MIA_PLAN_HERE or MIA_PLAN_REFUSE. */
+/* Does an operation with MIA_PLAN_HERE or MIA_PLAN_REFUSE. */
 enum vdm_operation_result mia_threads_run_here(
 	struct mia_threads_operation *op);
 
 /*
- * The same for every plan: does all of it, by the function of the program if
- * there is one. No other thread may have the operation.
+ * Does a whole operation, whatever its plan. Calls the program's function if
+ * one is set. No other thread may have the operation.
  */
 enum vdm_operation_result mia_threads_run_whole(
 	struct mia_threads_operation *op);
 
-/* By the plan. The completion must have begun: it may end at once. */
+/*
+ * Submits the operation to a worker, or keeps it for later polls. The
+ * completion must have begun, because the operation may complete at once.
+ */
 void mia_threads_hand_over(struct mia_threads_operation *op);
 void mia_threads_keep(struct mia_threads_operation *op);
 
 /*
- * A poll does a piece of a kept operation. Afterwards the operation is either
- * kept, or complete, or at work in other threads.
+ * For a poll: does a piece of a kept operation. Afterwards the operation is
+ * kept, or complete, or in progress in other threads.
  */
 void mia_threads_work(struct mia_threads_operation *op);
 
-/* A kept operation goes on without the polling thread. */
+/* Submits the polling thread's part of a kept operation to a worker. */
 void mia_threads_stop_work(struct mia_threads_operation *op);
 
 #endif /* LIBMINIASYNC_THREADS_WORK_H */
