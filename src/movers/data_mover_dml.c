@@ -3,8 +3,8 @@
 /*
  * data_mover_dml.c -- the mover over Intel's Data Mover Library (DML)
  *
- * The four functions of the mover, and its public calls. How an operation gets
- * done is in dml_work.c.
+ * The four functions of the mover, and its public calls. dml_work.c does the
+ * operations.
  */
 
 #include "libminiasync-vdm-dml/data_mover_dml.h"
@@ -47,11 +47,11 @@ dml_operation_start(void *data, const struct vdm_operation *operation,
 	if (n != NULL)
 		n->notifier_used = FUTURE_NOTIFIER_NONE;
 	if (op->stage != MIA_DML_IDLE)
-		return 0; /* a repeated call, only for the notifier */
+		return 0; /* a later poll brings a notifier */
 
 	const int saved_errno = errno;
 
-	/* Only once: a refused operation is started again. */
+	/* Only once, because a refused operation is started again. */
 	if (op->refusals == 0)
 		mia_operation_probe_submit(op, operation);
 
@@ -173,7 +173,7 @@ data_mover_dml_new(enum data_mover_dml_type type)
 	const int error = type == DATA_MOVER_DML_HARDWARE ? probe(dmd) : 0;
 
 	if (error == -EINPROGRESS) {
-		errno = ENODEV; /* the device keeps the mover's memory */
+		errno = ENODEV; /* the device still has the mover's memory */
 		return NULL;
 	}
 	if (error != 0) {

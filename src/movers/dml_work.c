@@ -21,20 +21,20 @@
 #define PART_MIN_BYTES ((uint32_t)4096)
 
 /*
- * The CPU does a part after so many submissions in a row found the queue full.
- * DML returns the same status for a queue that never has room, for example of
- * another NUMA node. Until DML accepts a part, each later part of the operation
- * gets one try, or the parts of a long list would all wait so long.
+ * After this many submissions in a row to a full queue, the CPU does the part.
+ * DML returns the same status for a queue that never has room, for example on
+ * another NUMA node. Each later part of the operation then gets one try, until
+ * DML accepts a part. Otherwise each part of a long list would wait as long.
  */
-#define REFUSALS_MAX 1024 /* of 16 bits */
+#define REFUSALS_MAX 1024 /* fits uint16_t */
 
-/* A new mover waits so long for the device to accept a copy, and to do it. */
+/* The time that a device has to accept the test copy, and again to do it. */
 #define PROBE_NS UINT64_C(1000000000)
 
 /*
- * The device reads the end of the destination back before it reports. The data
- * has arrived then. DML passes flags on to the device's descriptor. DML's C
- * headers have no name for this flag (IDXD_OP_FLAG_DRDBK in linux/idxd.h).
+ * The device reads the end of the destination back before it reports the end.
+ * So the data has arrived. DML passes flags on to the device's descriptor. The
+ * C headers of DML do not name this flag (IDXD_OP_FLAG_DRDBK in linux/idxd.h).
  */
 #define DESTINATION_READBACK ((dml_operation_flags_t)0x4000)
 
@@ -51,7 +51,7 @@ begin_piece(struct mia_dml_operation *op)
 	op->done_bytes = 0;
 }
 
-/* Makes the next segment the piece. Without one there is nothing to do. */
+/* Makes the next segment the piece. False: none is left, the piece is empty. */
 static bool
 next_segment(struct mia_dml_operation *op)
 {
@@ -81,7 +81,7 @@ is_forked(const struct mia_dml_operation *op)
 	return mia_forked_since(op->dmd->forks);
 }
 
-/* Whether DML cannot do it, or does it wrong, or it is invalid. */
+/* Whether DML cannot do the piece, or does it wrong, or it is invalid. */
 static bool
 is_for_the_cpu(const struct mia_dml_operation *op)
 {
@@ -107,7 +107,7 @@ part_at(const struct mia_dml_operation *op)
 	return op->done_bytes;
 }
 
-/* The device writes past the CPU's caches unless a flag prevents that. */
+/* The device bypasses the CPU's caches unless a flag prevents that. */
 static dml_operation_flags_t
 job_flags(uint32_t flags)
 {
@@ -119,9 +119,9 @@ job_flags(uint32_t flags)
 }
 
 /*
- * Puts the current part into the job. Returns 0, or -EINVAL: no such job. Reads
- * members of the piece instead of a part: to copy a piece that op_start has
- * just written takes 10 ns.
+ * Puts the current part into the job. Returns 0, or -EINVAL: no job can do it.
+ * Reads the members of the piece and makes no piece for the part, because
+ * copying a piece that op_start has just written takes 10 ns.
  */
 static int
 fill_job(struct mia_dml_operation *op)
@@ -144,7 +144,7 @@ fill_job(struct mia_dml_operation *op)
 		memset(job->pattern, piece->c, sizeof(job->pattern));
 		break;
 	case MIA_PIECE_FLUSH: {
-		/* Whole lines. */
+		/* Extended to whole lines. */
 		const uint32_t before =
 			(uint32_t)(uintptr_t)dest % MIA_CACHE_LINE;
 
@@ -155,7 +155,7 @@ fill_job(struct mia_dml_operation *op)
 			MIA_CACHE_LINE;
 		break;
 	}
-	case MIA_PIECE_MOVES: /* without bytes; the CPU gets both */
+	case MIA_PIECE_MOVES: /* both have 0 bytes, so the CPU does them */
 	case MIA_PIECE_INVALID:
 		return -EINVAL;
 	}
@@ -189,7 +189,7 @@ is_queue_full(dml_status_t status)
 		status == DML_STATUS_WORK_QUEUES_NOT_AVAILABLE;
 }
 
-/* DML refused the length of a part. Whether a shorter part is worth a job. */
+/* DML refused this length. Returns whether a shorter part is worth a job. */
 static bool
 shrink_parts(struct data_mover_dml *dmd, uint32_t refused_bytes)
 {
@@ -197,7 +197,7 @@ shrink_parts(struct data_mover_dml *dmd, uint32_t refused_bytes)
 
 	if (bytes < PART_MIN_BYTES)
 		return false;
-	/* Two threads may cross here: a refusal more, and no harm. */
+	/* If two threads store at once, the harm is one more refusal. */
 	if (bytes < atomic_load_explicit(
 			    &dmd->part_max_bytes, memory_order_relaxed))
 		atomic_store_explicit(
@@ -225,7 +225,7 @@ run_on_the_cpu(struct mia_dml_operation *op, const struct mia_piece *piece)
 		op->result = result;
 }
 
-/* DML returned its final status for the current part. */
+/* Handles DML's final status for the current part. */
 static void
 settle(struct mia_dml_operation *op, dml_status_t status)
 {
@@ -251,7 +251,7 @@ settle(struct mia_dml_operation *op, dml_status_t status)
 	op->done_bytes += op->part_bytes;
 }
 
-/* Writes the lines back that DML's software path may have stored. */
+/* Writes back the lines that DML's software path may have stored. */
 static void
 finish_piece(const struct mia_dml_operation *op)
 {
@@ -304,7 +304,7 @@ submit_parts(struct mia_dml_operation *op)
 	return 0;
 }
 
-/* The same with all pieces. None is left: DONE. */
+/* The same for all pieces. If none is left, the operation is DONE. */
 static int
 submit_next(struct mia_dml_operation *op)
 {
@@ -327,8 +327,8 @@ submit_next(struct mia_dml_operation *op)
 }
 
 /*
- * It was begun before a fork. DML may have begun to report the end of a part in
- * the job, so the job is never finalized.
+ * Fails an operation that was begun before a fork. DML may have begun to report
+ * the end of a part in the job, so the job is never finalized.
  */
 static void
 lose(struct mia_dml_operation *op)
@@ -404,7 +404,7 @@ mia_dml_probe(struct mia_dml_operation *op)
 	set_piece(op, &copy);
 	op->part_bytes = sizeof(dmd->probe_dst);
 
-	/* One more check after the time: maybe this thread stood still. */
+	/* One more check after the time: this thread may have been stopped. */
 	uint64_t start = mia_clock_ns();
 	bool is_late = false;
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * dml_work.h -- how an operation of the mover over DML gets done
+ * dml_work.h -- the parts of an operation, and the DML job that does them
  *
  * An operation is parsed once, into a piece. The piece goes to DML in parts,
  * one after the other, because a device has a longest transfer. Usually one
- * part is the whole piece. The segments of a MEMCPYV are pieces, one after the
- * other.
+ * part is the whole piece. Each segment of a MEMCPYV is a piece, in order.
  *
  *          submit: queue full
  *            +------+
@@ -18,8 +17,7 @@
  *
  * Invariants:
  *   - Every part can be done twice, because its source and destination do not
- *     overlap. So the CPU can repeat a part that a device left half done,
- *     whichever half that is.
+ *     overlap. So the CPU can repeat a part that a device did only partly.
  *   - A part is done when DML has returned DML_STATUS_OK for it, or the CPU has
  *     done it. No other status means success.
  *   - While FLYING, the job and both ranges belong to the device.
@@ -28,9 +26,9 @@
  * lines, or all lines on a CPU without CLWB (observed in DML 1.1.1). So
  * memory.c writes the lines back where DML may use the software path.
  *
- * A device that has a part works in the memory of the process that submitted
- * it. In a child that was forked later the CPU does all operations, and those
- * that were begun before fail.
+ * A device works in the memory of the process that submitted the part. In a
+ * child that was forked later, the CPU does all operations. Operations that
+ * were begun before the fork fail in the child.
  *
  * Threads: one thread at a time is inside of an operation, as vdm.h requires.
  * The mover is constant after data_mover_dml_new(), except for part_max_bytes.
@@ -62,7 +60,7 @@ struct data_mover_dml {
 
 	/*
 	 * The longest part to try; refusals of a length lower it. Relaxed
-	 * everywhere: a hint, with which no other memory is published.
+	 * everywhere: a hint that publishes no other memory.
 	 */
 	_Atomic uint32_t part_max_bytes;
 
@@ -71,13 +69,13 @@ struct data_mover_dml {
 };
 
 enum mia_dml_stage {
-	MIA_DML_IDLE,   /* not started, or over */
+	MIA_DML_IDLE,   /* not started, or deleted */
 	MIA_DML_READY,  /* the next part is to be submitted */
 	MIA_DML_FLYING, /* DML has a part */
 	MIA_DML_DONE
 };
 
-/* Its slot of the pool keeps it, job included, after the operation is over. */
+/* The slot of the pool keeps this struct and its job after op_delete. */
 struct mia_dml_operation {
 	void *pool_link; /* belongs to the pool while the slot is free */
 	struct data_mover_dml *dmd;
@@ -99,7 +97,7 @@ struct mia_dml_operation {
 	_Alignas(max_align_t) unsigned char job[];
 };
 
-/* A poll starts the operation. Returns 0, or -EAGAIN: not now. */
+/* Starts an operation, in a poll. Returns 0, or -EAGAIN: not now. */
 int mia_dml_start(
 	struct mia_dml_operation *op, const struct vdm_operation *operation);
 
@@ -108,14 +106,14 @@ void mia_dml_advance(struct mia_dml_operation *op);
 
 /*
  * Called before the memory of a slot is freed. A device may still have a part
- * of an abandoned future.
+ * of an abandoned future. Waits until that operation is complete.
  */
 void mia_dml_end(void *slot);
 
 /*
  * Tests the device with a small copy, by a new operation. Returns 0 or -errno.
- * -EINPROGRESS: the device accepted the copy and did not answer, so it still
- * has the memory.
+ * -EINPROGRESS: the device accepted the copy but did not complete it, so it
+ * still has the memory.
  */
 int mia_dml_probe(struct mia_dml_operation *op);
 
