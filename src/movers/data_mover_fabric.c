@@ -3,8 +3,8 @@
 /*
  * data_mover_fabric.c -- the mover to the memory of another process
  *
- * The four functions of the mover, and its public calls. How an operation gets
- * done is in fabric_work.c.
+ * The four functions of the mover, its public calls, and its thread.
+ * fabric_work.c does the operations.
  */
 
 #include "libminiasync-vdm-fabric/data_mover_fabric.h"
@@ -27,7 +27,7 @@
 #define IDLE_MS 10000
 #define QUEUE 1024
 
-/* The shortest time to linger is MIA_SLEEP_COST_NS / 32. */
+/* The thread lingers for MIA_SLEEP_COST_NS / 32 at least. */
 #define MAX_VAIN 5
 
 static void *
@@ -62,9 +62,9 @@ answer_notifier(
 }
 
 /*
- * A poll of a started operation brings another notifier. In a child op_check
- * ends it: a thread that was reading the waker when the process forked holds
- * the completion there for ever.
+ * Handles the notifier of a poll of a started operation. In a child, op_check
+ * completes the operation. The waker is not replaced there: if a thread was
+ * reading it during the fork, the completion is locked for ever in the child.
  */
 static void
 renotify(struct mia_fabric_operation *op, struct future_notifier *n)
@@ -116,7 +116,7 @@ fabric_operation_check(void *data, const struct vdm_operation *operation)
 	(void)operation;
 	if (!mia_completion_is_here(&op->completion) &&
 		mia_forked_since(op->dmf->forks)) {
-		/* It was begun before. Not all of its data may be here. */
+		/* Begun before the fork: some of its data may be missing. */
 		mia_completion_finish_here(
 			&op->completion, VDM_ERROR_JOB_CORRUPTED);
 		return FUTURE_STATE_COMPLETE;
@@ -156,7 +156,7 @@ fabric_has_property(void *future, enum future_property property)
 	return 0;
 }
 
-/* Without a thread nothing happens between polls, and no waker is called. */
+/* Without a thread nothing is done between polls, and no waker is called. */
 static int
 fabric_has_no_property(void *future, enum future_property property)
 {
@@ -182,15 +182,16 @@ go_on_with_wakers(struct data_mover_fabric *dmf)
 {
 	struct mia_completion *ended_by = dmf->ended_by;
 
-	/* The waker may be called again, and end this thread, too. */
+	/* The waker may be called again, and may end this thread too. */
 	dmf->ended_by = NULL;
 	if (ended_by != NULL)
 		mia_completion_go_on(ended_by);
 }
 
 /*
- * Relaxed: publishes nothing; the event follows. The child of a waker that has
- * forked stops, too: the connection is its parent's.
+ * Whether the thread has to stop. Relaxed: publishes nothing, and the event
+ * follows. If a waker forks, the thread stops in the child too, because the
+ * connection belongs to the parent.
  */
 static bool
 is_stopped(struct data_mover_fabric *dmf)
@@ -200,9 +201,8 @@ is_stopped(struct data_mover_fabric *dmf)
 }
 
 /*
- * Stays awake for a moment: to be woken takes longer than many an operation.
- * Each time that this was in vain halves it. Returns whether something has
- * happened.
+ * Stays awake for a moment, because waking up takes longer than many operations
+ * take. Each lingering in vain halves the next. Returns whether an event came.
  */
 static bool
 linger(struct data_mover_fabric *dmf, struct mia_yields *yields, unsigned vain)
@@ -217,7 +217,10 @@ linger(struct data_mover_fabric *dmf, struct mia_yields *yields, unsigned vain)
 	return true;
 }
 
-/* Returns the lingers in vain: this one was not if the sleep is short. */
+/*
+ * Sleeps. Returns the new number of lingerings in vain: 0 if the sleep was so
+ * short that the thread should have stayed awake.
+ */
 static unsigned
 sleep_after(struct data_mover_fabric *dmf, unsigned ms, unsigned vain)
 {
@@ -229,7 +232,7 @@ sleep_after(struct data_mover_fabric *dmf, unsigned ms, unsigned vain)
 	return vain < MAX_VAIN ? vain + 1 : MAX_VAIN;
 }
 
-/* In each thread of the mover: see system/lasting.h. */
+/* Runs in the mover's thread, and again in its successor: see lasting.h. */
 static void
 run(void *arg)
 {
@@ -250,7 +253,7 @@ run(void *arg)
 		mia_fabric_end_all(dmf, ESHUTDOWN);
 }
 
-/* A waker has ended the thread. NULL: it has completed its own operation. */
+/* A waker has ended the thread. NULL: the waker has completed its operation. */
 static void
 exited(void *arg)
 {
@@ -259,7 +262,7 @@ exited(void *arg)
 	dmf->ended_by = mia_completion_leave_thread();
 }
 
-/* The end is open. Returns 0 or -errno. */
+/* Connects an open end, and maps the window. Returns 0 or -errno. */
 static int
 connect_to(struct data_mover_fabric *dmf, const struct mia_fabric_token *token,
 	unsigned connect_ms)
@@ -465,8 +468,9 @@ data_mover_fabric_progress(struct data_mover_fabric *dmf)
 }
 
 /*
- * In a child. What libfabric has belongs to the parent too: closing would end
- * the parent's connection. The numbers of descriptors may be others' by now.
+ * Deletes the mover in a child. libfabric's objects belong to the parent too:
+ * closing them would end the parent's connection. The program may have reused
+ * the numbers of the descriptors.
  */
 static void
 forget(struct data_mover_fabric *dmf)
@@ -489,7 +493,7 @@ data_mover_fabric_delete(struct data_mover_fabric *dmf)
 	const struct mia_foreign foreign = mia_foreign_enter();
 
 	if (dmf->has_thread) {
-		/* Relaxed: the event and the join are the order. */
+		/* Relaxed: the event and the join order the accesses. */
 		atomic_store_explicit(&dmf->stop, true, memory_order_relaxed);
 		mia_event_fd_set(&dmf->end.event);
 		mia_lasting_join(&dmf->thread);

@@ -3,10 +3,10 @@
 /*
  * data_mover_region.c -- memory that other processes read and write
  *
- * libfabric accesses the memory inside of calls for its completion queue, by
- * the thread of the region, or by the program's: no call, no access. The queue
- * tells of requests to write memory back (fabric_request.h), and of connections
- * that have ended. Peers make no other completions here.
+ * Over TCP, libfabric accesses the memory only during calls for its completion
+ * queue. The thread of the region or a thread of the program makes these calls.
+ * The queue returns requests to write memory back (fabric_request.h), and
+ * connections that have ended. Peers cause no other completions here.
  *
  * Threads: see data_mover_fabric.h. The end belongs to the thread that serves.
  */
@@ -29,19 +29,19 @@
 #include "system/window.h"
 #include "system/platform.h"
 
-/* A call serves so many rounds, and then leaves the descriptor readable. */
+/* Reads of the queue in one call, which then leaves the descriptor readable. */
 #define ROUNDS 64
 
-/* The thread looks after itself so often, whatever libfabric promises. */
+/* The thread reads the queue this often, even if libfabric does not wake it. */
 #define SLEEP_MS 1000
 
-/* Connections are new for so long at most. */
+/* Time between two searches for new connections. */
 #define NEW_NS (UINT64_C(1000) * 1000000)
 
 struct data_mover_region {
 	/* I: init only */
 	struct mia_fabric_token token;
-	uint32_t forks; /* mia_forks() of the process whose region it is */
+	uint32_t forks; /* mia_forks() of the process that made the region */
 	char *addr;
 	struct fid_mr *mr;
 	struct mia_fabric_slot *slots; /* of persistent memory, or NULL */
@@ -51,12 +51,12 @@ struct data_mover_region {
 
 	/* Of the thread that serves. */
 	struct mia_fabric_end end;
-	uint64_t looked_ns; /* for new connections */
+	uint64_t looked_ns; /* the last search for new connections */
 
 	atomic_bool stop; /* A: all threads */
 };
 
-/* Any peer may say anything. Returns the bytes written back. */
+/* Peers may send any data. Returns the bytes written back. */
 static uint64_t
 take_request(
 	struct data_mover_region *region, const struct fi_cq_data_entry *entry)
@@ -69,9 +69,9 @@ take_request(
 }
 
 /*
- * A region has nothing to send, so it never learns that the machine of a peer
- * has vanished: the system has to ask. Otherwise the connection and its
- * descriptor stay for ever.
+ * A region sends nothing, so it cannot detect that the machine of a peer has
+ * vanished. Therefore the system probes idle connections. Otherwise such a
+ * connection and its descriptor would stay for ever.
  */
 static void
 look_after_connections(struct data_mover_region *region)
@@ -85,16 +85,15 @@ look_after_connections(struct data_mover_region *region)
 }
 
 /*
- * Returns whether there may be more to do. Also when it has written back as
- * much as one request may ask for, whatever peers ask for: a delete waits for
- * this.
+ * Returns whether there may be more to do. Returns true after writing back as
+ * many bytes as one request may name, because a delete waits for this call.
  */
 static bool
 serve(struct data_mover_region *region)
 {
 	struct fid_cq *cq = region->end.cq;
 	struct fi_cq_data_entry entries[16];
-	/* What is read is served. */
+	/* All entries that are read are served. With slots, read one by one. */
 	const size_t room =
 		region->slots == NULL ? sizeof(entries) / sizeof(*entries) : 1;
 	uint64_t bytes = 0;
@@ -121,7 +120,7 @@ serve_until_stopped(void *arg)
 {
 	struct data_mover_region *region = arg;
 
-	/* Relaxed: publishes nothing; the event follows. */
+	/* Relaxed: publishes nothing, and the event follows. */
 	while (!atomic_load_explicit(&region->stop, memory_order_relaxed))
 		if (!serve(region))
 			mia_fabric_end_sleep(&region->end, SLEEP_MS);
@@ -131,7 +130,7 @@ serve_until_stopped(void *arg)
 static int
 expose_slots(struct data_mover_region *region)
 {
-	/* Remote data has to name a slot. */
+	/* Requests name their slot by remote data. */
 	if (region->end.info->domain_attr->cq_data_size == 0)
 		return -ENOTSUP;
 	region->slots = calloc(MIA_FABRIC_SLOTS, sizeof(*region->slots));
@@ -144,7 +143,7 @@ expose_slots(struct data_mover_region *region)
 		NULL));
 }
 
-/* What peers need, and the memory for them. */
+/* Makes the token's key and port, and registers the memory for peers. */
 static int
 expose(struct data_mover_region *region)
 {
@@ -169,7 +168,7 @@ expose(struct data_mover_region *region)
 	return error;
 }
 
-/* Nobody serves any more. */
+/* No thread may be serving. */
 static void
 close_region(struct data_mover_region *region)
 {
@@ -290,7 +289,7 @@ data_mover_region_delete(struct data_mover_region *region)
 	if (region == NULL)
 		return;
 	if (mia_forked_since(region->forks)) {
-		/* The rest belongs to the parent too. */
+		/* All other objects belong to the parent too. */
 		free(region->slots);
 		free(region);
 		return;
@@ -299,7 +298,7 @@ data_mover_region_delete(struct data_mover_region *region)
 	const struct mia_foreign foreign = mia_foreign_enter();
 
 	if (region->has_thread) {
-		/* Relaxed: the event and the join are the order. */
+		/* Relaxed: the event and the join order the accesses. */
 		atomic_store_explicit(
 			&region->stop, true, memory_order_relaxed);
 		mia_event_fd_set(&region->end.event);

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Buffers of all operations together, unless one alone is longer. */
+/* The limit for all buffers together. One buffer alone may be longer. */
 #define BUFFERS_BYTES ((size_t)4 << 20)
 
-/* So many that wait get their turn at once. */
+/* The number of waiting operations that get their turn at once. */
 #define TURNS 16
 
 bool

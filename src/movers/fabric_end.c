@@ -22,8 +22,8 @@
 #include "system/tcp.h"
 
 /*
- * Others do not check: "net" reports success for an access out of bounds, and
- * "shm" never answers.
+ * Other providers do not check accesses: "net" reports success for an access
+ * out of bounds, and "shm" never answers.
  */
 static const char *const providers[] = {"tcp;ofi_rxm", "verbs;ofi_rxm"};
 
@@ -32,7 +32,7 @@ mia_fabric_error(ssize_t returned)
 {
 	if (returned >= 0)
 		return 0;
-	/* Errors of libfabric's own begin at 256. */
+	/* libfabric's own errors begin at 256. */
 	return returned > -256 ? (int)returned : -EIO;
 }
 
@@ -68,7 +68,7 @@ ask_for(struct fi_info *hints)
 	hints->tx_attr->op_flags = FI_DELIVERY_COMPLETE;
 }
 
-/* Puts the first provider that is allowed in front, alone. */
+/* Copies the first allowed provider of the list, and frees the list. */
 static int
 choose(struct mia_fabric_end *end, struct fi_info *list)
 {
@@ -89,7 +89,7 @@ static int
 find_provider(struct mia_fabric_end *end,
 	const struct mia_fabric_address *address, enum mia_fabric_side side)
 {
-	/* libfabric would only find no provider. */
+	/* libfabric would report only that it has no provider. */
 	if (!mia_tcp_has_interface(address->host))
 		return -EADDRNOTAVAIL;
 
@@ -172,8 +172,9 @@ close_objects(struct mia_fabric_end *end)
 }
 
 /*
- * libfabric tries again and again where nobody listens. Without a way to the
- * region its objects fail, with an error that says nothing of that.
+ * Without a listener, libfabric tries again and again. Without a route to the
+ * region, libfabric's objects fail with an unrelated error. So a plain TCP
+ * connection is made first.
  */
 static int
 probe(const struct mia_fabric_end *end, unsigned ms)
@@ -289,8 +290,8 @@ mia_fabric_end_peer(struct mia_fabric_end *end, fi_addr_t *peer)
 }
 
 /*
- * Whether the answer is there; then it is 0 or -errno in answer. What has
- * another context is a stranger's: see fabric_parts.h.
+ * Returns whether the answer has come, and stores 0 or -errno in *answer. An
+ * entry with another context is from a stranger: see fabric_parts.h.
  */
 static bool
 has_answer(struct mia_fabric_end *end, const void *context, int *answer)

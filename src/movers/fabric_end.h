@@ -4,8 +4,8 @@
  * fabric_end.h -- one end of connections: the objects of libfabric that a
  * region or a mover has
  *
- * Only providers are used that let the exposing side choose the key, and check
- * key and bounds of each access there.
+ * Only providers with two properties are used. The exposing side chooses the
+ * key, and the provider checks key and bounds of each access there.
  *
  * Threads: one thread at a time.
  */
@@ -36,51 +36,53 @@ struct mia_fabric_end {
 	struct fid_cq *cq;
 	struct fid_ep *ep;
 
-	/* Readable when there is something to do, when set, and at a time. */
+	/* Readable if libfabric has work, after a set, and after the timer. */
 	struct mia_event_fd event;
-	int watched; /* there: the descriptor of the queue */
+	int watched; /* by event: the descriptor of the queue */
 
-	uint64_t counted_ns; /* when bytes were counted */
-	uint64_t bytes;      /* how many they were */
+	uint64_t counted_ns; /* the last count of TCP bytes */
+	uint64_t bytes;      /* its result */
 };
 
 /*
- * address     EXPOSES: where to listen. MOVES: of the region.
- * connect_ms  MOVES: to reach that address
- * Returns     0, or -errno with nothing left behind; -ECONNREFUSED: nobody
- *             listens there, -ETIMEDOUT, and others of connect()
+ * address     EXPOSES: to listen at. MOVES: the region's
+ * connect_ms  MOVES: timeout to reach the address
+ * Returns     0, or -errno with nothing left behind; -ECONNREFUSED: nothing
+ *             listens there, -ETIMEDOUT, and other errors of connect()
  */
 int mia_fabric_end_open(struct mia_fabric_end *end,
 	const struct mia_fabric_address *address, enum mia_fabric_side side,
 	unsigned connect_ms);
 
-/* Nothing accesses memory any more when this has returned. */
+/* After the return, libfabric accesses no memory of this end. */
 void mia_fabric_end_close(struct mia_fabric_end *end);
 
 /*
- * The same for connections alone: their operations are in the queue then. The
- * queue must be closed when it was read. A look whether one may sleep finds
- * freed memory in libfabric 1.17 otherwise.
+ * Closes only the connections. The queue then returns their operations. Read
+ * the queue, and close it. Otherwise mia_fabric_end_may_sleep() reads freed
+ * memory in libfabric 1.17.
  */
 void mia_fabric_end_disconnect(struct mia_fabric_end *end);
 
 /*
- * Before a disconnect while reads are under way. An older libfabric frees the
- * read that has arrived in part twice then, and crashes. So it has to find
- * first that nothing more is received. Returns whether the queue will return
- * the reads.
+ * Call this before a disconnect while reads are in progress. If a read has
+ * arrived in part, libfabric before 1.18 frees it twice, and crashes. So the
+ * sockets are first shut down for receiving. Returns whether that was needed:
+ * then read the queue, which should return the reads.
  */
 bool mia_fabric_end_cut_off(struct mia_fabric_end *end);
 
 /*
- * Instead of a disconnect, if the reads have not returned. Nobody calls
- * libfabric for this end any more, so nothing accesses memory. Its objects and
- * its socket stay until the process ends, and are not watched any more.
+ * Call this instead of a disconnect if the reads have not returned. Afterwards
+ * nothing calls libfabric for this end, so nothing accesses memory. The objects
+ * and the socket stay until the process ends, and are no longer watched.
  */
 void mia_fabric_end_abandon(struct mia_fabric_end *end);
+
+/* Closes the queue, if it is open. */
 void mia_fabric_end_close_queue(struct mia_fabric_end *end);
 
-/* EXPOSES: where it listens; the port is known then. Returns 0 or -errno. */
+/* EXPOSES: stores the port on which it listens. Returns 0 or -errno. */
 int mia_fabric_end_port(
 	struct mia_fabric_end *end, struct mia_fabric_address *address);
 
@@ -88,26 +90,26 @@ int mia_fabric_end_port(
 int mia_fabric_end_peer(struct mia_fabric_end *end, fi_addr_t *peer);
 
 /*
- * MOVES: accesses no bytes of the region, in the way that access allows.
- * Returns 0, -EACCES: the region has refused that, -ETIMEDOUT, or another
- * -errno.
+ * MOVES: connects by a read of 0 bytes, or by a write if the token does not
+ * allow reads. Returns 0, -EACCES: the region has refused the access,
+ * -ETIMEDOUT, or another -errno.
  */
 int mia_fabric_end_connect(struct mia_fabric_end *end, fi_addr_t peer,
 	const struct mia_fabric_token *token, unsigned ms);
 
-/* What a call of libfabric returned, as 0 or -errno. */
+/* Converts the return value of a call of libfabric to 0 or -errno. */
 int mia_fabric_error(ssize_t returned);
 
-/* Whether the descriptor will become readable when there is something to do. */
+/* Whether the descriptor will become readable when libfabric has work. */
 bool mia_fabric_end_may_sleep(struct mia_fabric_end *end);
 
 /*
- * Whether any byte went over TCP, in either direction, since the last time that
- * this was asked. False if that was less than step_ns ago: it reads /proc.
+ * Whether TCP has carried bytes, in either direction, since the last count.
+ * Returns false if that was less than step_ns ago, because a count reads /proc.
  */
 bool mia_fabric_end_has_moved(struct mia_fabric_end *end, uint64_t step_ns);
 
-/* Sleeps until the descriptor is readable, at most so long. Takes sets back. */
+/* Sleeps until the descriptor is readable, for ms at most. Resets the event. */
 void mia_fabric_end_sleep(struct mia_fabric_end *end, unsigned ms);
 
 #endif /* LIBMINIASYNC_FABRIC_END_H */

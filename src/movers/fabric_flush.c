@@ -11,10 +11,10 @@
 #include "movers/fabric_operation.h"
 #include "system/probe.h"
 
-/* The golden ratio of 64 bits: its multiples differ in their upper bits. */
+/* 2^64 divided by the golden ratio: multiples differ in their upper bits. */
 #define STEP UINT64_C(0x9e3779b97f4a7c15)
 
-/* So many answers in vain are no accident. */
+/* With fewer answers in vain, the region is not late. */
 #define MIN_LOOKS 16
 
 void
@@ -37,7 +37,7 @@ post_later(struct data_mover_fabric *dmf)
 	mia_fabric_list_add(&dmf->posting, &dmf->flush.ask);
 }
 
-/* Asks in another slot than before, by another nonce. */
+/* Asks in another slot than before, with another nonce. */
 static void
 ask(struct data_mover_fabric *dmf)
 {
@@ -54,7 +54,7 @@ ask(struct data_mover_fabric *dmf)
 	post_later(dmf);
 }
 
-/* For as many of those that wait as one request has room for. */
+/* Asks for as many waiting operations as one request has room for. */
 static void
 ask_for_waiting(struct data_mover_fabric *dmf)
 {
@@ -104,8 +104,8 @@ mia_fabric_flush_post(struct data_mover_fabric *dmf)
 }
 
 /*
- * The answer is that it is not done. This counts in looks, too: a program that
- * does not poll for long finds an old answer.
+ * The region has not done the request yet. The number of answers counts as well
+ * as the time, because a program that polls seldom gets old answers.
  */
 static void
 look_again(struct data_mover_fabric *dmf)
@@ -123,7 +123,7 @@ look_again(struct data_mover_fabric *dmf)
 		post_later(dmf);
 }
 
-/* The region has written back what was asked for. */
+/* The region has written back the ranges of the request. */
 static void
 take_asked(struct data_mover_fabric *dmf)
 {

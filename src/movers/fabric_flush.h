@@ -3,15 +3,15 @@
 /*
  * fabric_flush.h -- operations whose memory the region has to write back
  *
- * They come here when all their bytes are in the region's memory. One request
- * at a time is under way, for as many operations as have come:
+ * An operation comes here when all its bytes are in the region's memory. One
+ * request at a time is in progress, for as many waiting operations as fit:
  *
  *	waiting --> asked: the request is put, then its answer is got --> done
  *	   ^          |
- *	   +----------+ what is left of a long one
+ *	   +----------+ the rest of a long operation
  *
- * The request is an operation too, of kind ASK, so that its parts are like
- * those of others. It is none of the program's.
+ * The request itself is an internal operation of kind ASK, so that its parts
+ * are handled like the parts of other operations.
  *
  * Threads: the busy thread.
  */
@@ -24,18 +24,19 @@
 struct data_mover_fabric;
 struct mia_fabric_operation;
 
-/* Nothing waits, and no request is under way. */
+/* Empties all lists. No request is in progress afterwards. */
 void mia_fabric_flush_init(struct data_mover_fabric *dmf);
 
-/* All bytes of the operation are in memory. */
+/* Adds an operation. All its bytes are in the region's memory. */
 void mia_fabric_flush_add(struct mia_fabric_operation *op);
 
-/* Hands the next part of the request to libfabric, and returns its answer. */
+/* Posts the next part of the request. Returns libfabric's return value. */
 ssize_t mia_fabric_flush_post(struct data_mover_fabric *dmf);
 
 /*
- * A part of the request is back. Then mia_fabric_flush_take() returns one after
- * the other of those that are done, and NULL.
+ * Call mia_fabric_flush_settle() when libfabric has returned a part of the
+ * request. Then call mia_fabric_flush_take() until it returns NULL: each call
+ * returns an operation that is done.
  */
 void mia_fabric_flush_settle(struct data_mover_fabric *dmf);
 struct mia_fabric_operation *mia_fabric_flush_take(

@@ -31,7 +31,7 @@ load_functions(void)
 		return false;
 	library.version = version();
 
-	/* Nothing: FI_PROVIDER has left no provider. */
+	/* Fails if FI_PROVIDER allows no provider. */
 	if (library.getinfo(MIA_FABRIC_VERSION, NULL, NULL, 0, NULL, &info) !=
 		0)
 		return false;

@@ -3,14 +3,14 @@
 /*
  * fabric_library.h -- libfabric, loaded at run time
  *
- * Programs that never make a region or a mover over libfabric do not load it.
- * Libraries that libfabric brings set signal handlers while they are loaded
- * (libinfinipath: SIGSEGV and SIGBUS). The handlers of the program are put back
- * before the load returns. A handler that another thread sets at that moment
+ * Programs that never create a region or a mover over libfabric do not load it.
+ * Some libraries that libfabric loads set signal handlers at that moment
+ * (libinfinipath: SIGSEGV and SIGBUS). The load restores the handlers of the
+ * program before it returns. A handler that another thread sets during the load
  * may be lost.
  *
- * The functions here are the only symbols. Everything else of libfabric is
- * called through pointers in its objects, by functions in its headers.
+ * Only fi_version() and the functions below are looked up. Inline functions in
+ * libfabric's headers call all others through pointers in libfabric's objects.
  *
  * Threads: safe from any thread.
  */
@@ -22,10 +22,10 @@
 
 #include <rdma/fabric.h>
 
-/* The interface that is asked for. Older libraries are refused. */
+/* The requested version of the interface. Older libraries are refused. */
 #define MIA_FABRIC_VERSION FI_VERSION(1, 14)
 
-/* From here on a connection that ends within a read can be closed. */
+/* The first version that can close a connection which ended within a read. */
 #define MIA_FABRIC_CLOSES_READS FI_VERSION(1, 18)
 
 struct mia_fabric_library {
@@ -40,8 +40,8 @@ struct mia_fabric_library {
 };
 
 /*
- * Loads libfabric once; it stays loaded. Returns NULL if there is none, or an
- * older one.
+ * Loads libfabric at the first call. It stays loaded. Returns NULL if libfabric
+ * is missing, is older than MIA_FABRIC_VERSION, or has no provider.
  */
 const struct mia_fabric_library *mia_fabric_library_get(void);
 

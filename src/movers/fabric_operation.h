@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * fabric_operation.h -- the mover over libfabric, its operations, and lists of
- * them
+ * fabric_operation.h -- the structs of a mover over libfabric and of its
+ * operations, and lists of operations
  *
- * Only what they consist of. fabric_work.h tells how an operation gets done.
+ * fabric_work.h describes how operations are done. A part is in progress from
+ * its post until libfabric returns it.
  */
 
 #ifndef LIBMINIASYNC_FABRIC_OPERATION_H
@@ -29,7 +30,7 @@ struct mia_fabric_operation;
 /* Operations, linked by next. */
 struct mia_fabric_list {
 	struct mia_fabric_operation *first;
-	struct mia_fabric_operation **last; /* where the next one goes */
+	struct mia_fabric_operation **last; /* links the next operation */
 };
 
 enum mia_fabric_kind {
@@ -38,10 +39,10 @@ enum mia_fabric_kind {
 	MIA_FABRIC_SET,
 	MIA_FABRIC_RELAY, /* from the window into the window */
 	MIA_FABRIC_FLUSH, /* nothing to move */
-	MIA_FABRIC_ASK,   /* not the program's, see fabric_flush.h */
+	MIA_FABRIC_ASK,   /* internal, see fabric_flush.h */
 };
 
-/* What a RELAY does with its buffer. */
+/* The state of a RELAY's buffer. */
 enum mia_fabric_relay {
 	MIA_FABRIC_EMPTY,
 	MIA_FABRIC_FILLING,
@@ -61,19 +62,19 @@ struct mia_fabric_operation {
 	uint64_t from;   /* of a RELAY: offset of the source */
 	size_t n;
 	int c;              /* of a SET */
-	size_t part_bytes;  /* at most */
-	unsigned max_parts; /* under way at once */
+	size_t part_bytes;  /* the longest part */
+	unsigned max_parts; /* in progress at once */
 
-	bool is_new; /* for the poll that has started it */
+	bool is_new; /* until mia_fabric_run() of the poll that starts it */
 
-	/* Of the busy thread. */
+	/* B: by the busy thread */
 	char *buffer;       /* of SET and RELAY, while parts are posted */
 	size_t posted;      /* bytes */
-	unsigned under_way; /* parts */
+	unsigned under_way; /* parts in progress */
 	enum mia_fabric_relay relay;
 	size_t to_flush; /* bytes that the region has to write back, or 0 */
-	size_t asked;    /* of them, in the request that is under way */
-	bool is_posting; /* is in that list */
+	size_t asked;    /* of these bytes, those of the current request */
+	bool is_posting; /* is in the list posting */
 	struct mia_fabric_operation *next;
 	struct mia_fabric_operation *next_of_all;
 	struct mia_fabric_operation **prev_of_all;
@@ -83,19 +84,19 @@ struct mia_fabric_operation {
 struct mia_fabric_flush {
 	struct mia_fabric_operation ask;
 	struct mia_fabric_list waiting;
-	struct mia_fabric_list asked; /* those of the request under way */
+	struct mia_fabric_list asked; /* operations of the current request */
 	struct mia_fabric_list done;
 
 	struct mia_fabric_request request;
 	struct mia_fabric_answer answer;
-	unsigned count; /* of its ranges */
+	unsigned count; /* ranges of the request */
 	size_t bytes;   /* to put */
-	uint64_t nonce; /* I: a random one */
+	uint64_t nonce; /* random at first; each request gets another */
 	unsigned slot;
-	bool is_put;       /* the answer is next */
-	bool is_late;      /* the region answers, and does not do it */
-	unsigned looks;    /* in vain */
-	uint64_t since_ns; /* when the first one was */
+	bool is_put;       /* the request is; the next part gets the answer */
+	bool is_late;      /* the region answers, but writes nothing back */
+	unsigned looks;    /* answers in vain */
+	uint64_t since_ns; /* time of the first of them */
 };
 
 struct data_mover_fabric {
@@ -103,18 +104,18 @@ struct data_mover_fabric {
 	struct mia_operation_pool pool;
 
 	/* I: init only */
-	uint32_t forks; /* mia_forks() of the process whose mover it is */
+	uint32_t forks; /* mia_forks() of the process that made the mover */
 	char *window;
 	size_t size;
 	uint64_t key;
 	unsigned access;
 	uint64_t idle_ns;
-	unsigned queue; /* parts under way at most */
+	unsigned queue; /* at most so many parts are in progress */
 	fi_addr_t peer;
 	bool has_thread;
 	struct mia_lasting thread;
 
-	/* T: of the mover's thread */
+	/* T: by the mover's thread */
 	struct mia_completion *ended_by; /* its waker ended the last thread */
 
 	/* A: all threads */
@@ -123,24 +124,24 @@ struct data_mover_fabric {
 
 	/* L: under the lock */
 	mia_mutex lock;
-	mia_cond left; /* nobody is busy any more */
+	mia_cond left; /* no thread is busy any more */
 	bool is_busy;
-	unsigned waiting; /* threads, to become busy */
+	unsigned waiting; /* threads that wait to become busy */
 	struct mia_fabric_list incoming;
-	struct mia_fabric_list over; /* their wakers are due */
+	struct mia_fabric_list over; /* done; their wakers are due */
 
-	/* B: of the busy thread */
+	/* B: by the busy thread */
 	struct mia_fabric_end end;
-	struct mia_fabric_list posting;    /* those that may post a part */
-	struct mia_fabric_list unbuffered; /* for memory, to post one */
+	struct mia_fabric_list posting;    /* may post a part */
+	struct mia_fabric_list unbuffered; /* wait for a buffer, to post */
 	size_t buffered;                   /* bytes of all buffers */
-	struct mia_fabric_operation *all;  /* those that came in, not over */
+	struct mia_fabric_operation *all;  /* came in, and are not over */
 	struct mia_fabric_flush flush;
-	unsigned under_way;  /* parts */
-	unsigned reads;      /* of them */
-	uint64_t last_ns;    /* when something happened */
-	uint64_t looked_ns;  /* when somebody looked last */
-	uint64_t timer_ns;   /* without a thread: when it ends, or 0 */
+	unsigned under_way;  /* parts in progress */
+	unsigned reads;      /* of these parts */
+	uint64_t last_ns;    /* the last event */
+	uint64_t looked_ns;  /* the last check in is_late() */
+	uint64_t timer_ns;   /* when the timer ends, or 0 */
 	unsigned refusals;   /* see fabric_work.c: is_lost() */
 	uint64_t refused_ns; /* the last of them */
 };
@@ -161,7 +162,7 @@ mia_fabric_list_add(
 	list->last = &op->next;
 }
 
-/* Adds all of the others, and leaves their list empty. */
+/* Moves all operations of others to the end of list. */
 static inline void
 mia_fabric_list_append(
 	struct mia_fabric_list *list, struct mia_fabric_list *others)
@@ -187,7 +188,8 @@ mia_fabric_list_take(struct mia_fabric_list *list)
 }
 
 /*
- * Or a child has it. Relaxed: a flag; what it says of operations, they publish.
+ * Whether the mover is broken, or this is a child. Relaxed: only a flag; each
+ * operation publishes its own result.
  */
 static inline bool
 mia_fabric_is_broken(const struct data_mover_fabric *dmf)

@@ -13,10 +13,10 @@
 #include "movers/fabric_flush.h"
 #include "system/probe.h"
 
-/* So often the queue may be found empty after the connection was closed. */
+/* Reads of an empty queue, at most, after the connection was closed. */
 #define RETURNS 1000
 
-/* Bytes and place of the next part: a RELAY may have to begin at the end. */
+/* Place and bytes of the next part. An upward RELAY begins at its end. */
 struct part {
 	uint64_t at;
 	size_t bytes;
@@ -53,7 +53,7 @@ get(const struct mia_fabric_operation *op, char *to, uint64_t from,
 		from + part.at, dmf->key, (void *)(uintptr_t)op);
 }
 
-/* Whether the parts that are under way, or the one, are reads. */
+/* Whether the parts of the operation that are in progress are reads. */
 static bool
 is_reading(const struct mia_fabric_operation *op)
 {
@@ -99,7 +99,7 @@ mia_fabric_post_part(struct mia_fabric_operation *op)
 
 	if (op->kind != MIA_FABRIC_ASK)
 		MIA_PROBE2(run, &op->completion, MIA_PROBE_FABRIC);
-	/* The bytes of a RELAY are posted when they are put. */
+	/* The bytes of a RELAY count as posted when they are put. */
 	if (op->relay != MIA_FABRIC_FILLING)
 		op->posted += part.bytes;
 	if (is_reading(op))
@@ -141,7 +141,7 @@ mia_fabric_take_parts(struct data_mover_fabric *dmf)
 	}
 }
 
-/* What it says: the peer has gone, or has refused a part. */
+/* The error is that the peer has gone, or has refused a part. */
 int
 mia_fabric_take_error(struct data_mover_fabric *dmf)
 {

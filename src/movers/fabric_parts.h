@@ -3,13 +3,13 @@
 /*
  * fabric_parts.h -- parts of operations: to libfabric, and back
  *
- * The memory of a part belongs to libfabric until it has come back. The mover
- * counts those under way, and the reads among them.
+ * The memory of a part belongs to libfabric until libfabric returns the part.
+ * The mover counts the parts in progress, and the reads among them.
  *
- * libfabric listens at this end, too. Whoever connects there may write nothing,
- * and say so by remote data: a completion without context, which is no part.
+ * libfabric listens at this end too. A stranger that connects may write 0 bytes
+ * with remote data. The queue then has an entry without context: no part.
  *
- * Threads: the busy one (see fabric_work.h).
+ * Threads: the busy thread (see fabric_work.h).
  */
 
 #ifndef LIBMINIASYNC_FABRIC_PARTS_H
@@ -19,19 +19,19 @@
 
 #include "movers/fabric_operation.h"
 
-/* Hands the next part to libfabric, and returns what that returned. */
+/* Posts the next part. Returns libfabric's return value. */
 ssize_t mia_fabric_post_part(struct mia_fabric_operation *op);
 
-/* libfabric has returned a part. */
+/* Counts a part that libfabric has returned. */
 void mia_fabric_return_part(struct mia_fabric_operation *op);
 
 /*
- * The queue has an error: takes it, with its part if it has one. Returns
- * -errno, or 0 if there was none.
+ * Takes an error from the queue, and the part that failed, if any. Returns
+ * -errno, or 0 if the queue had no error.
  */
 int mia_fabric_take_error(struct data_mover_fabric *dmf);
 
-/* The connection was closed or cut off: takes the parts that come back. */
+/* Takes the returned parts after the connection was closed or cut off. */
 void mia_fabric_take_parts(struct data_mover_fabric *dmf);
 
 #endif /* LIBMINIASYNC_FABRIC_PARTS_H */

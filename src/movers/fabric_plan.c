@@ -8,19 +8,20 @@
 #include "system/probe.h"
 
 /*
- * A longer part gains nothing, and keeps the parts of others waiting. Parts of
- * one operation under way: enough for the distance to another room.
+ * Longer parts are not faster, and delay the parts of other operations. One
+ * operation has up to PARTS in progress. The latency to another room needs no
+ * more.
  */
 #define PART_BYTES ((size_t)1 << 20)
 #define PARTS 16
 
-/* A SET puts one buffer again and again. A RELAY gets and puts its buffer. */
+/* A SET puts its buffer again and again. A RELAY fills and puts its buffer. */
 #define SET_BYTES ((size_t)64 << 10)
 #define RELAY_BYTES ((size_t)256 << 10)
 
 enum place { INSIDE, OUTSIDE, NEITHER };
 
-/* Where a range lies. One that wraps around lies nowhere. */
+/* The place of a range. NEITHER: in both, or it wraps around. */
 static enum place
 place_of(const struct data_mover_fabric *dmf, const char *range, size_t n)
 {
@@ -40,7 +41,7 @@ offset_of(const struct data_mover_fabric *dmf, const char *address)
 	return (uint64_t)(address - dmf->window);
 }
 
-/* Neither of a SET nor of a RELAY. */
+/* The parts of an operation without a buffer. */
 static void
 plan_parts(struct mia_fabric_operation *op, enum mia_fabric_kind kind,
 	char *local, const char *remote)
@@ -53,7 +54,7 @@ plan_parts(struct mia_fabric_operation *op, enum mia_fabric_kind kind,
 	op->max_parts = PARTS;
 }
 
-/* The buffer comes when the first part is posted. */
+/* The buffer is allocated when the first part is posted. */
 static void
 plan_buffer(struct mia_fabric_operation *op, enum mia_fabric_kind kind,
 	const char *remote, size_t part_bytes)
@@ -72,7 +73,7 @@ plan_move(struct mia_fabric_operation *op, const struct mia_piece *piece)
 	if (to == NEITHER || from == NEITHER)
 		return VDM_ERROR_JOB_CORRUPTED;
 	if (from == OUTSIDE) {
-		/* Only read: libfabric's parameter is const, this is not. */
+		/* A PUT only reads it, although op->local is not const. */
 		plan_parts(op, MIA_FABRIC_PUT, (char *)(uintptr_t)piece->src,
 			piece->dest);
 		return VDM_SUCCESS;
@@ -101,7 +102,7 @@ plan_flush(struct mia_fabric_operation *op, const struct mia_piece *piece)
 	return VDM_SUCCESS;
 }
 
-/* What the region has to write back, if anything. */
+/* The bytes that the region has to write back, or 0. */
 static size_t
 bytes_to_flush(const struct mia_fabric_operation *op)
 {
@@ -111,7 +112,7 @@ bytes_to_flush(const struct mia_fabric_operation *op)
 	return is_durable || op->kind == MIA_FABRIC_FLUSH ? op->n : 0;
 }
 
-/* What the region allows. */
+/* Whether the region allows the operation. */
 static bool
 is_allowed(const struct mia_fabric_operation *op)
 {
@@ -144,14 +145,14 @@ is_known(const struct mia_piece *piece)
 	case MIA_PIECE_SET:
 	case MIA_PIECE_FLUSH:
 		return true;
-	case MIA_PIECE_MOVES: /* futures copy segment by segment */
+	case MIA_PIECE_MOVES: /* the future copies segment by segment */
 	case MIA_PIECE_INVALID:
 		break;
 	}
 	return false;
 }
 
-/* Returns VDM_SUCCESS if it is for the network. */
+/* Returns VDM_SUCCESS if the operation is for the network. */
 static enum vdm_operation_result
 plan_remote(struct mia_fabric_operation *op, const struct mia_piece *piece)
 {

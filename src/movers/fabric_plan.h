@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * fabric_plan.h -- what an operation of the mover over libfabric is: local, for
- * the network, or invalid
+ * fabric_plan.h -- the kind of an operation of the mover over libfabric: local,
+ * for the network, or invalid
  *
  * Threads: safe from any thread, for different operations.
  */
@@ -15,8 +15,8 @@
 #include "movers/fabric_work.h"
 
 /*
- * Parses the operation. Returns true: it is for the network. False: it was done
- * here or is invalid, and result is set.
+ * Parses the operation. Returns true if it is for the network. Otherwise it is
+ * done already, or is invalid, and *result is set.
  */
 bool mia_fabric_plan(struct mia_fabric_operation *op,
 	const struct vdm_operation *operation,

@@ -9,7 +9,7 @@
 
 #include "operation/memory.h"
 
-/* The bytes of a request with so many ranges. */
+/* The bytes of a request with count ranges. */
 static size_t
 bytes_of(uint64_t count)
 {
@@ -17,7 +17,7 @@ bytes_of(uint64_t count)
 		(size_t)count * sizeof(struct mia_fabric_range);
 }
 
-/* FNV-1a, of 64 bits, of whole words: all but the check. */
+/* FNV-1a with 64 bits, over all words except the check. */
 static uint64_t
 check_of(const struct mia_fabric_request *request)
 {
@@ -65,7 +65,7 @@ mia_fabric_answer_is_lost(
 	return le64toh(answer->nonce) != nonce;
 }
 
-/* Relaxed: peers may write meanwhile; the check finds that. */
+/* Relaxed: peers may write meanwhile, which the check detects. */
 static struct mia_fabric_request
 copy_once(const struct mia_fabric_slot *slot)
 {
@@ -80,7 +80,7 @@ copy_once(const struct mia_fabric_slot *slot)
 	return copy;
 }
 
-/* Whether all its ranges lie in the region, and ask for little enough. */
+/* Whether check, ranges and the sum of their bytes are valid. */
 static bool
 is_valid(const struct mia_fabric_request *request, uint64_t size)
 {
@@ -114,7 +114,7 @@ mia_fabric_request_serve(
 			&slot->request[0], 0, memory_order_relaxed);
 		return 0;
 	}
-	/* Relaxed: this thread has done it, or a peer says so of its own. */
+	/* Relaxed: this thread wrote done, or a peer for its own request. */
 	if (atomic_load_explicit(&slot->done, memory_order_relaxed) ==
 		copy.nonce)
 		return 0;
@@ -125,7 +125,7 @@ mia_fabric_request_serve(
 			addr + le64toh(copy.ranges[i].at), (size_t)n);
 		bytes += n;
 	}
-	/* Release: for the mover, whose get libfabric does by reading this. */
+	/* Release: pairs with libfabric's read of done for the mover's get. */
 	atomic_store_explicit(&slot->done, copy.nonce, memory_order_release);
 	return bytes;
 }

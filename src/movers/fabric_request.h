@@ -3,25 +3,26 @@
 /*
  * fabric_request.h -- how a mover asks a region to write memory back
  *
- * A region of persistent memory exposes a second piece of memory: slots. A
- * mover puts a request into one of them. The number of the slot comes with the
- * put, as remote data of the completion queue. Then the mover gets the first
- * two words of the slot, until they tell that it is done:
+ * A region of persistent memory exposes a second range of memory: slots. A
+ * mover puts a request into a slot. The number of the slot comes with the put,
+ * as remote data of the completion queue. Then the mover gets the first two
+ * words of the slot, again and again until done equals its nonce:
  *
  *	mover                  slot
  *	request       -- put --> done | nonce | check | count | ranges
  *	                         (the region writes back, then done = nonce)
  *	done, nonce   <-- get -- done | nonce
  *
- * Movers choose slots at random. If two have chosen the same at once, one finds
- * a nonce that is not its own, and asks again elsewhere.
+ * Movers choose slots at random. If two movers choose the same slot at once,
+ * one of them finds the other's nonce, and asks again in another slot.
  *
- * Peers write the slots, so a region trusts nothing there: it copies a request
- * once, and checks the copy. The check is a checksum. It finds a request of
- * which a part is another mover's. The Spin model is tests/model/request.pml.
+ * Peers write the slots, so a region does not trust their content. It copies a
+ * request once, and checks the copy. The check is a checksum. It detects a
+ * request that another mover has overwritten in part.
+ * The Spin model is tests/model/request.pml.
  *
- * Threads: the functions are safe from any thread. One at a time answers the
- * requests of one region.
+ * Threads: the functions are safe from any thread. One thread at a time answers
+ * the requests of one region.
  */
 
 #ifndef LIBMINIASYNC_FABRIC_REQUEST_H
@@ -36,8 +37,8 @@
 #define MIA_FABRIC_RANGES 14
 
 /*
- * Bytes of one request at most. The region serves nobody else while it writes
- * them back.
+ * The most bytes of one request. While the region writes them back, it serves
+ * nothing else.
  */
 #define MIA_FABRIC_REQUEST_BYTES ((uint64_t)64 << 20)
 
@@ -73,27 +74,27 @@ mia_fabric_slots_key(uint64_t key)
 	return ~key;
 }
 
-/* The range i of a request that is made. */
+/* Sets range i of a new request. */
 void mia_fabric_request_set(struct mia_fabric_request *request, unsigned i,
 	uint64_t at, uint64_t n);
 
-/* It has so many ranges. Returns the bytes to put. The nonce is not 0. */
+/* Completes a request of count ranges; nonce is not 0. Returns bytes to put. */
 size_t mia_fabric_request_seal(
 	struct mia_fabric_request *request, unsigned count, uint64_t nonce);
 
-/* What a mover has got: the region has done the request with this nonce. */
+/* Whether the region has done the request with this nonce. */
 bool mia_fabric_answer_is_done(
 	const struct mia_fabric_answer *answer, uint64_t nonce);
 
-/* Or another mover has put its request into the slot. */
+/* Whether the request is gone: overwritten by another mover, or refused. */
 bool mia_fabric_answer_is_lost(
 	const struct mia_fabric_answer *answer, uint64_t nonce);
 
 /*
- * The region: writes back what the request asks for, and says so. It takes the
- * nonce of a bad request away, so that the mover asks again. Whoever has no key
- * can only bring a request here once more: one that is done costs nothing.
- * Returns the bytes written back.
+ * For the region: writes back the ranges of the request, and sets done. Sets
+ * the nonce of an invalid request to 0, so that the mover asks again. A peer
+ * without the key can only cause a second check of a request. A request that is
+ * done costs nothing. Returns the bytes written back.
  */
 uint64_t mia_fabric_request_serve(
 	struct mia_fabric_slot *slot, const char *addr, uint64_t size);

@@ -17,7 +17,7 @@
 #define NAME "miniasync-region-"
 #define VERSION 1
 
-/* Numbers that text is made of and parsed by: no signs, spaces or prefixes. */
+/* Parses digits only: no sign, no space, no prefix. */
 static bool
 parse_number(const char **text, unsigned base, uint64_t max, uint64_t *number)
 {
@@ -40,7 +40,7 @@ parse_number(const char **text, unsigned base, uint64_t max, uint64_t *number)
 	}
 }
 
-/* Whether it is the address of one machine, as numbers. */
+/* Whether host is the address of one machine, as numbers. */
 static bool
 is_host(const char *host)
 {
@@ -51,7 +51,7 @@ is_host(const char *host)
 	if (inet_pton(AF_INET, host, &v4) == 1)
 		return v4.s_addr != 0;
 
-	/* inet_pton() knows no zones. */
+	/* inet_pton() does not support zones. */
 	const size_t length = strcspn(host, "%");
 
 	memcpy(plain, host, length);
@@ -60,13 +60,13 @@ is_host(const char *host)
 		strcmp(host + length, "%") == 0)
 		return false;
 
-	/* All addresses, also those of IPv4: ::ffff:0.0.0.0. */
+	/* Refuses "all addresses", also of IPv4: ::ffff:0.0.0.0. */
 	memcpy(&v4, &v6.s6_addr[sizeof(v6) - sizeof(v4)], sizeof(v4));
 	return !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
 		(!IN6_IS_ADDR_V4MAPPED(&v6) || v4.s_addr != 0);
 }
 
-/* The address ends where it cannot go on. */
+/* Parses an address, and moves *text behind it. */
 static bool
 parse_address(struct mia_fabric_address *address, const char **text)
 {
@@ -99,7 +99,7 @@ mia_fabric_address_parse(struct mia_fabric_address *address, const char *text)
 	return parse_address(address, &text) && *text == '\0' ? 0 : -EINVAL;
 }
 
-/* FNV-1a, of 32 bits. */
+/* FNV-1a with 32 bits. */
 static uint32_t
 checksum(const char *text, size_t n)
 {

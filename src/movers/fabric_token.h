@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * fabric_token.h -- what a peer has to know of a region, as text
+ * fabric_token.h -- the data that a peer needs to use a region, as text
  *
  *	miniasync-region-1,127.0.0.1:4711,1000000,3,89abcdef01234567,0badcafe
  *	                   address        size    |  key              checksum
  *	                                          access
  *
- * Size and key are hexadecimal. The checksum finds typing mistakes and cut
- * tokens; it is no protection against forgery, for which there is the key.
+ * Size and key are hexadecimal. The checksum detects typing mistakes and cut
+ * tokens. It does not protect against forgery; the key does.
  *
  * Threads: a token is a value. All functions are safe from any thread.
  */
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of access: the region writes back what is asked for. */
+/* A bit of access: the region writes memory back on request. */
 #define MIA_FABRIC_PERSISTENT 4U
 
 /* An IPv6 address with a zone, and the final 0. */
@@ -35,12 +35,12 @@ struct mia_fabric_token {
 	struct mia_fabric_address address;
 	uint64_t size;
 	uint64_t key;
-	unsigned access; /* DATA_MOVER_REGION_READ, _WRITE, and that below */
+	unsigned access; /* DATA_MOVER_REGION_*, MIA_FABRIC_PERSISTENT */
 };
 
 /*
- * Parses "127.0.0.1:4711", "[::1]:4711", or the same without a port, which is
- * "0" then. Returns 0 or -EINVAL: also for an address of no machine or of all.
+ * Parses "127.0.0.1:4711", "[::1]:4711", or the same without a port. The port
+ * is then "0". Returns 0, or -EINVAL, also for 0.0.0.0 and ::.
  */
 int mia_fabric_address_parse(
 	struct mia_fabric_address *address, const char *text);
@@ -49,7 +49,7 @@ int mia_fabric_address_parse(
 int mia_fabric_token_write(
 	const struct mia_fabric_token *token, char *text, size_t size);
 
-/* Returns 0, -EINVAL: no token, or -EPROTO: a token of another version. */
+/* Returns 0, -EINVAL: not a token, or -EPROTO: a token of another version. */
 int mia_fabric_token_parse(struct mia_fabric_token *token, const char *text);
 
 #endif /* LIBMINIASYNC_FABRIC_TOKEN_H */

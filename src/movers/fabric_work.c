@@ -14,27 +14,27 @@
 #include "operation/memory.h"
 #include "system/backoff.h"
 
-/* A poll takes so many entries of the queue, in so many rounds. */
+/* Entries of the queue that one read takes, and rounds of one poll. */
 #define ENTRIES 64
 #define ROUNDS 4
 
-/* So often it reads before it breaks because nothing has come. */
+/* Reads of the queue before a mover breaks because nothing has come. */
 #define LAST_READS 8
 
-/* Looks for a silent peer in idle_ns, as often as the mover's thread does. */
+/* Checks for a silent peer in idle_ns; the mover's thread makes as many. */
 #define LOOKS 4
 
 /*
- * So many looks find that libfabric refuses parts while none is under way, at
- * such intervals, in which a lost connection may come back: 1 s in all, or half
- * of idle_ms. Then the mover breaks.
+ * The mover breaks after so many refusals of a part while none is in progress.
+ * Refusals count at these intervals, in which a lost connection may come back.
+ * All intervals take 1 s, or half of idle_ms if that is shorter.
  */
 #define REFUSALS 50
 #define REFUSED_NS (20 * UINT64_C(1000000))
 
 /*
- * The mover's thread looks so often, with pauses and yields, whether a poll is
- * still busy. Then it sleeps, and the poll has to wake it.
+ * The mover's thread checks this often, with pauses and yields, whether a poll
+ * is still busy. Then it sleeps, and the poll has to wake it.
  */
 #define TURNS_BUSY 64
 
@@ -66,7 +66,7 @@ add_to_all(struct data_mover_fabric *dmf, struct mia_fabric_operation *op)
 	dmf->all = op;
 }
 
-/* It is over: nobody but the list knows it any more. */
+/* The operation is over: afterwards only the list over contains it. */
 static void
 end(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 {
@@ -78,7 +78,7 @@ end(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 	mia_fabric_list_add(over, op);
 }
 
-/* All its bytes are where they belong. */
+/* All bytes of the operation have been moved. */
 static void
 settle_moved(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 {
@@ -116,14 +116,14 @@ settle(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 	}
 }
 
-/* The mover is broken from now on. Fails all operations. */
+/* Breaks the mover for ever, and fails all operations. */
 static void
 break_off(
 	struct data_mover_fabric *dmf, int error, struct mia_fabric_list *over)
 {
 	struct mia_fabric_operation *op;
 
-	/* Relaxed: a flag; what it says of operations, they publish. */
+	/* Relaxed: only a flag; each operation publishes its own result. */
 	if (atomic_load_explicit(&dmf->error, memory_order_relaxed) == 0)
 		atomic_store_explicit(&dmf->error, error, memory_order_relaxed);
 	if (dmf->reads > 0 && mia_fabric_end_cut_off(&dmf->end)) {
@@ -136,7 +136,7 @@ break_off(
 	mia_fabric_end_close_queue(&dmf->end);
 	/* An event loop must not wake up for the timer any more. */
 	mia_event_fd_arm(&dmf->end.event, 0);
-	/* The others will not come back. */
+	/* libfabric will not return the other parts. */
 	dmf->under_way = 0;
 	dmf->reads = 0;
 	mia_fabric_list_init(&dmf->posting);
@@ -149,8 +149,9 @@ break_off(
 }
 
 /*
- * The first that may post has no memory. It fails if waiting does not help, and
- * then those that wait get their turn: nobody else would give it to them.
+ * The first operation of posting gets no buffer. If a buffer is in use, the
+ * operation waits for it. Otherwise the operation fails, and others get their
+ * turn here, because no buffer will be returned.
  */
 static void
 wait_for_buffer(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
@@ -167,10 +168,10 @@ wait_for_buffer(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 }
 
 /*
- * libfabric refuses a part though none is under way, so it has room: the
- * connection is gone. libfabric does not say so, and tries to make another one.
- * Returns whether that has lasted too long. It counts looks, some time apart: a
- * program may not look for long.
+ * libfabric has refused a part although none is in progress, so there is room:
+ * the connection is lost. libfabric does not report this, and tries to connect
+ * again. Returns whether this has lasted too long. Counts refusals at
+ * intervals, and not only time, because a program may poll seldom.
  */
 static bool
 is_lost(struct data_mover_fabric *dmf)
@@ -189,7 +190,7 @@ is_lost(struct data_mover_fabric *dmf)
 	return dmf->refusals > REFUSALS;
 }
 
-/* libfabric has taken a part. */
+/* libfabric has accepted a part. */
 static void
 end_refusals(struct data_mover_fabric *dmf)
 {
@@ -200,7 +201,7 @@ end_refusals(struct data_mover_fabric *dmf)
 	mia_event_fd_arm(&dmf->end.event, 0);
 }
 
-/* Posts parts while libfabric takes them, one of each operation in turn. */
+/* Posts parts while libfabric accepts them, one of each operation in turn. */
 static int
 post_parts(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 {
@@ -247,7 +248,7 @@ read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 		struct mia_fabric_operation *op = entries[i].op_context;
 
 		if (op == NULL)
-			continue; /* a stranger's: see fabric_parts.h */
+			continue; /* from a stranger: see fabric_parts.h */
 		mia_fabric_return_part(op);
 		settle(op, over);
 		dmf->last_ns = mia_clock_ns();
@@ -257,9 +258,10 @@ read_queue(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 
 /*
  * Returns whether nothing has happened for too long. A part may take longer in
- * a slow network, but its bytes go on. Without a thread the descriptor tells
- * when to look again. A time in which nobody looked is not the peer's, but for
- * what is between two looks anyway: the program was busy, or stopped.
+ * a slow network, but its bytes count as a sign of life. Without a thread, the
+ * timer makes the descriptor readable for the next check. Time without checks
+ * does not count, except for the usual interval between two checks: the program
+ * was busy, or stopped.
  */
 static bool
 is_late(struct data_mover_fabric *dmf)
@@ -271,7 +273,7 @@ is_late(struct data_mover_fabric *dmf)
 
 	const uint64_t now = mia_clock_ns();
 
-	/* While parts are refused the timer is that of is_lost(). */
+	/* While parts are refused, is_lost() sets the timer. */
 	if (!dmf->has_thread && dmf->refusals == 0 && now >= dmf->timer_ns) {
 		const uint64_t ns = has_work ? dmf->idle_ns / LOOKS : 0;
 
@@ -290,7 +292,7 @@ is_late(struct data_mover_fabric *dmf)
 		(now - dmf->last_ns >= dmf->idle_ns || dmf->flush.is_late);
 }
 
-/* What a thread does while it is busy. */
+/* The work of a busy thread. */
 enum effort { POSTS, POSTS_AND_READS };
 
 static int
@@ -324,20 +326,20 @@ advance(struct data_mover_fabric *dmf, struct mia_fabric_operation *incoming,
 
 	int error = post_parts(dmf, over);
 
-	/* What could not be posted waits for others to return. */
+	/* If posting is not empty, returned parts may make room. */
 	if (error == 0 &&
 		(effort == POSTS_AND_READS || dmf->posting.first != NULL))
 		error = read_and_post(dmf, over);
-	/* It is not late if what came was not read. */
+	/* The peer is not late if its answers have not been read. */
 	for (int i = 0; error == 0 && is_late(dmf); i++)
 		error = i < LAST_READS ? read_and_post(dmf, over) : -ETIMEDOUT;
 	if (error != 0)
 		break_off(dmf, -error, over);
 }
 
-/* Who is busy */
+/* Becoming busy, and leaving */
 
-/* What came in meanwhile. Without anything nobody is busy any more. */
+/* Takes the operations that came in. Without any, leaves. */
 static struct mia_fabric_operation *
 take_or_leave(struct data_mover_fabric *dmf)
 {
@@ -355,7 +357,7 @@ take_or_leave(struct data_mover_fabric *dmf)
 	return incoming;
 }
 
-/* Leaves; what came in meanwhile is for the next one. */
+/* Leaves. Returns whether operations remain for the next busy thread. */
 static bool
 leave(struct data_mover_fabric *dmf)
 {
@@ -370,7 +372,7 @@ leave(struct data_mover_fabric *dmf)
 	return has_more;
 }
 
-/* The wakers of these are due. */
+/* Adds operations whose wakers are due to the mover's list. */
 static void
 hand_over(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 {
@@ -389,7 +391,7 @@ take_over(struct data_mover_fabric *dmf)
 	return op;
 }
 
-/* Calls the wakers that are due, with nothing held: one may end the thread. */
+/* Calls the wakers that are due, without a lock: one may end the thread. */
 static void
 finish(struct data_mover_fabric *dmf)
 {
@@ -403,7 +405,7 @@ finish(struct data_mover_fabric *dmf)
 	}
 }
 
-/* Calls none: what has one is left to the thread. */
+/* Calls no wakers: the mover's thread completes operations with a waker. */
 static void
 finish_silently(struct mia_fabric_operation *own, struct mia_fabric_list *over)
 {
@@ -438,7 +440,7 @@ mia_fabric_add(struct mia_fabric_operation *op)
 	mia_mutex_unlock(&dmf->lock);
 }
 
-/* Under the lock. */
+/* Called under the lock. Takes the operations that came in. */
 static struct mia_fabric_operation *
 become_busy(struct data_mover_fabric *dmf)
 {
@@ -455,7 +457,7 @@ mia_fabric_run(struct mia_fabric_operation *op)
 	struct data_mover_fabric *dmf = op->dmf;
 	struct mia_fabric_operation *incoming;
 	struct mia_fabric_list over;
-	/* What it has just begun is not over yet. */
+	/* An operation that was just begun is not over yet. */
 	const enum effort effort = op->is_new ? POSTS : POSTS_AND_READS;
 	int rounds = 0;
 
@@ -487,7 +489,7 @@ mia_fabric_serve(struct data_mover_fabric *dmf, enum mia_fabric_service service)
 	struct mia_spin spin = MIA_SPIN_LOCK;
 
 	mia_mutex_lock(&dmf->lock);
-	/* A poll is busy for some microseconds, and often the next one is. */
+	/* A poll is busy for some microseconds, and often the next poll too. */
 	for (int i = 0; i < TURNS_BUSY && dmf->is_busy; i++) {
 		mia_mutex_unlock(&dmf->lock);
 		(void)mia_spin(&spin);
@@ -507,7 +509,7 @@ mia_fabric_serve(struct data_mover_fabric *dmf, enum mia_fabric_service service)
 	advance(dmf, incoming, POSTS_AND_READS, &over);
 
 	const bool happened = over.first != NULL || dmf->last_ns != last_ns;
-	/* What waits for room waits for a part to return, or for the timer. */
+	/* Operations without room wait for a part to return, or the timer. */
 	const bool is_idle = service == MIA_FABRIC_LINGERS
 		? !happened
 		: mia_fabric_end_may_sleep(&dmf->end) &&
@@ -526,7 +528,7 @@ mia_fabric_end_all(struct data_mover_fabric *dmf, int error)
 	struct mia_fabric_operation *op;
 	struct mia_fabric_list over;
 
-	/* Locked, because the pollers are in no order with this thread. */
+	/* Locked, because nothing else orders pollers before this thread. */
 	mia_mutex_lock(&dmf->lock);
 	while ((op = mia_fabric_list_take(&dmf->incoming)) != NULL)
 		add_to_all(dmf, op);
