@@ -3,40 +3,45 @@
 /*
  * vdm.h -- virtual data movers, and their five operations
  *
- * A virtual data mover, struct vdm, is a table of functions. Behind it the
- * calling thread, worker threads or a device move memory. Each of the five
- * operations returns a future. Nothing is moved before the first poll:
+ * A virtual data mover, struct vdm, is a table of functions. Behind these
+ * functions the calling thread, worker threads or a device moves the memory.
+ * Each of the five operations returns a future. Nothing is moved before the
+ * first poll:
  *
  *	create: vdm_memcpy() --> op_new
  *	poll:   IDLE --> op_start --> op_check --> COMPLETE --> op_delete
  *	                    |            |                      (output)
- *	                "not now":   RUNNING: op_check from
- *	                stays IDLE   now on, see vdm_operation_impl()
+ *	                "not now":   RUNNING: each later
+ *	                stays IDLE   poll calls op_check
  *	cancel: IDLE --> op_delete --> COMPLETE
  *
- * Guarantees of every mover:
+ * All movers of this library guarantee:
  *  - COMPLETE with VDM_SUCCESS: the whole range is written and visible to the
  *    polling thread. With VDM_F_MEM_DURABLE, if supported, the range is also
  *    written back from the CPU caches.
  *  - Invalid input: COMPLETE with VDM_ERROR_JOB_CORRUPTED, and nothing is
  *    written. Unknown flags, an unknown operation type, and a NULL pointer with
- *    n > 0 are invalid. Unknown flags that fit into an unsigned are valid for a
- *    function that the program has set: see data_mover_threads.h.
- *  - n == 0 with valid flags: VDM_SUCCESS, and no memory is accessed. Pointers
+ *    n > 0 are invalid. Functions that the program has set get unknown flags,
+ *    if the flags fit into an unsigned: see data_mover_threads.h.
+ *  - n == 0 with known flags: VDM_SUCCESS, and no memory is accessed. Pointers
  *    may be NULL.
- *  - A flag that the mover does not support is ignored.
+ *  - A known flag that the mover does not support is ignored. The exception is
+ *    VDM_F_MEM_DURABLE for a destination in the window of the mover over
+ *    libfabric: the result is VDM_ERROR_JOB_CORRUPTED.
+ *  - Operations leave errno unchanged.
  *
- * Limits of this library's movers: each mover has slots for 4,194,304 pending
- * operations, and for up to 126 more for each further thread that uses it. An
+ * Limits of this library's movers: 4,194,304 operations can be pending on each
+ * mover, and up to 126 more for each further thread that uses the mover. An
  * operation is pending until its future is complete.
  *
- * Do not routinely abandon a future, which means to stop polling it before it
- * is complete. Its slot, with the memory, stays occupied until the mover is
- * deleted. If the future is IDLE, call vdm_operation_cancel() instead. If the
- * future is RUNNING, its operation may continue: keep its ranges, a list of
- * segments, and the data of its waker, until the mover is deleted.
+ * To abandon a future means to stop polling it before it is complete. Do not do
+ * this routinely. The operation keeps its slot and its memory until the mover
+ * is deleted. If the future is IDLE, call vdm_operation_cancel() instead. If
+ * the future is RUNNING, its operation may continue. Keep its ranges, its array
+ * of segments and the data of its waker until the mover is deleted.
  *
- * Threads: any number may create and poll operations of one mover at once.
+ * Threads: any number may create and poll operations of one mover at once. One
+ * thread may create a future, and another may complete it.
  */
 
 #ifndef LIBMINIASYNC_VDM_H
@@ -52,8 +57,8 @@ extern "C" {
 #endif
 
 /*
- * Private to this header: the compiler warns about a call whose result is
- * thrown away. With gcc a cast to void does not prevent the warning.
+ * Private to this header: the compiler warns if a caller discards the result.
+ * gcc warns even after a cast to void.
  */
 #if defined(__GNUC__)
 #define VDM_WARN_UNUSED_ __attribute__((warn_unused_result))
@@ -73,7 +78,7 @@ enum vdm_operation_type {
 
 enum vdm_operation_result {
 	VDM_SUCCESS = 0,
-	/* No slot or no memory: try again when others are complete. */
+	/* No slot or no memory. Try again when an operation has completed. */
 	VDM_ERROR_OUT_OF_MEMORY = 1,
 	/* Invalid input, or a failure that the mover could not repair. */
 	VDM_ERROR_JOB_CORRUPTED = 2,
@@ -84,10 +89,10 @@ enum vdm_operation_result {
 /*
  * vdm_result_string -- returns a short English text for a result
  *
- * result   any value. A value that is not in the enum has a text, too.
- * Returns  a string constant, never NULL. Do not compare it: each part of a
- *          program may have its own copy. Nobody frees it. It is valid as long
- *          as the code that called the function is loaded.
+ * result   any value, also one outside the enum
+ * Returns  a string constant, never NULL. The text is valid as long as the code
+ *          that called the function is loaded. Do not free the text. Do not
+ *          compare texts: each part of a program may have its own copy.
  * Threads  any number at once
  * Blocks   never
  */
@@ -134,7 +139,7 @@ struct vdm_operation_data_flush {
 	uint64_t flags;
 };
 
-/* n bytes at src, and the place to which vdm_memcpyv() copies them. */
+/* vdm_memcpyv() copies n bytes from src to dest. */
 struct vdm_segment {
 	void *dest;
 	const void *src;
@@ -147,7 +152,7 @@ struct vdm_operation_data_memcpyv {
 	uint64_t flags;
 };
 
-/* Bytes that the members of an operation may occupy, now and in future. */
+/* The most bytes of an operation's description, also in later versions. */
 #define VDM_OPERATION_DATA_MAX_SIZE 40
 
 struct vdm_operation {
@@ -189,10 +194,11 @@ struct vdm_operation_output_memcpyv {
 	uint64_t copied; /* segments; nsegments if result is VDM_SUCCESS */
 };
 
+/* Valid when the future is complete. */
 struct vdm_operation_output {
 	enum vdm_operation_type type;
 	enum vdm_operation_result result;
-	union { /* valid if result is VDM_SUCCESS */
+	union { /* valid if result is VDM_SUCCESS; memcpyv: with any result */
 		struct vdm_operation_output_memcpy memcpy;
 		struct vdm_operation_output_memmove memmove;
 		struct vdm_operation_output_memset memset;
@@ -201,71 +207,95 @@ struct vdm_operation_output {
 	} output;
 };
 
+/* The future of any operation. future.h has the rules for all futures. */
 FUTURE(vdm_operation_future, struct vdm_operation_data,
 	struct vdm_operation_output);
 
 /*
- * The four functions of a mover, for its author. Any thread may call them. For
- * one operation, only one call runs at a time. op_start and op_check may do the
- * work themselves, and then take as long as the work. Neither may wait for
- * another thread or for a device.
+ * The four functions of a mover, for its author. Any thread may call them, and
+ * several threads at once. For one operation, only one call runs at a time. No
+ * function may change errno, or wait for another thread or for a device.
+ * op_start and op_check may do the work themselves. Then they take as long as
+ * the work.
  */
 
-/* Returns memory for an operation, or NULL without a slot or memory. */
+/*
+ * Returns memory for one operation. NULL: too many operations are pending, or
+ * there is no memory. The other functions get the memory as data. The mover
+ * owns the memory.
+ */
 typedef void *(*vdm_operation_new)(
 	struct vdm *vdm, const enum vdm_operation_type type);
 
 /*
  * Starts an operation. Returns 0, or non-zero for "not now". After "not now"
- * the future stays IDLE and the next poll tries again, without a notification.
- * So keep the operation and return 0 if the mover can.
+ * the future stays IDLE, and the next poll tries again. No notification tells
+ * when to poll. So keep the operation and return 0 if the mover can.
  *
- * operation  valid only during the call
+ * operation  valid only during the call. The type, the pointers, the sizes and
+ *            the 64 bits of flags are unchecked.
  * n          may be NULL. Otherwise set n->notifier_used.
  */
 typedef int (*vdm_operation_start)(void *data,
 	const struct vdm_operation *operation, struct future_notifier *n);
 
-/* Returns COMPLETE or RUNNING for an operation that was started. */
+/* Returns COMPLETE or RUNNING for a started operation. */
 typedef enum future_state (*vdm_operation_check)(
 	void *data, const struct vdm_operation *operation);
 
 /*
  * Sets the output and releases the memory from op_new. The caller has preset
- * the output with the type, VDM_SUCCESS and a NULL destination.
+ * the output with the type, VDM_SUCCESS and a NULL destination. The call comes
+ * once, after op_check has returned COMPLETE.
  *
- * vdm_operation_cancel() calls op_delete too, for an operation for which
- * op_start was never called, or has always returned "not now". The caller then
- * ignores the output that op_delete sets.
+ * Two callers delete an operation that was not started:
+ *  - vdm_operation_cancel(), if op_start was never called or has always
+ *    returned "not now"
+ *  - vdm_memcpyv(), for a copy for which op_start has returned "not now"
+ * Both ignore the output that op_delete sets.
  */
 typedef void (*vdm_operation_delete)(void *data,
 	const struct vdm_operation *operation,
 	struct vdm_operation_output *output);
 
+/* A mover owns its struct vdm. Programs do not change it. */
 struct vdm {
 	vdm_operation_new op_new;
 	vdm_operation_delete op_delete;
 	vdm_operation_start op_start;
 	vdm_operation_check op_check;
-	unsigned capabilities; /* supported VDM_F_* */
+	unsigned capabilities; /* the VDM_F_* that the mover advertises */
 	/*
-	 * Of its futures, or NULL. vdm_memcpyv() asks for
-	 * FUTURE_PROPERTY_MEMCPYV before op_new: data.data is NULL then.
+	 * Returns the properties of the mover's futures. NULL: no properties.
+	 * vdm_memcpyv() asks for FUTURE_PROPERTY_MEMCPYV before op_new. At this
+	 * time data.data of the future is NULL.
 	 */
 	future_has_property_fn has_property;
 };
 
 /*
- * The operation writes the range back from the CPU caches to memory before it
- * is complete. A mover that does not advertise this flag may still do so. On a
- * CPU without a cache write-back instruction only vdm_flush() fails.
+ * The operation writes its destination back from the CPU caches to memory
+ * before the operation is complete. Movers of this library do so even if they
+ * do not advertise the flag. They ignore the flag on a CPU without a cache
+ * write-back instruction, where only vdm_flush() fails. The exception is the
+ * mover over libfabric: see the start of this file.
  */
 #define VDM_F_MEM_DURABLE (1U << 0)
 /* A hint: do not fill the CPU caches with the destination. */
 #define VDM_F_NO_CACHE_HINT (1U << 1)
+/* All known flags. An operation with any other bit is invalid. */
 #define VDM_F_VALID_FLAGS (VDM_F_MEM_DURABLE | VDM_F_NO_CACHE_HINT)
 
-/* Non-zero if the mover supports every flag in capability. True for 0. */
+/*
+ * vdm_is_supported -- tests whether a mover advertises flags
+ *
+ * capability  VDM_F_*, or 0
+ * Returns     non-zero if the mover advertises every flag in capability, also
+ *             for 0. Otherwise 0.
+ * Threads     any number at once, except while a thread sets the capabilities
+ *             of the mover
+ * Blocks      never
+ */
 static inline int
 vdm_is_supported(struct vdm *vdm, unsigned capability)
 {
@@ -275,16 +305,21 @@ vdm_is_supported(struct vdm *vdm, unsigned capability)
 /*
  * vdm_operation_impl -- the task of the future of every data mover
  *
- * A poll may pass a notifier to a RUNNING future. If the mover's has_property
- * returns FUTURE_PROPERTY_RENOTIFY for that property, the poll calls op_start
- * again, and the new notifier replaces the last one. Other movers keep the
- * first notifier. If the mover answered a waker with FUTURE_NOTIFIER_NONE, and
- * kept no work for later polls, the poll does not call op_start: no notifier
- * has to be replaced.
+ * Programs do not need to call it. It returns the new state of the future.
+ *
+ * A poll may pass a notifier to a RUNNING future:
+ *  - The mover may support FUTURE_PROPERTY_RENOTIFY: its has_property returns
+ *    exactly this value for this property. Then the poll calls op_start again,
+ *    and the new notifier replaces the last one.
+ *  - Other movers keep the notifier of the poll that started the operation.
+ *  - The mover may set FUTURE_NOTIFIER_NONE for the waker of the first poll,
+ *    and keep no work for later polls. Then no notifier has to be replaced.
+ *    Later polls set FUTURE_NOTIFIER_NONE and do not call op_start.
  *
  * If the first poll completes, FUTURE_NOTIFIER_WAKER stays in notifier_used if
  * op_start has set it. A later poll that completes leaves notifier_used as the
- * caller passed it. In two cases both reset notifier_used to NONE:
+ * caller passed it. In two cases every poll that completes resets notifier_used
+ * to FUTURE_NOTIFIER_NONE:
  *  - FUTURE_NOTIFIER_POLLER, because the word is no longer valid
  *  - the notifier of a runtime, because a task of the program may have passed
  *    that notifier on, and may continue without this future
@@ -321,7 +356,7 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 		vdm->op_delete(data->data, &data->operation,
 			FUTURE_CAST_(struct vdm_operation_output *,
 				future_context_get_output(context)));
-		/* A waker of a later poll has nothing left to announce. */
+		/* No notification follows a later poll that completes. */
 		if (n != NULL && context->state == FUTURE_STATE_RUNNING)
 			n->notifier_used = last;
 		if (n != NULL &&
@@ -338,7 +373,7 @@ vdm_operation_impl(struct future_context *context, struct future_notifier *n)
 	return state;
 }
 
-/* Sets the future's has_property. NULL leaves it unchanged. */
+/* Sets has_property of the future. NULL changes nothing. */
 static inline void
 vdm_set_has_property_fn(struct vdm_operation_future *future,
 	future_has_property_fn has_property)
@@ -348,12 +383,18 @@ vdm_set_has_property_fn(struct vdm_operation_future *future,
 }
 
 /*
- * vdm_generic_operation -- makes a future from future->data.operation, which
- * the caller has set
+ * vdm_generic_operation -- creates a future of any operation
  *
- * On return the future is IDLE, or COMPLETE with VDM_ERROR_OUT_OF_MEMORY. The
- * output is preset: op_delete may set only the members that differ from success
- * with a NULL destination.
+ * vdm      the mover, not NULL
+ * future   the caller has set data.operation: the type, and the member of data
+ *          for this type. Other members may have any contents. On return the
+ *          future is IDLE, or COMPLETE with VDM_ERROR_OUT_OF_MEMORY.
+ * Owner    the caller: see vdm_memcpy()
+ * Threads  any number at once, each with its own future
+ * Blocks   never
+ *
+ * The function presets the output with the type, VDM_SUCCESS and a NULL
+ * destination. op_delete may leave out members that have these values.
  */
 FUTURE_CALLS_LIBRARY_ static inline void
 vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
@@ -377,20 +418,21 @@ vdm_generic_operation(struct vdm *vdm, struct vdm_operation_future *future)
 /*
  * vdm_operation_cancel -- ends an operation that was not started
  *
- * future   of any mover, in any state. If the future is an entry of a chain,
- *          the entry must be initialised: see FUTURE_CHAIN_ENTRY_IS_INITIALIZED
- * Returns  1 if the future was IDLE. The future is COMPLETE now, with the
- *          result VDM_ERROR_CANCELED. Nothing was written and no waker is
- *          called. The mover has released the operation's slot.
+ * future   of any mover, in any state. An entry of a chain must be initialised:
+ *          see FUTURE_CHAIN_ENTRY_IS_INITIALIZED
+ * Returns  1 if the future was IDLE. Now the future is COMPLETE with
+ *          VDM_ERROR_CANCELED. Nothing was written, and no waker is called.
+ *          The mover has released the memory and the slot of the operation.
  *          0 if the future is RUNNING or COMPLETE. Nothing has changed. Poll a
  *          RUNNING future until it is complete.
- * Owner    the caller: both ranges, and the data of wakers, if 1 is returned
- * Threads  only the thread that may poll the future at this time. For an entry
- *          of a chain this is the thread that may poll the chain.
+ * Owner    the caller. After 1, both ranges and the data of wakers belong to
+ *          the caller again.
+ * Threads  only the thread that may poll the future. For an entry of a chain,
+ *          only the thread that may poll the chain.
  * Blocks   never
  *
- * A chain goes on after a canceled entry, as it does after an entry that has
- * failed. Leaves errno unchanged if the mover does.
+ * A chain goes on after a canceled entry, as after an entry that has failed.
+ * errno is unchanged if the mover does not change it.
  */
 FUTURE_CALLS_LIBRARY_ static inline int
 vdm_operation_cancel(struct vdm_operation_future *future)
@@ -413,7 +455,7 @@ vdm_operation_cancel(struct vdm_operation_future *future)
 	return 1;
 }
 
-/* An operation stores src as void *, and never writes through it. */
+/* Private: an operation stores src as void *, and only reads through src. */
 static inline void *
 vdm_unconst_impl(const void *pointer)
 {
@@ -427,15 +469,19 @@ vdm_unconst_impl(const void *pointer)
 }
 
 /*
- * vdm_memcpy -- returns a future that copies n bytes from src to dest
+ * vdm_memcpy -- creates a future that copies n bytes from src to dest
  *
- * vdm      the mover, not NULL. It must outlive the future.
- * n        bytes, any number. The ranges must not overlap.
+ * vdm      the mover, not NULL
+ * dest     any alignment. The ranges must not overlap: otherwise the
+ *          destination has undefined contents.
+ * n        bytes, any number
  * flags    VDM_F_*, or 0
- * Returns  the future, by value: IDLE, or COMPLETE with
- *          VDM_ERROR_OUT_OF_MEMORY. The call itself cannot fail. The compiler
- *          warns if you throw the future away: nothing would be copied.
- * Owner    the caller. Keep both ranges in place until the future is complete.
+ * Returns  the future, by value. The call cannot fail. If the mover has no slot
+ *          or no memory, the future is already COMPLETE with
+ *          VDM_ERROR_OUT_OF_MEMORY. Otherwise the future is IDLE. The compiler
+ *          warns if you discard the future.
+ * Owner    the caller. Until the future is complete, keep the mover and both
+ *          ranges in place, and do not change the source.
  * Threads  any number at once
  * Blocks   never. A poll takes as long as the copy if the mover does the work
  *          in the poll.
@@ -456,7 +502,7 @@ vdm_memcpy(
 	return future;
 }
 
-/* vdm_memmove -- like vdm_memcpy(), but the ranges may overlap */
+/* vdm_memmove -- like vdm_memcpy(), and the ranges may overlap */
 VDM_WARN_UNUSED_ static inline struct vdm_operation_future
 vdm_memmove(
 	struct vdm *vdm, void *dest, const void *src, size_t n, uint64_t flags)
@@ -473,10 +519,7 @@ vdm_memmove(
 	return future;
 }
 
-/*
- * vdm_memset -- like vdm_memcpy(), but fills n bytes at str with the value
- * (unsigned char)c
- */
+/* vdm_memset -- like vdm_memcpy(), but sets n bytes to (unsigned char)c */
 VDM_WARN_UNUSED_ static inline struct vdm_operation_future
 vdm_memset(struct vdm *vdm, void *str, int c, size_t n, uint64_t flags)
 {
@@ -494,8 +537,11 @@ vdm_memset(struct vdm *vdm, void *str, int c, size_t n, uint64_t flags)
 
 /*
  * vdm_flush -- like vdm_memcpy(), but writes n bytes at dest back from the CPU
- * caches to memory. On a CPU that cannot do so the result is
- * VDM_ERROR_JOB_CORRUPTED.
+ * caches to memory
+ *
+ * VDM_SUCCESS means that all stores to the range before the first poll are in
+ * memory. On a CPU without a cache write-back instruction the result is
+ * VDM_ERROR_JOB_CORRUPTED. Known flags have no effect.
  */
 VDM_WARN_UNUSED_ static inline struct vdm_operation_future
 vdm_flush(struct vdm *vdm, void *dest, size_t n, uint64_t flags)
@@ -512,14 +558,15 @@ vdm_flush(struct vdm *vdm, void *dest, size_t n, uint64_t flags)
 }
 
 /*
- * Private: how many bytes a mover could copy in the time that a segment takes
- * in addition to its bytes.
+ * Private: the time that a segment takes in addition to its bytes, as the
+ * number of bytes that a mover copies in this time.
  */
 #define VDM_SEGMENT_COST_ 64U
 
 /*
- * Private: the bytes of all segments, and VDM_SEGMENT_COST_ for each. SIZE_MAX:
- * a pointer is NULL with bytes to copy, or the sum is too large for a size_t.
+ * Private: returns the bytes of all segments, plus VDM_SEGMENT_COST_ for each.
+ * Returns SIZE_MAX if a pointer is NULL with bytes to copy, or if the sum is
+ * too large for a size_t.
  */
 static inline size_t
 vdm_segments_cost_impl(const struct vdm_segment *segments, size_t nsegments)
@@ -530,7 +577,7 @@ vdm_segments_cost_impl(const struct vdm_segment *segments, size_t nsegments)
 
 	size_t cost = nsegments * VDM_SEGMENT_COST_;
 
-	/* Pointers first: then a valid segment needs three tests. */
+	/* Pointers first, so that a valid segment needs only three tests. */
 	for (size_t i = 0; i < nsegments; i++) {
 		const struct vdm_segment *s = &segments[i];
 
@@ -544,9 +591,9 @@ vdm_segments_cost_impl(const struct vdm_segment *segments, size_t nsegments)
 }
 
 /*
- * Private: polls the memcpy of one segment. data->data is that of the memcpy,
- * or NULL if the memcpy is not started. So op_delete gets all that was made
- * before the future is IDLE, or refused, or at the next segment.
+ * Private: polls the memcpy of one segment. data->data is the memory of the
+ * memcpy, or NULL if the memcpy is not started. If the memcpy is refused or
+ * complete, op_delete has released its memory when this function returns.
  */
 FUTURE_CALLS_LIBRARY_ static inline enum future_state
 vdm_memcpyv_poll_impl(struct future_context *context,
@@ -586,7 +633,7 @@ vdm_memcpyv_poll_impl(struct future_context *context,
 		vdm->op_delete(
 			copy.data.data, &copy.data.operation, &copy.output);
 		context->padding |= FUTURE_CONTEXT_REFUSED_;
-		/* The answer was that of the operation that is gone. */
+		/* op_start has set this for the deleted operation. */
 		if (n != NULL)
 			n->notifier_used = FUTURE_NOTIFIER_NONE;
 		break;
@@ -604,13 +651,14 @@ vdm_memcpyv_poll_impl(struct future_context *context,
 }
 
 /*
- * vdm_memcpyv_impl -- the task of vdm_memcpyv() with a mover that does not know
- * the operation
+ * vdm_memcpyv_impl -- the task of vdm_memcpyv() for a mover that does not
+ * support the operation
  *
  * Copies one segment after the other by the mover's memcpy. The output counts
- * them. Like a chain, the future is RUNNING if it could not start the memcpy of
- * a segment that is not the first, and tells this and its steps to its owner by
- * context.padding.
+ * the copied segments. Like a chain, the future is RUNNING if the memcpy of a
+ * segment other than the first could not start. In context.padding,
+ * FUTURE_CONTEXT_REFUSED_ reports this to the owner of the future, and
+ * FUTURE_CONTEXT_MOVED_ reports each step.
  */
 static inline enum future_state
 vdm_memcpyv_impl(struct future_context *context, struct future_notifier *n)
@@ -649,8 +697,8 @@ vdm_memcpyv_impl(struct future_context *context, struct future_notifier *n)
 }
 
 /*
- * Private: has_property of the same future. The mover may look at its own data,
- * so it is asked only while there is some.
+ * Private: has_property of the same future. The mover's function may read
+ * data->data, so it is called only if data->data is not NULL.
  */
 FUTURE_CALLS_LIBRARY_ static inline int
 vdm_memcpyv_has_property_impl(void *future, enum future_property property)
@@ -664,32 +712,36 @@ vdm_memcpyv_has_property_impl(void *future, enum future_property property)
 }
 
 /*
- * vdm_memcpyv -- returns a future that copies all segments
+ * vdm_memcpyv -- creates a future that copies many ranges
  *
- * It is complete when all segments are copied. The order in which they are
- * copied is not defined.
+ * The future is complete when all segments are copied. The order of the copies
+ * is not defined. The operation works with every mover. If the mover's
+ * has_property does not return FUTURE_PROPERTY_MEMCPYV for that property, the
+ * future copies one segment after the other by the mover's memcpy. Pass your
+ * notifier to every poll of such a future: each segment is a new operation.
  *
- * vdm        the mover, not NULL. It must outlive the future. Any mover will
- *            do: for one that does not return FUTURE_PROPERTY_MEMCPYV for that
- *            property, the future itself does the segments one after the other
- *            by the mover's memcpy.
- * segments   read by polls and by other threads. NULL only if nsegments is 0.
- * nsegments  any number. A segment may have any size, also 0. Its ranges must
- *            not overlap, and no other segment's range may overlap its dest.
- *            The sizes, and 64 for each segment, must add up to less than
- *            SIZE_MAX.
+ * vdm        the mover, not NULL
+ * segments   the array, which polls and other threads read. NULL only if
+ *            nsegments is 0.
+ * nsegments  any number. A segment may have any size, also 0. The ranges of a
+ *            segment must not overlap. No range of another segment may overlap
+ *            its dest. The sizes in bytes, plus 64 for each segment, must add
+ *            up to less than SIZE_MAX.
  * flags      VDM_F_*, or 0
- * Returns    the future, by value: IDLE, or COMPLETE with
- *            VDM_ERROR_OUT_OF_MEMORY. The call itself cannot fail.
- * Result     VDM_SUCCESS: copied is nsegments. Invalid input in any segment:
- *            VDM_ERROR_JOB_CORRUPTED, and nothing was written. If the mover
- *            fails later, copied counts segments from the first that are
- *            certainly copied, and others may be written.
- * Owner      the caller. Keep the array and all ranges in place until the
- *            future is complete.
+ * Returns    the future, by value. The call cannot fail. If the mover has no
+ *            slot or no memory, the future may already be COMPLETE with
+ *            VDM_ERROR_OUT_OF_MEMORY. Otherwise the future is IDLE.
+ * Result     VDM_SUCCESS: copied is nsegments.
+ *            VDM_ERROR_JOB_CORRUPTED for invalid input in any segment: copied
+ *            is 0, and nothing was written.
+ *            Either error if the mover fails later: the first copied segments
+ *            are copied. Others may be written, in whole or in part.
+ * Owner      the caller. Until the future is complete, keep the mover, the
+ *            array and all ranges in place. Do not change the array or the
+ *            sources.
  * Threads    any number at once
- * Blocks     never. A poll takes as long as the copies if the mover does the
- *            work in the poll. The first poll reads the whole array.
+ * Blocks     never. The first poll reads the whole array. A poll takes as long
+ *            as the copies if the mover does the work in the poll.
  */
 VDM_WARN_UNUSED_ FUTURE_CALLS_LIBRARY_ static inline struct vdm_operation_future
 vdm_memcpyv(struct vdm *vdm, const struct vdm_segment *segments,
