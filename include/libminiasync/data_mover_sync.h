@@ -3,7 +3,10 @@
 /*
  * data_mover_sync.h -- the synchronous mover: the first poll does the work
  *
- * The number of pending operations is limited: see vdm.h.
+ * The polling thread does all of the work, so the first poll takes as long as
+ * the operation. The futures have no FUTURE_PROPERTY_ASYNC. The mover calls no
+ * waker. The number of pending operations is limited: see vdm.h. After fork()
+ * the child may use and delete the mover.
  */
 
 #ifndef LIBMINIASYNC_DATA_MOVER_SYNC_H
@@ -18,28 +21,31 @@ extern "C" {
 struct data_mover_sync;
 
 /*
- * data_mover_sync_new -- makes a synchronous mover
+ * data_mover_sync_new -- creates a synchronous mover
  *
  * Returns  the mover, or NULL with errno ENOMEM
- * Owner    the caller. Destroy it with data_mover_sync_delete().
+ * Owner    the caller. Delete it with data_mover_sync_delete().
  * Threads  any number may create and poll its operations at once
  * Blocks   never
  */
 struct data_mover_sync *data_mover_sync_new(void);
 
-/* Returns the mover's struct vdm, which is valid until the mover is deleted. */
+/*
+ * Returns the mover's struct vdm, never NULL, which is valid until the mover is
+ * deleted. Never blocks, and is safe from any thread.
+ */
 struct vdm *data_mover_sync_get_vdm(struct data_mover_sync *dms);
 
 /*
- * data_mover_sync_set_capabilities -- makes the mover advertise flags
+ * data_mover_sync_set_capabilities -- sets the flags that the mover advertises
  *
- * Call it for programs that check vdm_is_supported(). By default the mover
- * advertises no flag. In any case it honours VDM_F_MEM_DURABLE and
- * VDM_F_NO_CACHE_HINT as far as the CPU can.
+ * Call it for programs that call vdm_is_supported(). A new mover advertises no
+ * flag. The mover always honours VDM_F_MEM_DURABLE and VDM_F_NO_CACHE_HINT as
+ * far as the CPU supports them.
  *
  * flags    0, VDM_F_MEM_DURABLE, or both flags together
- * Returns  0, or -1 with errno
- *           - EINVAL: unknown flags, or the hint alone
+ * Returns  0, or -1 with errno. After an error the mover is unchanged.
+ *           - EINVAL: an unknown flag, or VDM_F_NO_CACHE_HINT alone
  *           - ENOTSUP: this CPU has no cache write-back instruction
  * Threads  call it before other threads use the mover
  * Blocks   never
@@ -48,10 +54,11 @@ int data_mover_sync_set_capabilities(
 	struct data_mover_sync *dms, unsigned flags);
 
 /*
- * data_mover_sync_delete -- destroys a mover
+ * data_mover_sync_delete -- deletes a mover
  *
- * dms      may be NULL. Do not poll its futures any more that are not complete.
- * Threads  no other thread may be in a call with this mover
+ * dms      may be NULL. If futures of the mover are not complete, do not poll
+ *          them afterwards.
+ * Threads  during the call, and afterwards, no other thread may use the mover
  * Blocks   never
  */
 void data_mover_sync_delete(struct data_mover_sync *dms);

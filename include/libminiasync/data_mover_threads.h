@@ -3,65 +3,74 @@
 /*
  * data_mover_threads.h -- the mover with its own worker threads
  *
- * Who does an operation depends on its size and on who polls:
+ * Who does an operation depends on its size and on the poll:
  *  - A thread in runtime_wait*() does its own operations, in pieces of about
- *    10 us. Between two pieces it looks after the other futures of its wait.
- *    Idle workers help if much is left and a CPU is free for them.
- *  - A poll without a notifier does an operation of 16 KiB and less itself. It
- *    submits a larger one to a queue, and returns at once.
+ *    12 us. Between two pieces it polls the other futures of its wait. Idle
+ *    workers help if much is left and a CPU is free for them.
+ *  - A poll without a notifier, and completion_queue_add(), do an operation of
+ *    16 KiB and smaller themselves. They submit a larger one to a queue, and
+ *    return at once.
  *  - A poll with a notifier of the program submits every operation.
  *
- * A worker takes the operation from the queue, does it, and calls the waker
- * that the poll passed. Idle workers help with large operations, from about
- * 2 MiB, unless the ranges overlap. An operation with a function that the
- * program has set is always done by one worker.
+ * A worker takes the operation from the queue, does it, and calls the waker of
+ * the poll. Idle workers help with operations of about 2 MiB and larger, unless
+ * the ranges overlap. One worker alone does an operation with a function that
+ * the program has set.
  *
- * No poll is refused. Operations that do not fit into the ring wait in their
- * own memory, and workers take them in order. Only the number of pending
- * operations is limited: see vdm.h.
+ * The mover refuses no poll. Operations that do not fit into the ring wait in a
+ * list, in their own memory. Workers take the operations in order. The number
+ * of pending operations is limited: see vdm.h.
  *
- * Wakers: a worker calls the waker after a poll can find the result. It never
- * calls the waker after a poll has returned FUTURE_STATE_COMPLETE.
- *  - A waker may start other operations. It may take locks, also one that the
- *    polling thread holds. It may poll its own future, unless another thread
- *    may be polling that future at the same time.
- *  - A waker must not delete its mover. It must not wait on its worker for
- *    other operations of the mover.
- *  - Keep wakers short; best they only enqueue. A poll of a future whose waker
- *    is running waits for the waker: some 10 us the first time, then four times
- *    as long each time, up to 655 ms. After each wait in vain the waker is
- *    called once more: 8 times at most, if a call takes less than 655 ms. A
- *    poll that replaces a running waker by another one waits for its return,
- *    for at most 200 ms. It takes all this time if the waker waits for a lock
- *    that the polling thread holds.
+ * All futures of the mover have FUTURE_PROPERTY_ASYNC.
  *
- * What returns must return: a waker, and a function that the program sets. They
- * are called on workers only, and not by a poll or a wait.
- *  - pthread_exit() ends the worker's thread, and another one takes its place.
- *    The function's operation ends with VDM_ERROR_JOB_CORRUPTED. A waker counts
- *    as returned. On Windows this is undefined.
+ * Wakers: a worker calls the waker, after a poll can find the result. A waker
+ * may be called more than once. It is never called after a poll has returned
+ * FUTURE_STATE_COMPLETE.
+ *  - A waker may start other operations. It may take locks, including a lock
+ *    that the polling thread holds. It may poll its own future, unless another
+ *    thread may be polling that future at the same time.
+ *  - A waker must not delete its mover, and must not wait for other operations
+ *    of the mover.
+ *  - Keep wakers short. It is best if they only enqueue.
+ *  - A poll of a future whose waker is running waits for the waker. The poll
+ *    waits for about 10 us the first time, then four times as long each time,
+ *    up to 655 ms. After each wait in vain the poll returns
+ *    FUTURE_STATE_RUNNING, and the waker is called once more. So a waker is
+ *    called at most 8 times more, if a call takes less than 655 ms.
+ *  - A poll that replaces a running waker by another one waits up to 200 ms for
+ *    the old waker to return. The poll takes all this time if the old waker
+ *    waits for a lock that the polling thread holds.
+ *
+ * A waker, and a function that the program sets, must return. Only workers call
+ * them, except in a forked child. Polls and waits do not.
+ *  - pthread_exit() ends the thread of the worker, and a new thread takes its
+ *    place. The operation of a function completes with
+ *    VDM_ERROR_JOB_CORRUPTED. A waker counts as returned. On Windows this is
+ *    undefined.
  *  - A C++ exception calls std::terminate().
- *  - longjmp() out of one is undefined.
- * Workers cannot be cancelled: pthread_cancel() has no effect.
+ *  - longjmp() out of a waker or a function is undefined.
+ * Workers cannot be canceled: pthread_cancel() has no effect.
  *
  * Workers block all signals except SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP.
- * They are named miniasync/0, miniasync/1, ... and sleep without work.
+ * On Linux they are named miniasync/0, miniasync/1 and so on. They sleep if
+ * there is no work.
  *
- * A worker has a stack of 512 KiB, beside the thread-local variables, unless
- * the library was built with another MINIASYNC_WORKER_STACK. Wakers and
- * functions of the program run there, and may use all but 8 KiB of it. On
- * Windows the stack has the default size of the program.
+ * A worker has a stack of 512 KiB, not counting the thread-local variables. The
+ * build option MINIASYNC_WORKER_STACK sets another size. Wakers and functions
+ * of the program run on this stack, and may use all of it except 8 KiB. On
+ * Windows, and if the system refuses the size, the stack has the default size.
  *
  * After fork() the child has no workers, and may still use the mover:
- *  - The first poll of an operation does all of it, whatever its size. It also
- *    calls the functions of the program. No waker is called.
- *  - The next poll of an operation that was started before the fork completes
- *    it with VDM_ERROR_JOB_CORRUPTED. Its destination may be partly written.
+ *  - The first poll of an operation does all of it, whatever its size. The poll
+ *    also calls the functions of the program. No waker is called.
+ *  - If an operation was started before the fork, its next poll completes it
+ *    with VDM_ERROR_JOB_CORRUPTED. Its destination may be partly written.
  *  - Setters work. data_mover_threads_delete() frees the mover at once.
- * Make a new mover in the child to have workers. The parent notices nothing.
- * vfork(), _Fork() and clone() run no fork handlers: after them the child must
- * neither use nor delete the mover. In the child of a waker, or of a function
- * of the program, the worker ends when these return.
+ * To have workers in the child, create a new mover there. The fork changes
+ * nothing in the parent. vfork(), _Fork() and clone() run no fork handlers:
+ * after them the child must neither use nor delete the mover. If a waker or a
+ * function of the program forks, the worker of the child ends when that
+ * function returns.
  */
 
 #ifndef LIBMINIASYNC_DATA_MOVER_THREADS_H
@@ -78,16 +87,20 @@ extern "C" {
 struct data_mover_threads;
 
 /*
- * Functions of the program, to replace the built-in ones. Each returns its
- * first argument.
+ * Functions of the program, which replace the built-in ones. Each does the
+ * whole operation and returns its first argument. The mover ignores the return
+ * value.
  *
- * n        bytes, at least 1
- * flags    the flags of the operation: VDM_F_* and any others that fit into an
- *          unsigned. The mover does not refuse unknown flags here.
- * Threads  workers call the functions, several at once. After fork() the polls
- *          of the child do
+ * dst, src, str  not NULL
+ * n              bytes, at least 1
+ * flags          all flags of the operation: VDM_F_*, and unknown flags that
+ *                fit into an unsigned
+ * Threads        workers call the functions, several at once. After fork() the
+ *                polls of the child call them.
  *
- * They must return: see above.
+ * A function may block, and its worker then does nothing else. A function must
+ * return: see above. It must not delete the mover, and must not wait for other
+ * operations of the mover.
  */
 typedef void *(*memcpy_fn)(
 	void *dst, const void *src, size_t n, unsigned flags);
@@ -96,26 +109,29 @@ typedef void *(*memmove_fn)(
 typedef void *(*memset_fn)(void *str, int c, size_t n, unsigned flags);
 
 /*
- * data_mover_threads_new -- makes a mover with workers
+ * data_mover_threads_new -- creates a mover and starts its workers
  *
  * On Linux the workers inherit the affinity mask of the calling thread. If the
- * caller is pinned to a CPU, all workers run on that CPU. Make the mover before
- * you pin the thread, or make it on another thread.
+ * caller is pinned to a CPU, all workers run on that CPU. So create the mover
+ * before you pin the thread, or create it on another thread.
  *
- * nthreads          workers, at least 1
- * ringbuf_size      operations, at least 1, that can wait for a worker in the
- *                   ring, which is the fastest way. Rounded up to a power of
- *                   two, 16 bytes each. Further operations wait in a list.
- * desired_notifier  how futures announce their end: FUTURE_NOTIFIER_WAKER by
- *                   the waker of the poll, FUTURE_NOTIFIER_POLLER by a word
- *                   that changes, FUTURE_NOTIFIER_NONE not at all
+ * nthreads          workers, 1 to 4,294,967,295 (65,535 on 32-bit systems)
+ * ringbuf_size      operations that can wait for a worker in the ring, at least
+ *                   1. The number is rounded up to a power of two, at least 2.
+ *                   Each takes 16 bytes (8 on 32-bit systems). The ring has at
+ *                   most PTRDIFF_MAX bytes. Further operations wait in a list,
+ *                   which is slower.
+ * desired_notifier  how futures report their completion:
+ *                   FUTURE_NOTIFIER_WAKER calls the waker of the poll,
+ *                   FUTURE_NOTIFIER_POLLER changes a word, and
+ *                   FUTURE_NOTIFIER_NONE sends no notification
  * Returns           the mover, or NULL with errno
- *                    - EINVAL: a count of 0, a count that no address space can
- *                      hold, or an unknown notifier
+ *                    - EINVAL: an argument is not as described
  *                    - ENOMEM
  *                    - EAGAIN: the system refused a thread
+ *                    - other errors of the system
  *                   After an error nothing is left behind.
- * Owner             the caller. Destroy it with data_mover_threads_delete().
+ * Owner             the caller. Delete it with data_mover_threads_delete().
  * Threads           any number may create and poll its operations at once
  * Blocks            only while the system creates the threads
  */
@@ -128,28 +144,32 @@ struct data_mover_threads *data_mover_threads_new(size_t nthreads,
  * FUTURE_NOTIFIER_WAKER
  *
  * The CPUs are those of the thread's affinity mask. If a CPU quota of a control
- * group is smaller, as in a container, it counts instead, rounded up.
+ * group is smaller, as in a container, the quota counts instead, rounded up.
  *
- * The environment variable MINIASYNC_THREADS, a decimal number from 1 on of at
- * most the workers that data_mover_threads_new() takes, sets the number of
- * workers instead. Any other value is ignored. So is the variable in a program
- * with more rights than its user, such as a setuid program. No other thread may
+ * The environment variable MINIASYNC_THREADS sets the number of workers
+ * instead. Its value is a decimal number from 1 to the limit of nthreads. The
+ * function ignores any other value. A program with more rights than its user,
+ * such as a setuid program, does not read the variable. No other thread may
  * change the environment during the call.
  */
 struct data_mover_threads *data_mover_threads_default(void);
 
-/* Returns the mover's struct vdm, which is valid until the mover is deleted. */
+/*
+ * Returns the mover's struct vdm, never NULL, which is valid until the mover is
+ * deleted. Never blocks, and is safe from any thread.
+ */
 struct vdm *data_mover_threads_get_vdm(struct data_mover_threads *dmt);
 
 /*
  * data_mover_threads_set_memcpy_fn, _memmove_fn, _memset_fn -- replace the
  * built-in function of an operation. NULL restores the built-in function.
  *
- * One worker alone runs an operation with such a function. With
- * VDM_F_MEM_DURABLE the mover flushes the range after the function has
- * returned.
+ * One worker alone runs an operation with such a function. The memcpy_fn is
+ * also called for each segment of a vdm_memcpyv() that is not empty. With
+ * VDM_F_MEM_DURABLE the mover writes the range back after the function has
+ * returned, if the CPU can do this.
  *
- * Threads  may be called while others use the mover. Operations that are not
+ * Threads  safe while other threads use the mover. Operations that are not
  *          complete use either the old or the new function. Everything that a
  *          thread did before it set a function happens before any call of that
  *          function.
@@ -163,20 +183,23 @@ void data_mover_threads_set_memset_fn(
 	struct data_mover_threads *dmt, memset_fn dmt_memset);
 
 /*
- * data_mover_threads_set_capabilities -- makes the mover advertise flags, like
- * data_mover_sync_set_capabilities()
+ * data_mover_threads_set_capabilities -- sets the flags that the mover
+ * advertises, like data_mover_sync_set_capabilities()
  */
 int data_mover_threads_set_capabilities(
 	struct data_mover_threads *dmt, unsigned flags);
 
 /*
- * data_mover_threads_delete -- destroys a mover
+ * data_mover_threads_delete -- deletes a mover
  *
- * dmt      may be NULL. Do not poll its futures any more that are not complete.
- * Threads  no other thread may be in a call with this mover. A waker of this
- *          mover must not call it.
+ * dmt      may be NULL. If futures of the mover are not complete, do not poll
+ *          them afterwards.
+ * Threads  during the call, and afterwards, no other thread may use the mover.
+ *          Wakers of the mover, and functions that the program has set, must
+ *          not call this function.
  * Blocks   sleeps until all started operations are done and their wakers have
- *          returned. Not in a child that was forked after the mover was made
+ *          returned. In a child that was forked after the mover was created, it
+ *          does not block.
  */
 void data_mover_threads_delete(struct data_mover_threads *dmt);
 
