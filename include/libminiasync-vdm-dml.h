@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * libminiasync-vdm-dml.h -- the interface of the mover over DML, which has its
- * own library
+ * libminiasync-vdm-dml.h -- the interface of the mover over DML, which is a
+ * separate library
  */
 
 #ifndef LIBMINIASYNC_VDM_DML_H
 #define LIBMINIASYNC_VDM_DML_H 1
 
 /*
- * This interface needs neither of these two headers. Programs written for
- * libminiasync 0.2.1 include this header alone, and use both. A program that
- * uses only the mover compiles without DML's header.
+ * The mover needs neither of these two headers. Programs written for
+ * libminiasync 0.2.1 include only this header and use both. A program that uses
+ * only the mover compiles without DML's header.
  */
 #if defined(__has_include)
 #if __has_include(<dml/dml.h>)
