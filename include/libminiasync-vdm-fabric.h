@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * libminiasync-vdm-fabric.h -- the interface of the mover to other machines,
- * which has its own library
+ * libminiasync-vdm-fabric.h -- the interface of the mover over libfabric, for
+ * the memory of another process, which is a separate library
  */
 
 #ifndef LIBMINIASYNC_VDM_FABRIC_H

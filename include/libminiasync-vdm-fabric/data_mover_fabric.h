@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * data_mover_fabric.h -- a mover to the memory of another process, maybe on
- * another machine, over libfabric
+ * data_mover_fabric.h -- the mover over libfabric, for the memory of another
+ * process, on this or another machine
  *
- * One process exposes memory as a region, and hands the region's token to
- * another process. This process makes a mover of the token, and gets a window:
- * addresses that stand for the region. A copy to the window writes into the
- * region, and a copy from the window reads the region:
+ * One process exposes memory as a region, and gives the region's token to
+ * another process. The other process creates a mover from the token, and gets a
+ * window. The window is a range of addresses that stand for the region. A copy
+ * to the window writes the region, and a copy from the window reads the region:
  *
  *	struct data_mover_fabric *dmf = data_mover_fabric_new(token, NULL);
  *	char *window = data_mover_fabric_addr(dmf);
@@ -16,23 +16,23 @@
  *	f = vdm_memcpy(vdm, window + 4096, data, n, 0);
  *
  * Link with libminiasync-vdm-fabric and libminiasync. libfabric.so.1 is loaded
- * when the first region or mover is made.
+ * when the first region or mover is created.
  *
- * Security  a token is a secret: who has it, and reaches the address, may move
- *           what the region allows. Nothing is encrypted, and libfabric is no
- *           fortress against hostile peers. It listens on both sides, also on
- *           that of a mover. Use it in a trusted network, or inside of a
- *           tunnel.
- * Hardware  tested over TCP. RDMA is reached through the same interface of
- *           libfabric, and was not tested.
- * Wakers    are called by the thread of the mover alone. A waker must return:
- *           pthread_exit() counts as returned, and another thread takes the
- *           place of the one that ends. A waker must not delete its mover,
- *           which would wait for itself. The child of a waker that forks must
- *           not return from the waker after it has deleted the mover.
+ * Security  a token is a secret. Everyone who has the token and reaches the
+ *           address may do what the region allows. Nothing is encrypted, and
+ *           libfabric's parser is not hardened against hostile peers. libfabric
+ *           listens on both sides, also on the side of a mover. Use the mover
+ *           in a trusted network or inside a tunnel.
+ * Hardware  tested over TCP only. RDMA uses the same interface of libfabric,
+ *           and was never run.
+ * Wakers    only the thread of the mover calls wakers. A waker must return.
+ *           pthread_exit() counts as returning: it ends the thread, and a new
+ *           thread takes its place. A waker must not delete its mover, because
+ *           the mover would wait for the waker. If a waker forks, and its child
+ *           deletes the mover, the child must not return from the waker.
  * Fork      in a child the movers of its parent are broken, with ENOTCONN, and
- *           its regions serve nobody. The child may delete them. The parent
- *           goes on.
+ *           the regions of its parent serve no peer. The child may delete both.
+ *           They keep working in the parent.
  */
 
 #ifndef LIBMINIASYNC_VDM_FABRIC_DATA_MOVER_FABRIC_H
@@ -46,65 +46,68 @@
 extern "C" {
 #endif
 
-/* The exposing side */
+/* The side that exposes memory */
 
 struct data_mover_region;
 
-/* What peers may do with a region. */
+/* The access that peers have to a region. */
 #define DATA_MOVER_REGION_READ 1U
 #define DATA_MOVER_REGION_WRITE 2U
 
-/* No thread: the program calls data_mover_region_progress(). */
+/* The region has no thread: the program calls data_mover_region_progress(). */
 #define DATA_MOVER_REGION_NO_THREAD 1U
 
 /*
- * The memory is persistent. Peers may write to it with VDM_F_MEM_DURABLE, and
- * flush it: the region's CPU writes its caches back before that succeeds.
+ * The memory is persistent, which the library does not check. Peers may write
+ * with VDM_F_MEM_DURABLE, and flush. The CPU of the region writes its caches
+ * back before such an operation succeeds.
  */
 #define DATA_MOVER_REGION_PMEM 2U
 
-/* A token and its final 0 take at most so many bytes. */
+/* The most bytes of a token, including its final 0. */
 #define DATA_MOVER_REGION_TOKEN_MAX 256
 
 /*
  * data_mover_region_new -- exposes memory to other processes
  *
- * addr     the memory, of n bytes. Peers read and write it while the region
- *          exists. What a program reads from it may change under its eyes: copy
- *          a size, an index or a pointer once, and check the copy.
- * n        more than 0
+ * addr     the memory, of n bytes, not NULL. Keep it while the region exists.
+ *          Peers read and write it, so it may change at any time. Copy a size,
+ *          an index or a pointer out of it once, and check the copy.
+ * n        bytes, at least 1
  * access   DATA_MOVER_REGION_READ, _WRITE or both
  * listen   the address and port where peers connect, as numbers:
  *          "192.0.2.1:4711" or "[2001:db8::1]:4711". Without a port, or with
- *          port 0, the system chooses one. NULL: 127.0.0.1, this machine alone.
- *          A link-local address needs its interface: "[fe80::1%eth0]". The
- *          interface of a peer has to have the same name.
+ *          port 0, the system chooses one. NULL is 127.0.0.1: only this machine
+ *          can connect. A link-local address needs its network interface:
+ *          "[fe80::1%eth0]:4711". A peer needs an interface with the same name.
  * flags    0, DATA_MOVER_REGION_NO_THREAD, _PMEM or both
  * Returns  the region, or NULL with errno
  *           - EINVAL: an argument is not as described, or the address is not
- *             one of a machine
- *           - EADDRNOTAVAIL: the address is not one of this machine, or its
- *             interface is not
- *           - EADDRINUSE
- *           - ENOTSUP: no libfabric.so.1, or without a provider that checks
- *             keys and bounds; or _PMEM, and this CPU cannot write back lines
+ *             that of one machine
+ *           - EADDRNOTAVAIL: this machine does not have the address, or does
+ *             not have the interface
+ *           - EADDRINUSE: another program listens there
+ *           - ENOTSUP: no libfabric.so.1 of version 1.14 or later, or none of
+ *             its providers checks keys and bounds. Or _PMEM is set, and this
+ *             CPU has no cache write-back instruction.
  *           - ENOMEM, EAGAIN (no thread), EMFILE, and other errors of the
  *             system and of libfabric
- * Owner    the caller. Destroy it with data_mover_region_delete().
+ * Owner    the caller. Delete it with data_mover_region_delete().
  * Threads  safe from any thread
- * Blocks   to load libfabric, and to listen
+ * Blocks   while it loads libfabric, about 10 ms
  */
 struct data_mover_region *data_mover_region_new(void *addr, size_t n,
 	unsigned access, const char *listen, unsigned flags);
 
 /*
- * data_mover_region_token -- writes what a peer needs to make a mover
+ * data_mover_region_token -- writes the token, which a peer needs for its mover
  *
- * token    gets printable characters without spaces, and a final 0. A secret:
- *          hand it over by ssh, TLS or a file of mode 0600.
- * size     bytes at token; DATA_MOVER_REGION_TOKEN_MAX is enough
- * Returns  0, or -1 with errno ENOSPC
+ * token    gets printable characters without spaces, and a final 0. The token
+ *          is a secret: pass it on by ssh, by TLS or in a file of mode 0600.
+ * size     bytes at token. DATA_MOVER_REGION_TOKEN_MAX is enough.
+ * Returns  0, or -1 with errno ENOSPC: the token needs more bytes
  * Threads  safe from any thread
+ * Blocks   never
  */
 int data_mover_region_token(
 	struct data_mover_region *region, char *token, size_t size);
@@ -113,124 +116,152 @@ int data_mover_region_token(
  * data_mover_region_fd, data_mover_region_progress -- serve peers without a
  * thread of the library
  *
- * The descriptor is readable when data_mover_region_progress() has something to
- * do. The call does it, without waiting. Only with
- * DATA_MOVER_REGION_NO_THREAD. The region owns the descriptor.
+ * Call them only with DATA_MOVER_REGION_NO_THREAD. When the descriptor is
+ * readable, call data_mover_region_progress(), which does the work that is due.
  *
- * Returns  progress: 0, or -1 with errno ENOTCONN in a child
- * Threads  one thread at a time calls data_mover_region_progress()
+ * Returns  data_mover_region_fd(): the descriptor.
+ *          data_mover_region_progress(): 0, or -1 with errno ENOTCONN in a
+ *          child
+ * Owner    the region owns the descriptor
+ * Threads  only one thread at a time calls data_mover_region_progress()
+ * Blocks   data_mover_region_fd(): never. data_mover_region_progress() does not
+ *          wait for peers. With DATA_MOVER_REGION_PMEM one call may write up to
+ *          128 MiB back.
  */
 int data_mover_region_fd(struct data_mover_region *region);
 int data_mover_region_progress(struct data_mover_region *region);
 
 /*
- * data_mover_region_delete -- revokes the region
+ * data_mover_region_delete -- revokes and deletes a region
  *
- * No peer reads or writes the memory once this has returned. Operations of
- * peers that are under way fail.
+ * After the call has returned, no peer reads or writes the memory. Operations
+ * of peers that are in progress fail.
  *
  * region   may be NULL
- * Threads  no other thread may be in a call with this region
- * Blocks   for a moment, whatever peers do
+ * Threads  during the call, and afterwards, no other thread may use the region
+ * Blocks   some milliseconds, whatever the peers do. With
+ *          DATA_MOVER_REGION_PMEM the call may also wait until up to 128 MiB
+ *          are written back.
  */
 void data_mover_region_delete(struct data_mover_region *region);
 
-/* The moving side */
+/* The side that moves memory */
 
 struct data_mover_fabric;
 
+/* A member that is 0 has its default value. Always set size. */
 struct data_mover_fabric_options {
 	size_t size; /* sizeof(struct data_mover_fabric_options) */
 
-	/* Milliseconds to reach the region. 0: 5,000. */
+	/*
+	 * The timeout for reaching the address of the region, in milliseconds,
+	 * and once more for the region's answer. 0: 5,000.
+	 */
 	unsigned connect_ms;
 
 	/*
-	 * The mover breaks if the peer lets nothing happen for so many
-	 * milliseconds, while operations are under way. Over TCP each byte
-	 * counts: a slow network is not taken for a dead one. It may take half
-	 * as long again. 0: 10,000.
+	 * The mover breaks if operations are in progress and nothing happens
+	 * for so many milliseconds. Over TCP each byte counts, so a slow
+	 * network does not break the mover. The mover may break up to half as
+	 * long later. 0: 10,000.
 	 */
 	unsigned idle_ms;
 
-	/* Transfers under way at once, each of at most 1 MiB. 0: 1,024. */
+	/* Transfers in flight at once, each of at most 1 MiB. 0: 1,024. */
 	unsigned queue;
 
 	/*
-	 * Not 0: no thread of the library. The futures have no
-	 * FUTURE_PROPERTY_ASYNC, and call no waker: polls and
+	 * Not 0: the mover has no thread. Its futures do not have
+	 * FUTURE_PROPERTY_ASYNC, and call no waker. Polls and
 	 * data_mover_fabric_progress() do the work.
 	 */
 	unsigned no_thread;
 };
 
 /*
- * data_mover_fabric_new -- makes a mover to a region
+ * data_mover_fabric_new -- creates a mover for a region
  *
- * token    of the region
- * options  NULL, or options of which size and what differs from 0 are set
+ * token    the token of the region
+ * options  NULL for all defaults. The function copies the options.
  * Returns  the mover, or NULL with errno
- *           - EINVAL: not a token, or not options
+ *           - EINVAL: not a token, or no valid options
  *           - EPROTO: a token of another version
- *           - ECONNREFUSED: nobody listens there
- *           - ENETUNREACH, EHOSTUNREACH: the network has no way to it
- *           - EADDRNOTAVAIL: no interface here has the name in the address
- *           - EACCES: the region is gone, or the token is not its token
- *           - ETIMEDOUT: no answer in connect_ms
+ *           - ECONNREFUSED: no program listens at the address of the region
+ *           - ENETUNREACH, EHOSTUNREACH: the network has no route to the region
+ *           - EADDRNOTAVAIL: this machine has no interface with the name in the
+ *             token
+ *           - EACCES: the region is gone, or this is not its token
+ *           - ETIMEDOUT: no connection or no answer in connect_ms
  *           - ENOTSUP: as for data_mover_region_new(), or the region has more
  *             bytes than a quarter of the addresses
  *           - ENOMEM, EAGAIN (no thread), EMFILE, and other errors of the
  *             system and of libfabric
- * Owner    the caller. Destroy it with data_mover_fabric_delete().
+ * Owner    the caller. Delete it with data_mover_fabric_delete().
  * Threads  any number may create and poll its operations at once
- * Blocks   until the region has answered, for at most about connect_ms
+ * Blocks   until the region has answered: for at most about connect_ms to
+ *          connect, and as long again for the answer
  */
 struct data_mover_fabric *data_mover_fabric_new(
 	const char *token, const struct data_mover_fabric_options *options);
 
 /*
- * Returns the mover's struct vdm, which is valid until the mover is deleted.
+ * Returns the mover's struct vdm, never NULL, which is valid until the mover is
+ * deleted. Never blocks, and is safe from any thread.
  *
- * Each range of an operation lies in the window, or outside of it. Every
- * combination of the two works, within the window too. Other ranges, and what
- * the region does not allow, fail with VDM_ERROR_JOB_CORRUPTED, and nothing is
- * sent.
+ * Each range of an operation lies either inside or outside the window. If no
+ * range lies in the window, the poll does the operation. If a range crosses an
+ * edge of the window, or the region does not allow the access, the result is
+ * VDM_ERROR_JOB_CORRUPTED, and nothing is sent. A set, or a copy within the
+ * window, may also fail with VDM_ERROR_OUT_OF_MEMORY after its start. Then
+ * nothing is written. vdm_memcpyv() copies segment by segment, and may fail
+ * after some segments.
+ * The number of pending operations is limited: see vdm.h.
  *
- * With DATA_MOVER_REGION_PMEM a destination in the window may have
- * VDM_F_MEM_DURABLE, and vdm_flush() works there. VDM_SUCCESS means then that
- * the region's CPU has written back the bytes. Otherwise both fail. Local
- * memory that a copy reads from the window into may be durable always.
+ * If the region has DATA_MOVER_REGION_PMEM, a destination in the window may
+ * have VDM_F_MEM_DURABLE, and vdm_flush() works there. VDM_SUCCESS then means
+ * that the CPU of the other side has written the bytes back. Other regions
+ * refuse both with VDM_ERROR_JOB_CORRUPTED. If a copy from the window writes
+ * local memory, VDM_F_MEM_DURABLE is always allowed.
  *
- * VDM_SUCCESS means that the memory is written, and that every later read by
- * any peer finds it. Operations under way at once have no order. After a
- * failure the destination has undefined content; the other movers leave it
- * unchanged or repair it.
+ * The struct vdm advertises VDM_F_NO_CACHE_HINT. It also advertises
+ * VDM_F_MEM_DURABLE if the region has DATA_MOVER_REGION_PMEM and this CPU has a
+ * cache write-back instruction.
+ *
+ * VDM_SUCCESS means that the memory is written, and that each later read by any
+ * peer returns the new contents. Operations in progress at the same time have
+ * no order. After a failure the destination has undefined contents. The other
+ * movers leave the destination unchanged or repair the failure.
  */
 struct vdm *data_mover_fabric_get_vdm(struct data_mover_fabric *dmf);
 
 /*
- * The window. Never access it: that ends the program with SIGSEGV. It has as
- * many bytes as the region.
+ * Return the window, and its size in bytes, which is the size of the region.
+ * Never access the window directly: that ends the program with SIGSEGV. The
+ * mover owns the window. Both never block, and are safe from any thread.
  */
 void *data_mover_fabric_addr(struct data_mover_fabric *dmf);
 size_t data_mover_fabric_size(struct data_mover_fabric *dmf);
 
 /*
- * data_mover_fabric_error -- why the mover is broken
+ * data_mover_fabric_error -- returns the reason why the mover is broken
  *
- * A mover that is broken stays so: its operations fail at once. Make another
- * one; what the operations that failed have written is unknown.
+ * A broken mover stays broken, and its operations on the window fail at once.
+ * To go on, create a new mover. The failed operations may have written a part
+ * of their destinations.
  *
- * Returns  0: it is not broken; or
- *           - ETIMEDOUT: nothing happened for idle_ms. When the peer or the
- *             network goes on, what the systems of both machines hold may still
- *             be written to the destinations of the operations that failed. If
- *             that matters, the peer deletes the region and makes a new one.
+ * Returns  0 if the mover is not broken. Otherwise
+ *           - ETIMEDOUT: nothing happened for idle_ms. The systems of both
+ *             machines may still hold data. If the peer or the network goes on,
+ *             these data may still be written to the destinations of the failed
+ *             operations. If this matters, let the peer delete the region and
+ *             create a new one.
  *           - ECONNRESET: the peer, its region or the connection is gone, or
  *             the peer has refused an access
- *           - ENOTCONN: this process is a child of the mover's
+ *           - ENOTCONN: this process is a child of the process that created the
+ *             mover
  *           - other errors of the system and of libfabric
  * Threads  safe from any thread
+ * Blocks   never
  */
 int data_mover_fabric_error(struct data_mover_fabric *dmf);
 
@@ -238,23 +269,32 @@ int data_mover_fabric_error(struct data_mover_fabric *dmf);
  * data_mover_fabric_fd, data_mover_fabric_progress -- move without a thread of
  * the library
  *
- * The descriptor is readable when data_mover_fabric_progress() has something to
- * do. The call does it, without waiting. Polls of futures do it too. The mover
- * owns the descriptor. Only with no_thread.
+ * Call them only with no_thread. When the descriptor is readable, call
+ * data_mover_fabric_progress(), which does the work that is due. Polls of
+ * futures do this work too.
  *
- * Returns  progress: 0, or -1 with errno set to data_mover_fabric_error()
+ * Returns  data_mover_fabric_fd(): the descriptor.
+ *          data_mover_fabric_progress(): 0, or -1 with errno set to
+ *          data_mover_fabric_error()
+ * Owner    the mover owns the descriptor
  * Threads  safe from any thread
+ * Blocks   data_mover_fabric_fd(): never. data_mover_fabric_progress() does not
+ *          wait for the peer. It may wait for a thread that is in a call with
+ *          this mover.
  */
 int data_mover_fabric_fd(struct data_mover_fabric *dmf);
 int data_mover_fabric_progress(struct data_mover_fabric *dmf);
 
 /*
- * data_mover_fabric_delete -- destroys a mover
+ * data_mover_fabric_delete -- deletes a mover
  *
- * dmf      may be NULL. Do not poll its futures any more. Operations that are
- *          under way fail, and the thread of the mover calls their wakers.
- * Threads  no other thread may be in a call with this mover
- * Blocks   for a moment, whatever the peer does
+ * dmf      may be NULL. If futures of the mover are not complete, do not poll
+ *          them afterwards. Operations in progress fail, and the thread of the
+ *          mover calls their wakers.
+ * Threads  during the call, and afterwards, no other thread may use the mover.
+ *          Wakers of the mover must not call this function.
+ * Blocks   some milliseconds, whatever the peer does, and until running wakers
+ *          have returned
  */
 void data_mover_fabric_delete(struct data_mover_fabric *dmf);
 
