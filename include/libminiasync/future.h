@@ -3,8 +3,8 @@
 /*
  * future.h -- futures, how to poll them, and chains of futures
  *
- * A future is work that advances when the program polls it. A future is one
- * object in the caller's memory:
+ * A future is an operation that advances when it is polled. It is one object in
+ * the caller's memory:
  *
  *	+-------------+--------------+------------------+
  *	| struct      | data         | output           |
@@ -12,26 +12,35 @@
  *	|             |              |  complete)       |
  *	+-------------+--------------+------------------+
  *
- * Life cycle: IDLE, not started -> RUNNING, started by a poll -> COMPLETE.
- * A task may go from IDLE to COMPLETE in one poll. A task that cannot start yet
- * stays IDLE. Between polls nothing happens, unless the task has submitted its
- * work to a thread or a device. A later poll then only checks for the end.
+ * The states are IDLE (not started), RUNNING (started) and COMPLETE. A poll may
+ * change IDLE to RUNNING, RUNNING to COMPLETE, or IDLE to COMPLETE. A future
+ * that cannot start yet stays IDLE: poll it again from time to time. Nothing
+ * happens between polls, unless the task has submitted its work to a thread or
+ * a device. In that case, later polls only check the progress.
  *
- * The program drives a future in one of these ways:
- *  - a loop: FUTURE_BUSY_POLL()
- *  - a runtime, which sleeps between polls: runtime.h
- *  - a chain of futures: see "Chains" below
- *  - the program's own event loop
- * Pass a notifier to a poll, and the task can notify the program when the next
- * poll is due.
+ * You can poll a future in these ways:
+ *  - in a loop: FUTURE_BUSY_POLL()
+ *  - by a runtime, which sleeps between polls: runtime.h
+ *  - by a completion queue, which holds many futures: completion_queue.h
+ *  - as an entry of a chain: see "Chains" below
+ *  - in an event loop of the program
+ * A poll may pass a notifier. The task uses the notifier to tell the caller
+ * when to poll again.
  *
- * Owner:   the caller. Keep everything that the data points to alive until the
+ * Owner:   the caller. Keep the objects that the data points to until the
  *          future is complete.
+ * Abandon: if you stop polling a RUNNING future, threads or devices continue
+ *          its work. Its waker may still be called. See vdm.h.
  * Threads: only one thread at a time may use a future. Different threads may
- *          use it in turn.
- * Moving:  a future may be moved in memory between polls.
+ *          use the future in turn.
+ * Moving:  you may move a future in memory between polls. You may not while a
+ *          wait or a completion queue has the future.
  * errno:   a poll leaves errno unchanged if the task does. All tasks of this
  *          library do.
+ *
+ * The functions and macros below have no errors. None of them blocks, except
+ * polls and FUTURE_WAKER_WAKE(). Their pointers must not be NULL, unless the
+ * comment allows NULL. Each macro evaluates an argument at most once.
  */
 
 #ifndef LIBMINIASYNC_FUTURE_H
@@ -55,9 +64,10 @@ extern "C" {
 #endif
 
 /*
- * Private: on functions that call a task, a waker or a mover by its pointer.
- * These may be functions of a library that was compiled without clang's control
- * flow integrity. A program with -fsanitize=cfi or kcfi would end there.
+ * Private: for functions that call a task, a waker or a mover by its pointer.
+ * The called function may belong to a library that was compiled without clang's
+ * control flow integrity. Without this attribute, such a call would end a
+ * program that was compiled with -fsanitize=cfi or kcfi.
  */
 #if defined(__clang__)
 #if __has_feature(kcfi)
@@ -70,24 +80,25 @@ extern "C" {
 #endif
 
 enum future_state {
-	FUTURE_STATE_IDLE = 0,     /* not started: poll it */
-	FUTURE_STATE_COMPLETE = 1, /* output is valid: a poll does nothing */
-	FUTURE_STATE_RUNNING = 2,  /* started: poll it until it is complete */
+	FUTURE_STATE_IDLE = 0,     /* not started: poll again */
+	FUTURE_STATE_COMPLETE = 1, /* the output is valid, polls do nothing */
+	FUTURE_STATE_RUNNING = 2,  /* started: poll again */
 };
 
-/* The argument of a task: the place of its data and output, and its state. */
+/* The argument of a task: where its data and output are, and its state. */
 struct future_context {
 	size_t data_size; /* bytes from the end of this struct to the output */
 	size_t output_size; /* bytes of output */
 	enum future_state state;
-	uint32_t padding; /* private: FUTURE_CONTEXT_*_ */
+	uint32_t padding; /* private: flags FUTURE_CONTEXT_*_ */
 };
 
 /*
- * A waker is a callback. The task calls wake(data) when the program should poll
- * the future again. The call may come from any thread, any number of times,
- * until a poll returns COMPLETE. wake must return soon, and not be left by
- * pthread_exit(), longjmp() or a C++ exception.
+ * A waker is a callback. The task calls wake(data) when the caller should poll
+ * the future again. Any thread may make the call, any number of times, also
+ * before the poll returns. No call comes after a poll has returned COMPLETE.
+ * wake must not block for long. wake must return: pthread_exit(), longjmp() or
+ * a C++ exception must not leave it.
  */
 typedef void (*future_waker_wake_fn)(void *data);
 
@@ -97,9 +108,15 @@ struct future_waker {
 };
 
 /*
- * A poller is a word to monitor. The word changes when the program should poll
- * the future again. A task must not free the word's memory while a thread may
- * wait for its future, or for a chain that contains its future.
+ * A poller is the address of a word. The word changes when the caller should
+ * poll the future again. The change may come before the poll returns. So read
+ * the word (atomically, with acquire) and poll once more. Then wait until the
+ * word differs from the value that you have read.
+ *
+ * Owner: the task. The caller may read the word until the future is complete.
+ *        The word of a chain is valid only until the chain goes on to its next
+ *        entry. A task must not free the word while a thread may wait for its
+ *        future, or for a chain that contains its future.
  */
 struct future_poller {
 	uint64_t *ptr_to_monitor;
@@ -107,93 +124,118 @@ struct future_poller {
 
 enum future_notifier_type {
 	FUTURE_NOTIFIER_NONE = 0,   /* no notification: poll again */
-	FUTURE_NOTIFIER_WAKER = 1,  /* the task calls waker.wake(waker.data) */
-	FUTURE_NOTIFIER_POLLER = 2, /* *poller.ptr_to_monitor changes */
+	FUTURE_NOTIFIER_WAKER = 1,  /* task will call waker.wake(waker.data) */
+	FUTURE_NOTIFIER_POLLER = 2, /* *poller.ptr_to_monitor will change */
 };
 
 /*
- * The caller passes a notifier to a poll, and sets waker. The task sets
- * notifier_used to the kind of notification that it will use. For a POLLER it
- * also sets poller. A task without an answer leaves notifier_used unchanged.
+ * The caller sets waker, and sets notifier_used to FUTURE_NOTIFIER_NONE. Then
+ * the caller passes the notifier to a poll. The task sets notifier_used to the
+ * kind of its notification. For FUTURE_NOTIFIER_POLLER the task also sets
+ * poller. Some tasks leave notifier_used unchanged.
+ *
+ * Owner: the caller. The task uses the notifier only during the poll, so the
+ *        task must copy waker if it will call the waker later.
  */
 struct future_notifier {
 	struct future_waker waker;
 	struct future_poller poller;
 	enum future_notifier_type notifier_used;
-	uint32_t padding;
+	uint32_t padding; /* private: FUTURE_NOTIFIER_*_ */
 };
 
 /*
- * Private: how a runtime and a mover of this library agree on who works.
+ * Private: values by which a runtime or a queue, and a mover of this library,
+ * decide which thread does the work of an operation.
  *
- * INLINE in the padding, before a poll: the owner of the notifier polls again
- * right after a poll that did small work itself. The runtime is such an owner.
- * For every other notifier an asynchronous mover calls the waker, also after
- * small work.
+ * INLINE in the padding, before a poll: the owner of the notifier is a runtime
+ * or a queue, which polls again soon after a poll that did small work. With
+ * every other notifier an asynchronous mover calls the waker, also after small
+ * work.
  *
- * Then poller.ptr_to_monitor may have one of two values that belong to this
- * very notifier and its waker, and are no addresses:
+ * Then poller.ptr_to_monitor may have one of two values. Both are no addresses:
  * offer       the mover may keep work for later polls of this owner
- * offer + 1   this poll may also do some work, in a bounded time. The mover
- *             that does some sets offer, so only one does.
- * A task may pass a copy of its notifier on, or change the waker for a poll of
- * its own. Then the owner would not see the answer, or not know when to poll.
- * Therefore the values do not fit then.
+ * offer + 1   this poll may also do some work, for a bounded time. The mover
+ *             that does the work sets offer, so only one mover does work.
+ * A task may pass on a copy of its notifier, or change the waker for a poll of
+ * its own. Then the owner would not get the answer, or would not know when to
+ * poll. So both values are computed from the notifier's address and from its
+ * waker, and do not match in these cases.
  *
- * WORK in the padding, after a poll: the mover has kept work. The next polls
- * of this owner should do it. A poll without an offer gives it to a worker.
+ * WORK in the padding, after a poll: the mover has kept work, and the next
+ * polls of this owner should do it. A poll without an offer gives the work to a
+ * worker.
  */
 #define FUTURE_NOTIFIER_INLINE_ UINT32_C(0x6d696e6c)
 #define FUTURE_NOTIFIER_WORK_ UINT32_C(0x6d696e77)
 
 /*
- * Private: flags in context.padding, from a future to its owner. A chain cannot
- * set them in the notifier, because the program may pass a notifier that only
- * its own tasks understand.
+ * Private: flags in context.padding, which the future sets for its owner. A
+ * chain cannot set them in the notifier, because the program may pass a
+ * notifier that only its own tasks understand.
  *
- * REFUSED  the current entry of this chain could not start. The chain is
- *          RUNNING nevertheless. Its owner may poll less often.
- * SILENT   the mover answered a waker with FUTURE_NOTIFIER_NONE.
- * MOVED    added each time a chain goes on to its next entry. The notifier_used
- *          of earlier entries is no longer valid.
+ * REFUSED  the current entry of this chain could not start, although the chain
+ *          is RUNNING. Its owner may poll less often.
+ * SILENT   the mover set FUTURE_NOTIFIER_NONE for a waker.
+ * MOVED    a chain adds this each time it goes on to its next entry. The
+ *          notifier_used of earlier entries is no longer valid.
  */
 #define FUTURE_CONTEXT_REFUSED_ UINT32_C(1)
 #define FUTURE_CONTEXT_SILENT_ UINT32_C(2)
 #define FUTURE_CONTEXT_MOVED_ UINT32_C(4)
 
 enum future_property {
-	/* A thread or a device advances the future between polls. */
+	/*
+	 * A thread or a device may advance the future between polls. A poll may
+	 * do the work, too.
+	 */
 	FUTURE_PROPERTY_ASYNC = 0,
 	/*
-	 * A question to a mover, not to a future: see vdm_operation_impl().
-	 * Only the answer FUTURE_PROPERTY_RENOTIFY itself means yes.
+	 * Of a mover, not of a future: later polls may replace the waker, see
+	 * vdm_operation_impl(). The mover has the property only if its
+	 * has_property returns exactly FUTURE_PROPERTY_RENOTIFY.
 	 */
 	FUTURE_PROPERTY_RENOTIFY = 0x5245,
 	/*
-	 * A question to a mover, too: whether it does VDM_OPERATION_MEMCPYV.
-	 * Only the answer FUTURE_PROPERTY_MEMCPYV itself means yes.
+	 * Of a mover, not of a future: it supports VDM_OPERATION_MEMCPYV. The
+	 * mover has the property only if its has_property returns exactly
+	 * FUTURE_PROPERTY_MEMCPYV.
 	 */
 	FUTURE_PROPERTY_MEMCPYV = 0x5356,
 };
 
 /*
- * A task advances the future as far as possible without blocking, and returns
- * the new state. The notifier may be NULL.
+ * A task does the work that can be done now, and returns the new state.
+ *
+ * context   of the task's future
+ * notifier  may be NULL. Otherwise set notifier_used, unless the task returns
+ *           COMPLETE. The task may pass the notifier to one future that it
+ *           polls itself.
+ * Returns   IDLE, RUNNING, or COMPLETE after the task has set the output
+ * Errors    in the output. Leave errno unchanged.
+ * Blocks    a task should not. A task that does the work itself takes as long
+ *           as the work.
  */
 typedef enum future_state (*future_task_fn)(
 	struct future_context *context, struct future_notifier *notifier);
 
-/* Returns non-zero if the future has the property. Changes nothing. */
+/*
+ * Returns non-zero if the future, a struct future, has the property now.
+ * Changes nothing, and never blocks.
+ */
 typedef int (*future_has_property_fn)(
 	void *future, enum future_property property);
 
 struct future {
 	future_task_fn task;
-	future_has_property_fn has_property; /* NULL: no property */
+	future_has_property_fn has_property; /* NULL: no properties */
 	struct future_context context;
 };
 
-/* Returns the data of a future. For tasks, map and init functions. */
+/*
+ * Returns the data of a future, for tasks, map and init functions. The pointer
+ * is valid until the future is moved.
+ */
 static inline void *
 future_context_get_data(struct future_context *context)
 {
@@ -201,7 +243,10 @@ future_context_get_data(struct future_context *context)
 		sizeof(struct future_context);
 }
 
-/* Returns the output of a future. For tasks and map functions. */
+/*
+ * Returns the output of a future, for tasks and map functions. The pointer is
+ * valid until the future is moved.
+ */
 static inline void *
 future_context_get_output(struct future_context *context)
 {
@@ -209,14 +254,14 @@ future_context_get_output(struct future_context *context)
 		context->data_size;
 }
 
-/* Returns the bytes of data and output, including padding between them. */
+/* Returns the bytes of data, output, and any padding between the two. */
 static inline size_t
 future_context_get_size(struct future_context *context)
 {
 	return context->data_size + context->output_size;
 }
 
-/* Private, these three: see FUTURE_NOTIFIER_INLINE_. */
+/* Private, the next three functions: see FUTURE_NOTIFIER_INLINE_. */
 static inline int
 future_notifier_is_inline_impl(const struct future_notifier *n)
 {
@@ -255,7 +300,7 @@ future_notifier_work_impl(const struct future_notifier *n)
 	return u.offer;
 }
 
-/* The has_property of a future without properties: always returns 0. */
+/* The has_property of a future without properties. Always returns 0. */
 static inline int
 future_has_property_default(void *future, enum future_property property)
 {
@@ -264,7 +309,10 @@ future_has_property_default(void *future, enum future_property property)
 	return 0;
 }
 
-/* Returns 1 if the future has the property now, otherwise 0. */
+/*
+ * Returns 1 if the future, a struct future, has the property now. Otherwise, or
+ * if its has_property is NULL, returns 0.
+ */
 FUTURE_CALLS_LIBRARY_ static inline int
 future_has_property(void *future, enum future_property property)
 {
@@ -277,15 +325,24 @@ future_has_property(void *future, enum future_property property)
 /*
  * future_poll -- advances a future
  *
- * notifier  may be NULL. Keep the data of its waker valid until the future is
- *           complete. You may free that data earlier if a later poll passed
- *           another waker, and no call of the old waker is running.
+ * notifier  may be NULL. Must be NULL while a completion queue has the future.
  *           For a chain, pass a fresh notifier to each poll, with notifier_used
- *           set to FUTURE_NOTIFIER_NONE. Otherwise it may still contain the
- *           answer of an earlier entry.
- * Returns   the new state, which is also stored in the future
- * Blocks    only as long as the task does. See future_task_fn.
+ *           set to FUTURE_NOTIFIER_NONE. Otherwise notifier_used may still have
+ *           the value of an entry that is complete.
+ * Returns   the new state, which is also stored in the future. A poll of a
+ *           complete future does nothing.
+ * Owner     the caller keeps the data of the waker until a poll has returned
+ *           COMPLETE. If you abandon the future, keep the data until the mover
+ *           is deleted.
  * Threads   one at a time for one future
+ * Blocks    as long as the task does: see future_task_fn
+ *
+ * A later poll may pass another waker. If the mover supports
+ * FUTURE_PROPERTY_RENOTIFY, the new waker replaces the old one. If the old
+ * waker is running at that moment, movers of this library wait for at most 200
+ * ms until it returns. After the poll you may free the data of the old waker,
+ * if each call of that waker takes less time. Other movers keep the first
+ * waker. A poll with NULL, or with a waker.wake of NULL, replaces no waker.
  */
 FUTURE_CALLS_LIBRARY_ static inline enum future_state
 future_poll(struct future *fut, struct future_notifier *notifier)
@@ -297,14 +354,14 @@ future_poll(struct future *fut, struct future_notifier *notifier)
 }
 
 /*
- * FUTURE(name, data_type, output_type) declares struct name: a future with this
- * data and this output.
+ * FUTURE(name, data_type, output_type) declares struct name, a future with data
+ * and output of these types.
  *
- * The data must follow struct future without padding, because
- * future_context_get_data() expects it there. FUTURE_INIT and its variants do
- * not compile if the data needs a larger alignment. The output may have any
- * alignment. In a chain, a future may need at most the alignment of struct
- * future_chain_entry, which is that of a pointer and of uint64_t.
+ * data_type must not need more alignment than a pointer or a uint64_t, because
+ * the data must follow struct future without padding. FUTURE_INIT() and its
+ * variants do not compile otherwise. output_type may need any alignment. The
+ * future of a chain's entry must not need more alignment than a pointer or a
+ * uint64_t.
  */
 #define FUTURE(_name, _data_type, _output_type) \
 	struct _name { \
@@ -313,13 +370,16 @@ future_poll(struct future *fut, struct future_notifier *notifier)
 		_output_type output; \
 	}
 
-/* For a pointer to such a future: its struct future, output, data and state. */
+/*
+ * For a pointer to such a future: pointers to its struct future, its output and
+ * its data, and its state after the last poll.
+ */
 #define FUTURE_AS_RUNNABLE(_futurep) (&(_futurep)->base)
 #define FUTURE_OUTPUT(_futurep) (&(_futurep)->output)
 #define FUTURE_DATA(_futurep) (&(_futurep)->data)
 #define FUTURE_STATE(_futurep) ((_futurep)->base.context.state)
 
-/* Implements FUTURE_INIT and its variants. */
+/* Implements FUTURE_INIT() and its variants. */
 static inline void
 future_init_impl(struct future *fut, future_task_fn task,
 	future_has_property_fn has_property, size_t data_size,
@@ -334,9 +394,9 @@ future_init_impl(struct future *fut, future_task_fn task,
 }
 
 /*
- * data_size is the distance from the context to the output, so it includes
+ * Private: the bytes from the end of the context to the output, which include
  * padding between data and output. The array has the size of struct future. If
- * there is padding in front of the data, its length is negative: an error.
+ * there is padding before the data, the array's length is negative: an error.
  * typeof keeps the argument unevaluated.
  */
 #define FUTURE_DATA_SIZE_(_futurep) \
@@ -347,9 +407,10 @@ future_init_impl(struct future *fut, future_task_fn task,
 				: -1]))
 
 /*
- * FUTURE_INIT(futurep, task) makes a future IDLE and ready to poll.
- * FUTURE_INIT_EXT(futurep, task, has_property) also sets has_property.
- * The caller sets data and output, before or after the call.
+ * FUTURE_INIT(futurep, task) makes a future IDLE and ready to poll, without
+ * properties. FUTURE_INIT_EXT(futurep, task, has_property) also sets
+ * has_property, which may be NULL. The caller sets the data and the output,
+ * before or after. To use a complete future again, initialise it again.
  */
 #define FUTURE_INIT_EXT(_futurep, _taskfn, _propertyfn) \
 	future_init_impl(&(_futurep)->base, (_taskfn), (_propertyfn), \
@@ -359,7 +420,7 @@ future_init_impl(struct future *fut, future_task_fn task,
 #define FUTURE_INIT(_futurep, _taskfn) \
 	FUTURE_INIT_EXT(_futurep, _taskfn, future_has_property_default)
 
-/* Makes a future COMPLETE from the start, for a result that already exists. */
+/* Makes a future COMPLETE from the start, for a result that exists already. */
 #define FUTURE_INIT_COMPLETE(_futurep) \
 	future_init_impl(&(_futurep)->base, NULL, future_has_property_default, \
 		FUTURE_DATA_SIZE_(_futurep), sizeof((_futurep)->output), \
@@ -371,10 +432,19 @@ future_waker_wake_impl(const struct future_waker *waker)
 	waker->wake(waker->data);
 }
 
-/* Calls the waker. wake must not be NULL. */
+/*
+ * FUTURE_WAKER_WAKE(wakerp) calls a waker. For tasks, movers and their threads.
+ *
+ * Call it after the next poll can see the progress. Do not call it after a poll
+ * has returned COMPLETE, because the waker's owner may have freed the waker.
+ *
+ * wakerp   wakerp->wake must not be NULL
+ * Threads  any, any number of times
+ * Blocks   as long as the waker does
+ */
 #define FUTURE_WAKER_WAKE(_wakerp) future_waker_wake_impl(_wakerp)
 
-/* Pauses the CPU for a moment, in a wait loop. */
+/* Private: pauses the CPU for a moment. Other CPUs have no pause. */
 static inline void
 future_cpu_pause_impl(void)
 {
@@ -386,18 +456,21 @@ future_cpu_pause_impl(void)
 }
 
 /*
- * FUTURE_BUSY_POLL() makes this many polls with a CPU pause after each. They
- * take about 3 microseconds, which is longer than submitting a small operation.
- * After each further poll the thread yields its CPU, because the thread that
- * does the work may need that CPU. A thread of a real-time policy yields to no
- * thread of a lower priority: once in so many polls it sleeps.
+ * Private: after each of its first 64 polls FUTURE_BUSY_POLL() pauses the CPU.
+ * This takes about 3 microseconds in all, which is longer than submitting a
+ * small operation. After each further poll the thread yields its CPU, which the
+ * thread that does the work may need. After each 1,024th poll it sleeps
+ * instead, because a thread with a real-time policy yields to no thread of a
+ * lower priority.
  */
 #define FUTURE_BUSY_POLL_SPINS_ 64
 #define FUTURE_BUSY_POLL_NAP_ 1024
 
 /*
- * Sleeps for 50 microseconds. Keeps errno, and is no cancellation point. Weak:
- * a program of this header alone does not need the library.
+ * Private: sleeps for 50 microseconds. Leaves errno unchanged, and is not a
+ * cancellation point. The symbol is weak, so that a program can use this header
+ * without the library. Such a program does not sleep. Windows has no such sleep
+ * either.
  */
 #if defined(__ELF__)
 __attribute__((weak)) void future_nap_impl(void);
@@ -430,18 +503,21 @@ future_busy_poll_impl(struct future *fut)
 }
 
 /*
- * Polls the future with a NULL notifier until it is complete. Blocks the
- * calling thread, and uses its CPU nearly all the time. Not a cancellation
- * point.
+ * FUTURE_BUSY_POLL(futurep) polls a future with a NULL notifier until it is
+ * complete.
+ *
+ * Threads  no other thread may use the future during this time
+ * Blocks   until the future is complete, and keeps a CPU busy. Not a
+ *          cancellation point, if the task is not.
  */
 #define FUTURE_BUSY_POLL(_futurep) future_busy_poll_impl(&(_futurep)->base)
 
 /*
  * Chains
  *
- * A chain is a future whose data begins with other futures, its entries. The
- * entries run one after the other. After each entry a map function may copy the
- * output of this entry into the data of the next entry:
+ * A chain is a future whose data begins with its entries. Each entry holds a
+ * future. The chain runs these futures one after the other. When an entry is
+ * complete, its map function may copy results to the data of the next entry:
  *
  *	struct my_data {
  *		FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
@@ -450,51 +526,71 @@ future_busy_poll_impl(struct future *fut)
  *	};
  *	FUTURE(my_chain, struct my_data, struct my_output);
  *
- * Without a LAST entry the chain ends where its data ends.
+ * Without a LAST entry, the chain ends where its data ends. The bytes behind
+ * the last entry must then be fewer than an entry with an empty future takes.
  *
- * One poll of a chain polls the first entry that is not processed. As long as
- * entries complete, the same poll goes on to the next entry. The polling thread
- * calls each map and each init function once. The map function of the last
- * entry gets the chain itself as rhs, to set the chain's output. A chain also
- * goes on after an entry that has failed. Check the result in the map function.
+ * A poll of a chain polls the current entry, the first that is not processed.
+ * The same poll goes on from entry to entry, until an entry is not complete.
+ * Then the chain is RUNNING, also if this entry is IDLE. The chain is COMPLETE
+ * after its last entry.
+ *
+ * A chain also goes on after an entry that has failed: check each result. The
+ * chain passes the notifier of a poll on to its entries without reading it.
+ * Chains nest. To run a chain again, initialise its entries and itself again.
  */
 
-/* Copies results from lhs, which is complete, to rhs, which is polled next. */
+/*
+ * Copies results from lhs to rhs. The polling thread calls it once for each
+ * entry. It must not block.
+ *
+ * lhs  of the entry that is complete
+ * rhs  of the next entry. After the last entry: of the chain, for its output.
+ * arg  map_arg of the entry
+ */
 typedef void (*future_map_fn)(
 	struct future_context *lhs, struct future_context *rhs, void *arg);
 
-/* Initialises the future of an entry, before its first use. */
+/*
+ * Initialises the future of an entry. The polling thread calls it once, before
+ * the future is polled and before a map function sets its data. It must not
+ * block.
+ *
+ * future         the entry's struct future
+ * chain_context  of the chain
+ * arg            init_arg of the entry
+ */
 typedef void (*future_init_fn)(
 	void *future, struct future_context *chain_context, void *arg);
 
-/* The kind of a declared entry: the size of its array entry_kind. */
+/* Private: the kind of a declared entry is the size of its array entry_kind. */
 enum future_chain_entry_type {
 	FUTURE_CHAIN_ENTRY_REGULAR = 1,
 	FUTURE_CHAIN_ENTRY_LAST = 2,
 };
 
+/* The flags of an entry. PROCESSED: complete, and its map was called. */
 #define FUTURE_CHAIN_FLAG_ENTRY_LAST UINT64_C(1)
 #define FUTURE_CHAIN_FLAG_ENTRY_PROCESSED UINT64_C(2)
 #define FUTURE_CHAIN_VALID_FLAGS \
 	(FUTURE_CHAIN_FLAG_ENTRY_LAST | FUTURE_CHAIN_FLAG_ENTRY_PROCESSED)
 
 /*
- * Any entry, as the chain accesses it. A declared entry has another type, so
- * the compiler must be told: may_alias.
+ * Any entry, in the form that the chain accesses. Programs use the macros
+ * below. A declared entry has another type, so this type has may_alias.
  */
 struct future_chain_entry {
 	future_map_fn map;
 	void *map_arg;
-	future_init_fn init; /* NULL: the future is initialised */
+	future_init_fn init; /* NULL when the future is initialised */
 	void *init_arg;
 	uint64_t flags;
 	struct future future;
 } __attribute__((may_alias));
 
 /*
- * The unnamed bit-field takes no space. If the compiler had to put padding in
- * front of fut, its width is negative: an error. No chain would find the future
- * behind such padding.
+ * Private: the unnamed bit-field takes no space. If the compiler would have to
+ * put padding before fut, the bit-field's width is negative: an error. A chain
+ * does not find a future behind such padding.
  */
 #define FUTURE_CHAIN_ENTRY_IMPL_(_future_type, _name, _kind) \
 	struct { \
@@ -512,6 +608,12 @@ struct future_chain_entry {
 		_future_type fut; \
 	} _name
 
+/*
+ * FUTURE_CHAIN_ENTRY(future_type, name) declares an entry in the struct of a
+ * chain's data. The member fut of the entry is the future.
+ * FUTURE_CHAIN_ENTRY_LAST() declares the last entry. Members behind the last
+ * entry are not entries.
+ */
 #define FUTURE_CHAIN_ENTRY(_future_type, _name) \
 	FUTURE_CHAIN_ENTRY_IMPL_( \
 		_future_type, _name, FUTURE_CHAIN_ENTRY_REGULAR)
@@ -519,7 +621,7 @@ struct future_chain_entry {
 #define FUTURE_CHAIN_ENTRY_LAST(_future_type, _name) \
 	FUTURE_CHAIN_ENTRY_IMPL_(_future_type, _name, (FUTURE_CHAIN_ENTRY_LAST))
 
-/* Sets the members of an entry that precede its future. */
+/* Private: sets the members of an entry that precede its future. */
 static inline void
 future_chain_entry_init_impl(void *entry, future_init_fn init, void *init_arg,
 	future_map_fn map, void *map_arg, size_t kind)
@@ -550,16 +652,20 @@ future_chain_entry_init_impl(void *entry, future_init_fn init, void *init_arg,
 	} while (0)
 
 /*
- * FUTURE_CHAIN_ENTRY_LAZY_INIT(entryp, init, init_arg, map, map_arg) lets the
- * chain call init once to make the future, before the future is first polled or
- * mapped into. map may be NULL.
+ * FUTURE_CHAIN_ENTRY_LAZY_INIT(entryp, init, init_arg, map, map_arg) sets the
+ * function that initialises the entry's future later. See future_init_fn. map
+ * may be NULL.
  */
 #define FUTURE_CHAIN_ENTRY_LAZY_INIT( \
 	_entryp, _init, _init_arg, _map, _map_arg) \
 	future_chain_entry_init_impl((_entryp), (_init), (_init_arg), (_map), \
 		(_map_arg), sizeof((_entryp)->entry_kind))
 
-/* For a pointer to an entry: non-zero if true. */
+/*
+ * Tests of an entry that one of the two macros above has set. Non-zero if true,
+ * otherwise 0. HAS_FLAG tests whether at least one of the flags is set.
+ * IS_INITIALIZED tests whether the entry's future is initialised.
+ */
 #define FUTURE_CHAIN_ENTRY_HAS_FLAG(_entryp, _flag) \
 	(((_entryp)->flags & (_flag)) != 0)
 #define FUTURE_CHAIN_ENTRY_IS_LAST(_entryp) \
@@ -569,9 +675,10 @@ future_chain_entry_init_impl(void *entry, future_init_fn init, void *init_arg,
 #define FUTURE_CHAIN_ENTRY_IS_INITIALIZED(_entryp) ((_entryp)->init == NULL)
 
 /*
- * Returns the entry after this one, or the first entry for NULL. Returns NULL
- * if no entry is left. entry must be initialised: its size is not known before.
- * If fewer bytes remain than an empty entry needs, they are padding.
+ * Private: returns the entry after this one, or the first entry for NULL.
+ * Returns NULL if no entry is left. The future of entry must be initialised,
+ * because its size is not known before. If fewer bytes remain than an entry
+ * with an empty future needs, these bytes are padding.
  */
 static inline struct future_chain_entry *
 future_chain_next_impl(
@@ -601,9 +708,10 @@ future_chain_next_impl(
 }
 
 /*
- * Private: where the entry is that a poll left, so that the next poll does not
- * walk from the first entry. Bytes from the first entry, in the upper bits of
- * its flags; 0 if it is the first. A chain may be moved in memory.
+ * Private: the place of the entry at which a poll ended. The next poll begins
+ * there, and does not walk from the first entry. The place is in the upper bits
+ * of the first entry's flags. The place counts bytes from the first entry,
+ * because a chain may be moved in memory. 0 is the first entry itself.
  */
 #define FUTURE_CHAIN_PLACE_ (UINT64_C(1) << 8)
 
@@ -620,7 +728,7 @@ future_chain_remember_impl(
 		place * FUTURE_CHAIN_PLACE_;
 }
 
-/* Returns the first entry that is not processed, or NULL. */
+/* Private: returns the first entry that is not processed, or NULL. */
 static inline struct future_chain_entry *
 future_chain_current_impl(struct future_context *chain)
 {
@@ -650,8 +758,8 @@ future_chain_entry_prepare_impl(
 }
 
 /*
- * Whether a chain went on to another entry. Arguments: its context.padding
- * before and after.
+ * Private: whether a chain went on to another entry. Arguments: its
+ * context.padding before and after a poll.
  */
 static inline int
 future_chain_has_moved_impl(uint32_t before, uint32_t after)
@@ -660,10 +768,10 @@ future_chain_has_moved_impl(uint32_t before, uint32_t after)
 }
 
 /*
- * async_chain_impl -- the task of every chain
+ * async_chain_impl -- the task of every chain. Programs do not call it.
  *
  * Returns RUNNING until the chain is complete, also if the current entry is
- * IDLE. Passes the notifier on without using it: see FUTURE_CONTEXT_REFUSED_.
+ * IDLE. Passes the notifier on, and neither reads nor writes it.
  */
 static inline enum future_state
 async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
@@ -706,7 +814,7 @@ async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
 		chain->padding += FUTURE_CONTEXT_MOVED_;
 	}
 
-	/* The flags become what they would be without a place. */
+	/* Removes the place from the flags. */
 	entry = future_chain_next_impl(chain, NULL);
 	if (entry != NULL)
 		future_chain_remember_impl(chain, entry);
@@ -714,9 +822,9 @@ async_chain_impl(struct future_context *chain, struct future_notifier *notifier)
 }
 
 /*
- * The has_property of every chain: returns 1 if the current entry has the
- * property. Returns 0 if the chain is complete, or if the current entry is not
- * initialised.
+ * The has_property of every chain. Returns 1 if the current entry has the
+ * property. Otherwise returns 0, also if the chain is complete, or if the
+ * current entry is not initialised.
  */
 static inline int
 future_chain_has_property(void *future, enum future_property property)
@@ -733,10 +841,11 @@ future_chain_has_property(void *future, enum future_property property)
 
 /*
  * FUTURE_CHAIN_INIT(futurep) initialises the chain itself. Initialise its
- * entries with the two macros above, before or after.
+ * entries with FUTURE_CHAIN_ENTRY_INIT() or FUTURE_CHAIN_ENTRY_LAZY_INIT(),
+ * before or after, but before the first poll.
  *
- * An over-aligned output may have padding in front of it. If that padding is
- * large enough to look like an entry, the array's size is negative: an error.
+ * An over-aligned output may have padding before it. If this padding has room
+ * for an entry, the array's length is negative: an error.
  */
 #define FUTURE_CHAIN_INIT(_futurep) \
 	FUTURE_INIT_EXT(_futurep, \
