@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * libminiasync.h -- the whole interface, except for the DML mover: see
- * libminiasync-vdm-dml.h
+ * libminiasync.h -- includes the whole interface, except two movers
  *
- * Pointers to movers, runtimes and futures must not be NULL, unless the comment
- * of a function allows NULL.
+ * libminiasync-vdm-dml.h is for the mover over DML, libminiasync-vdm-fabric.h
+ * for the mover over libfabric. Both include this header.
+ *
+ * Pointers to movers, runtimes, queues and futures must not be NULL, unless the
+ * comment of a function allows NULL.
  */
 
 #ifndef LIBMINIASYNC_H
 #define LIBMINIASYNC_H 1
 
 /*
- * This interface needs none of these three headers. Programs written for
- * libminiasync 0.2.1 include this header alone, and use printf(), malloc() and,
- * on x86-64, the SSE2 intrinsics.
+ * For programs that were written for libminiasync 0.2.1: they include only this
+ * header, and use printf(), malloc() and, on x86-64, the SSE2 intrinsics. The
+ * interface itself needs none of these three headers.
  */
 #include <stdio.h>
 #include <stdlib.h>
