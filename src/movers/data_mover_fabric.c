@@ -77,6 +77,7 @@ renotify(struct mia_fabric_operation *op, struct future_notifier *n)
 	if (has_waker(op, n) &&
 		!mia_completion_has_waker(&op->completion, n->waker))
 		mia_completion_replace_waker(&op->completion, n->waker);
+	op->brings_waker = has_waker(op, n);
 	if (!mia_completion_is_ended(&op->completion))
 		answer_notifier(op, n);
 }
@@ -103,6 +104,7 @@ fabric_operation_start(void *data, const struct vdm_operation *operation,
 	mia_completion_begin(&op->completion,
 		has_waker(op, n) ? n->waker
 				 : (struct future_waker){NULL, NULL});
+	op->brings_waker = has_waker(op, n);
 	answer_notifier(op, n);
 	mia_fabric_add(op); /* op_check follows, and runs it */
 	return 0;
@@ -126,6 +128,7 @@ fabric_operation_check(void *data, const struct vdm_operation *operation)
 
 		mia_fabric_run(op);
 		mia_foreign_leave(foreign);
+		op->brings_waker = false; /* the next poll may bring none */
 	}
 	return mia_completion_poll(&op->completion);
 }

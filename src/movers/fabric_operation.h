@@ -66,6 +66,7 @@ struct mia_fabric_operation {
 	unsigned max_parts; /* in progress at once */
 
 	bool is_new; /* until mia_fabric_run() of the poll that starts it */
+	bool brings_waker; /* this poll, and does not need its call */
 
 	/* B: by the busy thread */
 	char *buffer;       /* of SET and RELAY, while parts are posted */

@@ -405,6 +405,19 @@ finish(struct data_mover_fabric *dmf)
 	}
 }
 
+/*
+ * Whether the poll of this operation may complete it without its waker. A waker
+ * of an earlier poll is due: a queue waits for it.
+ */
+static bool
+needs_no_wake(const struct mia_fabric_operation *op)
+{
+	const struct future_waker none = {NULL, NULL};
+
+	return op->brings_waker ||
+		mia_completion_has_waker(&op->completion, none);
+}
+
 /* Calls no wakers: the mover's thread completes operations with a waker. */
 static void
 finish_silently(struct mia_fabric_operation *own, struct mia_fabric_list *over)
@@ -415,7 +428,7 @@ finish_silently(struct mia_fabric_operation *own, struct mia_fabric_list *over)
 
 	mia_fabric_list_init(&left);
 	while ((op = mia_fabric_list_take(over)) != NULL)
-		if (op == own)
+		if (op == own && needs_no_wake(op))
 			mia_completion_end_here(&op->completion);
 		else if (!mia_completion_finish_silently(&op->completion))
 			mia_fabric_list_add(&left, op);

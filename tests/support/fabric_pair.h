@@ -44,6 +44,15 @@ struct pair {
 	int woken; /* an eventfd */
 };
 
+/* A longer wait has lost a wake: see PAIR_IDLE_MS. */
+#define PAIR_LOST_NS (5000 * MS)
+
+static inline void
+pair_check_time(uint64_t start_ns)
+{
+	assert_true(test_clock_ns(CLOCK_MONOTONIC) - start_ns < PAIR_LOST_NS);
+}
+
 /* What a pair is made of. All zero but size: both threads, both rights. */
 struct pair_of {
 	size_t size;
