@@ -37,9 +37,9 @@ set(package_version ${PROJECT_VERSION}-${MINIASYNC_PACKAGE_REVISION})
 set(same "(= ${package_version})")
 
 # The version of the first package whose library has a node.
-set(since_LIBMINIASYNC_1.0 0.9.0)
-set(since_LIBMINIASYNC_1.1 0.9.0)
-set(since_LIBMINIASYNC_VDM_FABRIC_1.0 0.9.0)
+set(since_LIBMINIASYNC_1.0 1.0.0)
+set(since_LIBMINIASYNC_1.1 1.0.0)
+set(since_LIBMINIASYNC_VDM_FABRIC_1.0 1.0.0)
 
 set(control ${PROJECT_BINARY_DIR}/control)
 file(REMOVE_RECURSE ${control})

@@ -16,8 +16,8 @@ extern "C" {
 #endif
 
 /* CMake reads these three lines. MINOR and PATCH are 0 to 99. */
-#define MINIASYNC_VERSION_MAJOR 0
-#define MINIASYNC_VERSION_MINOR 9
+#define MINIASYNC_VERSION_MAJOR 1
+#define MINIASYNC_VERSION_MINOR 0
 #define MINIASYNC_VERSION_PATCH 0
 
 /* One number for comparisons, also in #if: 10203 is version 1.2.3. */
