@@ -30,7 +30,7 @@ copy_one(struct vdm *vdm)
 	return 0;
 }
 
-/* 2. Several copies at once: a runtime polls them, and sleeps meanwhile. */
+/* 2. Several copies at once: a runtime polls them and sleeps in between. */
 static int
 copy_many(struct vdm *vdm, char *dst, const char *src)
 {
@@ -130,12 +130,15 @@ main(int argc, char *argv[])
 {
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
 		puts("usage: basic\n"
-		     "Makes one copy, several copies, and a chain.");
+		     "Makes one copy, 8 copies at once, and a chain of a copy "
+		     "and a sum.\n"
+		     "  --help  print this help\n"
+		     "Example: basic");
 		return EXIT_SUCCESS;
 	}
 	if (argc > 1) {
 		fprintf(stderr,
-			"basic: unexpected argument '%s'\n"
+			"basic: '%s': unexpected argument\n"
 			"usage: basic\n",
 			argv[1]);
 		return 2;
@@ -154,7 +157,7 @@ main(int argc, char *argv[])
 			copy_then_sum(vdm, dst, src, PART_SIZE);
 	}
 	if (ret != 0)
-		fputs("basic: no memory, or a copy failed\n", stderr);
+		fputs("basic: out of memory, or a copy failed\n", stderr);
 
 	free(dst);
 	free(src);

@@ -9,9 +9,10 @@
  *	8 pipelines of 16 MiB: 256 copies awaited, all equal
  *
  * Each coroutine copies a piece in, works on it, and copies it out. While one
- * coroutine waits, the others work. A completion queue has the copies; the user
- * data of each is the handle of its coroutine. The only thread takes complete
- * copies, resumes their coroutines, and sleeps while there are none.
+ * coroutine waits, the others work. All copies are in one completion queue. The
+ * user data of a copy is the handle of its coroutine. The program has one
+ * thread. It takes complete copies from the queue and resumes their coroutines.
+ * While no copy is complete, the thread sleeps.
  */
 
 #include <algorithm>
@@ -44,7 +45,7 @@ struct copying {
 			    coroutine.address()) == 0)
 			return true;
 
-		/* No memory for the queue. */
+		/* The queue has no memory. Waits here instead. */
 		FUTURE_BUSY_POLL(&future);
 		return false;
 	}
@@ -56,7 +57,7 @@ struct copying {
 	}
 };
 
-/* Resumes coroutines until none waits. Returns how often it did. */
+/* Resumes coroutines until none waits. Returns the number of resumes. */
 static size_t
 run(completion_queue *queue)
 {
@@ -148,12 +149,15 @@ main(int argc, char *argv[])
 {
 	if (argc > 1 && std::strcmp(argv[1], "--help") == 0) {
 		std::puts("usage: cpp_await\n"
-			  "Copies in coroutines that wait with co_await.");
+			  "Copies 8 x 16 MiB in coroutines that wait with "
+			  "co_await.\n"
+			  "  --help  print this help\n"
+			  "Example: cpp_await");
 		return EXIT_SUCCESS;
 	}
 	if (argc > 1) {
 		std::fprintf(stderr,
-			"cpp_await: unexpected argument '%s'\n"
+			"cpp_await: '%s': unexpected argument\n"
 			"usage: cpp_await\n",
 			argv[1]);
 		return 2;

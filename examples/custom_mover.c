@@ -36,7 +36,7 @@ struct custom_mover {
 	struct operation all; /* L: the head of the list */
 };
 
-/* Moves n bytes. The ranges must not overlap. False: it moved only a part. */
+/* The ranges must not overlap. Returns false if it moved only a part. */
 static bool
 device_move(void *dest, void *src, size_t n)
 {
@@ -52,7 +52,7 @@ is_valid(uint64_t flags, const void *a, const void *b, size_t n)
 		(n == 0 || (a != NULL && b != NULL));
 }
 
-/* A device may fail, and a move may overlap. Then the CPU moves the bytes. */
+/* The CPU moves the bytes if the device fails or the ranges may overlap. */
 static void
 move(enum vdm_operation_type type,
 	const struct vdm_operation_data_memmove *operation)
@@ -134,7 +134,7 @@ operation_check(void *data, const struct vdm_operation *operation)
 {
 	(void)data;
 	(void)operation;
-	return FUTURE_STATE_COMPLETE; /* before the end: ..._RUNNING */
+	return FUTURE_STATE_COMPLETE; /* in progress: ..._RUNNING */
 }
 
 static void

@@ -9,7 +9,7 @@
 
 struct custom_mover;
 
-/* Returns NULL with errno set if memory is short. */
+/* Returns the mover. On failure returns NULL and sets errno. */
 struct custom_mover *custom_mover_new(void);
 
 /* Returns the mover's struct vdm, which is valid until the mover is deleted. */

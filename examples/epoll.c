@@ -8,12 +8,13 @@
  *	workers: 1024 MiB in 0.22 s, 178 ticks, 42 messages, worst delay 4.6 ms
  *	memcpy:  1024 MiB in 0.16 s, 16 ticks, 31 messages, worst delay 14.0 ms
  *
- * That was on 2 CPUs that other programs used, too.
+ * Measured on 2 CPUs that other programs also used.
  *
- * One thread serves a timer and a pipe while copies run. A completion queue has
- * the copies. Its descriptor makes the end of a copy an event like any other.
- * The loop never blocks in a copy, and never spins. Then the program does the
- * same with the synchronous mover, which is a memcpy() in the loop.
+ * One thread serves a timer and a pipe while copies run. The copies are in a
+ * completion queue. When a copy is complete, the queue's descriptor becomes
+ * readable, and epoll reports it. The loop never blocks in a copy, and never
+ * spins. Then the program repeats this with the synchronous mover, which calls
+ * memcpy() in the loop.
  *
  * For Linux: epoll and timerfd.
  */
@@ -175,7 +176,7 @@ run(struct loop *loop)
 			else
 				has_copies = true;
 		}
-		/* Last: to start a copy takes the synchronous mover long. */
+		/* Last, because the synchronous mover copies at the start. */
 		if (has_copies && serve_copies(loop) != 0)
 			return -1;
 	}
@@ -210,7 +211,7 @@ open_loop(struct loop *loop)
 		timerfd_settime(loop->timer, 0, &tick, NULL) != 0 ||
 		watch(loop, loop->timer) != 0 || watch(loop, loop->pipe) != 0 ||
 		watch(loop, copies) != 0)
-		return fail("epoll or timerfd");
+		return fail("cannot set up epoll or timerfd");
 	return 0;
 }
 
@@ -235,7 +236,7 @@ copy_and_report(
 	const uint64_t took_ns = now_ns() - start_ns;
 
 	if (memcmp(loop->src, loop->dst, IN_FLIGHT * COPY_BYTES) != 0) {
-		fprintf(stderr, "epoll: the copies differ\n");
+		fprintf(stderr, "epoll: the copies differ from the source\n");
 		return -1;
 	}
 	printf("%-8s %zu MiB in %.2f s, %zu ticks, %zu messages, "
@@ -284,11 +285,21 @@ main(int argc, char *argv[])
 		argc > 1 ? parse_mib(argv[1]) : DEFAULT_MIB / COPY_MIB;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("%sCopies MEBIBYTES (1024) in an event loop.\n", usage);
+		printf("%sCopies in an event loop, first with workers, then "
+		       "with "
+		       "memcpy().\n"
+		       "  MEBIBYTES  MiB for each, 64 or more, rounded down to "
+		       "a multiple of 32;\n"
+		       "             default: %d\n"
+		       "  --help     print this help\n"
+		       "Example: epoll 512\n",
+			usage, DEFAULT_MIB);
 		return EXIT_SUCCESS;
 	}
 	if (argc > 2 || ncopies == 0) {
-		fprintf(stderr, "epoll: unexpected argument '%s'\n%s",
+		fprintf(stderr,
+			"epoll: '%s': not a valid argument; see epoll "
+			"--help\n%s",
 			argv[ncopies == 0 ? 1 : 2], usage);
 		return 2;
 	}

@@ -9,13 +9,13 @@
  *	workers: 1024 MiB in 0.19 s, 120 ticks, 36 messages, worst delay 3.1 ms
  *	memcpy:  1024 MiB in 0.15 s, 16 ticks, 29 messages, worst delay 16.3 ms
  *
- * That was on 2 CPUs that other programs used, too.
+ * Measured on 2 CPUs that other programs also used.
  *
- * The loop serves a timer and a pipe while copies run. A completion queue has
- * the copies. A uv_poll_t watches its descriptor, so the end of a copy is an
- * event like any other. The loop never blocks in a copy, and never spins. Then
- * the program does the same with the synchronous mover, which is a memcpy() in
- * the loop. epoll.c does this without libuv.
+ * The loop serves a timer and a pipe while copies run. The copies are in a
+ * completion queue. When a copy is complete, the queue's descriptor becomes
+ * readable, and a uv_poll_t reports it. The loop never blocks in a copy, and
+ * never spins. Then the program repeats this with the synchronous mover, which
+ * calls memcpy() in the loop. epoll.c does this without libuv.
  *
  * For Linux: other systems have no descriptor for a completion queue.
  */
@@ -52,7 +52,7 @@ struct server {
 	uv_timer_t timer;
 	uv_poll_t copies_done;
 	uv_pipe_t pipe;
-	uint64_t message_ns; /* the time at which it was sent */
+	uint64_t message_ns; /* when the last message was sent */
 
 	struct vdm *vdm;
 	struct vdm_operation_future copies[IN_FLIGHT];
@@ -152,7 +152,7 @@ on_read(uv_stream_t *pipe, ssize_t n, const uv_buf_t *buf)
 	struct server *server = pipe->data;
 
 	(void)buf;
-	/* An older message has waited for no copy. */
+	/* An older message waited before the copies started. */
 	if (n == sizeof(server->message_ns) &&
 		server->message_ns >= server->start_ns) {
 		note_delay(server, server->message_ns);
@@ -219,7 +219,7 @@ copy_and_report(struct server *server, const char *title, struct vdm *vdm,
 
 	if (server->has_failed ||
 		memcmp(server->src, server->dst, IN_FLIGHT * COPY_BYTES) != 0) {
-		fprintf(stderr, "eventloop: a copy failed\n");
+		fprintf(stderr, "eventloop: a copy failed or differs\n");
 		return -1;
 	}
 	printf("%-8s %zu MiB in %.2f s, %zu ticks, %zu messages, "
@@ -267,12 +267,20 @@ main(int argc, char *argv[])
 		argc > 1 ? parse_mib(argv[1]) : DEFAULT_MIB / COPY_MIB;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("%sCopies MEBIBYTES (1024) in libuv's event loop.\n",
-			usage);
+		printf("%sCopies in libuv's event loop, first with workers, "
+		       "then with memcpy().\n"
+		       "  MEBIBYTES  MiB for each, 64 or more, rounded down to "
+		       "a multiple of 32;\n"
+		       "             default: %d\n"
+		       "  --help     print this help\n"
+		       "Example: eventloop 512\n",
+			usage, DEFAULT_MIB);
 		return EXIT_SUCCESS;
 	}
 	if (argc > 2 || ncopies == 0) {
-		fprintf(stderr, "eventloop: unexpected argument '%s'\n%s",
+		fprintf(stderr,
+			"eventloop: '%s': not a valid argument; see eventloop "
+			"--help\n%s",
 			argv[ncopies == 0 ? 1 : 2], usage);
 		return 2;
 	}

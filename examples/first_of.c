@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * first_of.c -- takes the first answer of several replicas, if it is in time
+ * first_of.c -- uses the first answer of several replicas, if it is in time
  *
  *	cc -O2 first_of.c $(pkg-config --cflags --libs libminiasync) -o first_of
  *	./first_of [MILLISECONDS]
  *
  * Three replicas have the same block. The program asks all of them, and uses
- * the block of the first one that answers within MILLISECONDS. The other
- * answers come later: their futures go on, and the program waits for them
- * before it frees their memory.
+ * the block of the first replica that answers within MILLISECONDS. The other
+ * futures continue, and the program waits for them before it frees their
+ * memory.
  *
- * The replicas are threads that answer after some time, in place of a network.
+ * In place of a network, each replica is a thread that answers after a delay.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -45,7 +45,7 @@ struct replica {
 /* Complete once the replica has answered. */
 FUTURE(answer_future, struct replica *, char);
 
-/* The answer, and then the copy of its block to where the program wants it. */
+/* Waits for the answer, then copies its block to the program's buffer. */
 struct read_data {
 	FUTURE_CHAIN_ENTRY(struct answer_future, answer);
 	FUTURE_CHAIN_ENTRY_LAST(struct vdm_operation_future, copy);
@@ -73,7 +73,7 @@ answer_task(struct future_context *context, struct future_notifier *n)
 	struct replica **data = future_context_get_data(context);
 	struct replica *replica = *data;
 
-	/* Each wait brings another waker. The last one counts. */
+	/* Each wait passes another waker, which replaces the old waker. */
 	pthread_mutex_lock(&replica->lock);
 
 	const int has_answered = replica->has_answered;
@@ -86,7 +86,7 @@ answer_task(struct future_context *context, struct future_notifier *n)
 	return has_answered ? FUTURE_STATE_COMPLETE : FUTURE_STATE_RUNNING;
 }
 
-/* Asks all replicas. Returns how many threads there are. */
+/* Asks all replicas. Returns the number of threads. */
 static size_t
 ask(struct replica replicas[], struct read_future reads[], struct vdm *vdm,
 	char *blocks, const char *stored)
@@ -137,7 +137,7 @@ run(struct runtime *runtime, struct vdm *vdm, char *blocks, const char *stored,
 		if (has_block(&reads[i]))
 			printf("replica %zu answered in time\n", i);
 
-	/* The others go on. Their memory must stay until they are complete. */
+	/* The others continue. Their memory stays until they complete. */
 	runtime_wait_multiple(runtime, futs, n);
 	for (size_t i = 0; i < n; i++) {
 		pthread_join(replicas[i].thread, NULL);
@@ -168,13 +168,18 @@ main(int argc, char *argv[])
 	const int64_t timeout_ms = argc > 1 ? parse_ms(argv[1]) : DEFAULT_MS;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("%sWaits MILLISECONDS (20) for the first of three "
-		       "answers.\n",
-			usage);
+		printf("%sWaits for the first of three answers, at most "
+		       "MILLISECONDS.\n"
+		       "  MILLISECONDS  timeout in ms, 0 to %d; default: %d\n"
+		       "  --help        print this help\n"
+		       "Example: first_of 100\n",
+			usage, MAX_MS, DEFAULT_MS);
 		return EXIT_SUCCESS;
 	}
 	if (argc > 2 || timeout_ms < 0) {
-		fprintf(stderr, "first_of: unexpected argument '%s'\n%s",
+		fprintf(stderr,
+			"first_of: '%s': not a valid argument; see first_of "
+			"--help\n%s",
 			argv[timeout_ms < 0 ? 1 : 2], usage);
 		return 2;
 	}

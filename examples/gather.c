@@ -15,9 +15,9 @@
  *	              v     v     v     v
  *	message   |  header file header file ...  end  |    one buffer
  *
- * vdm_memcpyv() copies all parts as one operation. The mover does a small
- * message at once, and shares a large one among its threads. It does not matter
- * whether that is many small parts or a few large ones.
+ * vdm_memcpyv() copies all parts as one operation. The mover copies a small
+ * message at once, and shares a large one among its threads. The message can
+ * have many small parts or a few large ones.
  */
 
 #include <ctype.h>
@@ -49,7 +49,7 @@ complain(const char *name, const char *what)
 	return false;
 }
 
-/* Reads a file to its end. On failure the caller frees what there is. */
+/* Reads a file to its end. The caller frees file->start, also on failure. */
 static bool
 read_file(const char *name, struct bytes *file)
 {
@@ -73,7 +73,7 @@ read_file(const char *name, struct bytes *file)
 	ok = ok && feof(in);
 	if (in != NULL)
 		fclose(in);
-	return ok || complain(name, "cannot read it");
+	return ok || complain(name, "cannot be read");
 }
 
 static bool
@@ -96,7 +96,7 @@ contains(const struct bytes *file, const char *text)
 	return false;
 }
 
-/* The line between two parts must not be in a file. */
+/* The line between two parts must not occur in any file. */
 static void
 choose_boundary(const struct message *message, char *boundary, size_t size)
 {
@@ -108,7 +108,7 @@ choose_boundary(const struct message *message, char *boundary, size_t size)
 		for (size_t i = 0; is_free && i < message->nfiles; i++)
 			is_free = !contains(&message->files[i], boundary);
 	}
-	/* Without the "--" at both ends, which say where it is used. */
+	/* Removes the "--" at both ends. The lines of the message add it. */
 	boundary[strlen(boundary) - 2] = '\0';
 	memmove(boundary, boundary + 2, strlen(boundary + 2) + 1);
 }
@@ -128,11 +128,11 @@ make_header(const char *name, const char *boundary, struct bytes *header)
 	char *safe = malloc(strlen(base) + 1);
 
 	if (safe == NULL)
-		return complain(name, "no memory");
+		return complain(name, "out of memory");
 	header->start = malloc(room);
 	if (header->start == NULL) {
 		free(safe);
-		return complain(name, "no memory");
+		return complain(name, "out of memory");
 	}
 	memcpy(safe, base, strlen(base) + 1);
 	for (char *c = safe; *c != '\0'; c++)
@@ -209,7 +209,7 @@ gather_and_write(const struct message *message, struct vdm_segment *segments)
 		ok = FUTURE_OUTPUT(&f)->result == VDM_SUCCESS;
 	}
 	if (!ok)
-		complain("message", "cannot be made");
+		complain("message", "out of memory, or the copy failed");
 	else if (fwrite(buffer, 1, bytes, stdout) != bytes ||
 		fflush(stdout) != 0)
 		ok = complain("standard output", "cannot be written");
@@ -229,15 +229,19 @@ main(int argc, char *argv[])
 	const size_t nfiles = argc > 1 ? (size_t)argc - 1 : 0;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("%sWrites one message of the type multipart/mixed.\n",
+		printf("%sWrites one message of the type multipart/mixed that "
+		       "contains all files.\n"
+		       "  --help  print this help\n"
+		       "Example: gather a.txt b.jpg >message\n",
 			usage);
 		return EXIT_SUCCESS;
 	}
 	if (nfiles == 0 || argv[1][0] == '-') {
-		fprintf(stderr, "gather: %s '%s'\n%s",
-			nfiles == 0 ? "a file name is missing after"
+		fprintf(stderr, "gather: '%s': %s\n%s",
+			nfiles == 0 ? "gather" : argv[1],
+			nfiles == 0 ? "a file name must follow"
 				    : "unknown option",
-			nfiles == 0 ? "gather" : argv[1], usage);
+			usage);
 		return 2;
 	}
 
@@ -252,7 +256,7 @@ main(int argc, char *argv[])
 		message.headers != NULL;
 
 	if (!ok)
-		complain("message", "no memory");
+		complain("message", "out of memory");
 	ok = ok && make_parts(&message, argv + 1) &&
 		gather_and_write(&message, segments);
 

@@ -45,7 +45,7 @@
 #define SHOWN_MAX_BYTES 200  /* longer values: size and checksum */
 #define CHECKSUM_PRIME UINT64_C(4294967291)
 #define BATCH_MAX_COMMANDS 64
-/* Bytes to copy and to replace, so that a batch needs a limited amount more. */
+/* Bytes to copy and to replace. Limits the additional memory of a batch. */
 #define BATCH_MAX_BYTES (4 * VALUE_MAX_BYTES)
 #define FIRST_BUCKETS 16 /* a power of two */
 
@@ -122,7 +122,7 @@ has_key(const struct entry *entry, uint32_t hash, const char *key)
 	return entry->hash == hash && strcmp(entry->key, key) == 0;
 }
 
-/* Returns the place of the pointer to the key's entry, or where to add it. */
+/* Returns the link to the key's entry, or the NULL link at which to add it. */
 static struct entry **
 find(const char *key)
 {
@@ -134,7 +134,7 @@ find(const char *key)
 	return at;
 }
 
-/* Doubles the buckets. Without memory the lists of the buckets get longer. */
+/* Doubles the buckets. If memory is short, the lists get longer instead. */
 static void
 grow(void)
 {
@@ -174,7 +174,7 @@ lookup_task(struct future_context *context, struct future_notifier *n)
 	return FUTURE_STATE_COMPLETE;
 }
 
-/* Reserves memory for the copy. A value to put counts from now on. */
+/* Reserves memory for the copy. The bytes of a new value count from here. */
 static enum future_state
 reserve_task(struct future_context *context, struct future_notifier *n)
 {
@@ -204,7 +204,7 @@ reserve_task(struct future_context *context, struct future_notifier *n)
 	return FUTURE_STATE_COMPLETE;
 }
 
-/* The chain calls it before the copy, when source and size are known. */
+/* The chain calls it before the copy, when source and size are set. */
 static void
 init_copy(void *future, struct future_context *chain, void *arg)
 {
@@ -242,7 +242,7 @@ commit(struct future_context *copy, struct future_context *chain, void *arg)
 	if (c->error != NULL || c->verb == GET)
 		return;
 
-	/* Searched again: other commands may have moved the pointer. */
+	/* Searches again: other commands may have moved the link. */
 	struct entry **at = find(c->key);
 
 	if (c->found != NULL) {
@@ -310,7 +310,7 @@ run_batch(struct runtime *runtime)
 	for (size_t i = 0; i < nbatch; i++) {
 		struct command *c = &FUTURE_DATA(&batch[i])->command;
 
-		/* Other commands of the batch may have used the memory. */
+		/* Tries again: other commands may have used the memory. */
 		if (c->error == no_memory && nbatch > 1) {
 			if (c->verb == GET) {
 				free(c->bytes);
@@ -413,7 +413,8 @@ parse_arguments(struct command *c, char *rest)
 	if (key == NULL)
 		return "error: a key is needed";
 	if (strlen(key) > KEY_MAX_BYTES)
-		return "error: the key is too long";
+		return "error: the key is over " TEXT_OF(
+			KEY_MAX_BYTES) " bytes";
 	memcpy(c->key, key, strlen(key) + 1);
 
 	if (c->verb == PUT) {
@@ -436,7 +437,7 @@ parse_arguments(struct command *c, char *rest)
 		wrong = *rest == '\0' ? "error: load takes a key and a file"
 				      : load(c, rest);
 	} else if (next_word(&rest) != NULL) {
-		wrong = "error: one key is enough";
+		wrong = "error: the command takes one key";
 	}
 	if (wrong == NULL && c->size > VALUE_MAX_BYTES)
 		wrong = value_too_big;
@@ -447,15 +448,23 @@ static void
 print_help(void)
 {
 	fputs("put KEY VALUE    store a value: the rest of the line\n"
-	      "fill KEY N CHAR  store N times a character\n"
+	      "fill KEY N CHAR  store N bytes, each of them CHAR\n"
 	      "load KEY FILE    store the content of a file\n"
-	      "get KEY          show the value, or if it is long, a checksum\n"
+	      "get KEY          show the value; for a long value, its size "
+	      "and\n"
+	      "                 checksum\n"
 	      "del KEY          delete the value\n"
-	      "stats            count keys, bytes, commands and batches\n"
+	      "stats            show the numbers of keys, bytes, commands, "
+	      "...\n"
 	      "help             show this help\n"
-	      "quit             end the program\n",
+	      "quit             end the program\n"
+	      "Option --limit BYTES limits all values together, 0 or more;\n"
+	      "default: no limit.\n",
 		stdout);
-	printf("Limits: keys %d bytes, values %d MiB, shown values %d bytes.\n",
+	printf("Limits: a key %d bytes, a value %d MiB, a value shown by get "
+	       "%d "
+	       "bytes.\n"
+	       "Example: printf 'put k v\\nget k\\n' | kvstore\n",
 		KEY_MAX_BYTES, VALUE_MAX_MIB, SHOWN_MAX_BYTES);
 }
 
@@ -529,9 +538,9 @@ serve(struct runtime *runtime)
 	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
 	bool go_on = true;
 
-	setvbuf(stdin, NULL, _IONBF, 0); /* poll() sees no buffer */
+	setvbuf(stdin, NULL, _IONBF, 0); /* poll() checks no buffer */
 	while (go_on) {
-		/* No input: a client that waits for answers gets them now. */
+		/* No input: sends the answers that a client may wait for. */
 		if (poll(&in, 1, 0) == 0) {
 			run_batch(runtime);
 			fputs(is_terminal ? "> " : "", stdout);
@@ -546,15 +555,15 @@ serve(struct runtime *runtime)
 			go_on = run_line(runtime, line.text);
 		} else {
 			run_batch(runtime);
-			printf("error: a line of over %d bytes, or a zero "
-			       "byte; try load\n",
+			printf("error: the line has over %d bytes, or a zero "
+			       "byte; use load\n",
 				LINE_MAX_BYTES);
 		}
 	}
 	run_batch(runtime);
 	if (!ferror(stdin))
 		return 0;
-	fputs("kvstore: input failed\n", stderr);
+	fputs("kvstore: standard input: cannot be read\n", stderr);
 	return -1;
 }
 
@@ -568,7 +577,7 @@ run(void)
 	store.nbuckets = FIRST_BUCKETS;
 	store.buckets = calloc(store.nbuckets, sizeof(*store.buckets));
 	if (dmt == NULL || runtime == NULL || store.buckets == NULL) {
-		fprintf(stderr, "kvstore: %s\n", strerror(errno));
+		fprintf(stderr, "kvstore: cannot start: %s\n", strerror(errno));
 	} else {
 		mover = data_mover_threads_get_vdm(dmt);
 		ret = serve(runtime);
@@ -605,12 +614,14 @@ main(int argc, char *argv[])
 	} else if (argc <= wrong) {
 		ret = run();
 	} else {
-		fprintf(stderr, "kvstore: unexpected argument '%s'\n%s",
+		fprintf(stderr,
+			"kvstore: '%s': not a valid argument; see kvstore "
+			"--help\n%s",
 			argv[wrong], usage);
 		return 2;
 	}
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fputs("kvstore: output failed\n", stderr);
+		fputs("kvstore: standard output: cannot be written\n", stderr);
 		ret = -1;
 	}
 	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

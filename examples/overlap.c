@@ -8,7 +8,7 @@
  *
  * The program copies pieces of data into two buffers in turn, and computes the
  * checksum of each piece there. A storage engine handles new blocks like this.
- * The program measures both orders:
+ * The program measures two orders:
  *  - in turn: copy, checksum, copy, checksum, ...
  *  - overlapped: the next copy runs during the checksum
  *
@@ -110,7 +110,7 @@ run(struct vdm *vdm, struct runtime *runtime, char *src, char *buffers[2],
 	memset(buffers[0], 0, PIECE_BYTES);
 	memset(buffers[1], 0, PIECE_BYTES);
 
-	/* Alternates, so that a change of the CPU's speed hits both orders. */
+	/* Alternates, so that a change of the CPU's speed affects both. */
 	for (int round = 0; round < ROUNDS; round++) {
 		for (enum order order = IN_TURN; order < NORDERS; order++) {
 			const double start_s = now_s();
@@ -131,8 +131,8 @@ run(struct vdm *vdm, struct runtime *runtime, char *src, char *buffers[2],
 	const bool is_equal =
 		sum->a == sums[IN_TURN].a && sum->b == sums[IN_TURN].b;
 
-	printf("%zu pieces of %zu KiB, best of %d\n", pieces, PIECE_BYTES >> 10,
-		ROUNDS);
+	printf("%zu pieces of %zu KiB, best of %d rounds\n", pieces,
+		PIECE_BYTES >> 10, ROUNDS);
 	printf("in turn     %8.2f ms\n", best_s[IN_TURN] * 1e3);
 	printf("overlapped  %8.2f ms, %.0f %% saved\n",
 		best_s[OVERLAPPED] * 1e3,
@@ -160,13 +160,18 @@ main(int argc, char *argv[])
 	const size_t pieces = argc > 1 ? parse_mib(argv[1]) : DEFAULT_MIB;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("%sCopies MEBIBYTES (64), and computes checksums "
-		       "meanwhile.\n",
-			usage);
+		printf("%sCopies data and computes its checksum, in turn and "
+		       "overlapped.\n"
+		       "  MEBIBYTES  MiB to copy, 1 or more; default: %d\n"
+		       "  --help     print this help\n"
+		       "Example: overlap 256\n",
+			usage, DEFAULT_MIB);
 		return EXIT_SUCCESS;
 	}
 	if (argc > 2 || pieces == 0) {
-		fprintf(stderr, "overlap: unexpected argument '%s'\n%s",
+		fprintf(stderr,
+			"overlap: '%s': not a valid argument; see overlap "
+			"--help\n%s",
 			argv[pieces == 0 ? 1 : 2], usage);
 		return 2;
 	}

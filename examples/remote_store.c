@@ -4,20 +4,20 @@
  * remote_store.c -- a table of records in one process, which other processes
  * fill and read, maybe on other machines
  *
- *	cc remote_store.c $(pkg-config --cflags --libs
+ *	cc remote_store.c $(pkg-config --cflags --libs \
  *		libminiasync-vdm-fabric) -o remote_store
  *	./remote_store serve token &
  *	./remote_store fill token
  *	./remote_store check token
  *
  * The server exposes its memory and sleeps. Clients move records by themselves,
- * many at once. There are no locks: a client that reads a record while another
- * one writes it finds a wrong checksum, and reads again.
+ * many at once. There are no locks. If a client reads a record while another
+ * client writes it, the checksum is wrong, and the client reads again.
  *
- * Memory that others write may hold anything, and changes at any moment. So a
- * client copies a record, or the sizes of the table, once, and checks its copy
- * before the first use. The server reads records when it has deleted the
- * region, because nobody writes them then, and checks them too.
+ * Memory that others write may hold any bytes, and may change at any moment. So
+ * a client copies a record, or the sizes of the table, once. It checks its copy
+ * before the first use. The server first deletes the region, so that no client
+ * can write. Then it reads the records and checks them too.
  *
  * For Linux, and for machines of the same byte order.
  */
@@ -102,7 +102,7 @@ say(int status, const char *format, ...)
 	return status;
 }
 
-/* Says on which side a mover has failed, and why. Returns the status. */
+/* Prints on which side a mover has failed, and why. Returns the status. */
 static int
 say_error(const char *what, int error)
 {
@@ -110,10 +110,10 @@ say_error(const char *what, int error)
 
 	switch (error) {
 	case ECONNREFUSED:
-		why = "nobody listens there, the server has ended";
+		why = "no server listens there, it has ended";
 		break;
 	case EACCES:
-		why = "the server has another region now, with another token";
+		why = "the server has a new region, and needs its new token";
 		break;
 	case ECONNRESET:
 		why = "the server has ended, or the connection is lost";
@@ -176,7 +176,7 @@ checksum(const struct record *record)
 	return sum;
 }
 
-/* Checks a copy that nobody else writes: the length before it is used. */
+/* Checks a private copy. The length is checked before its use. */
 static enum check
 check_record(const struct record *copy, uint64_t index, size_t record_bytes)
 {
@@ -190,14 +190,14 @@ check_record(const struct record *copy, uint64_t index, size_t record_bytes)
 	return VALID;
 }
 
-/* Makes a file of mode 0600, which is complete as soon as it is there. */
+/* Makes a file of mode 0600. The file is complete when its name appears. */
 static int
 write_token(const char *path, const char *token)
 {
 	char *temp = NULL;
 
 	if (strcmp(path, "-") == 0) {
-		say(0, "the next line is a secret: the key to the table");
+		say(0, "the next line is the token, a secret");
 		return puts(token) >= 0 && fflush(stdout) == 0 ? 0 : -1;
 	}
 	if (asprintf(&temp, "%s.XXXXXX", path) < 0)
@@ -241,10 +241,11 @@ serve(const struct options *opt)
 	int sig;
 
 	if (table == NULL)
-		return say(EXIT_FAILURE, "no memory for the table");
+		return say(EXIT_FAILURE,
+			"the table: out of memory; use smaller --records");
 	memcpy(table, &sizes, sizeof(sizes));
 
-	/* Before the region makes threads, so that they block them too. */
+	/* Before the region makes threads, so that the threads block them. */
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
@@ -324,7 +325,7 @@ move(struct client *c, enum direction direction, uint64_t first, size_t n)
 	return finish(c, ops, n);
 }
 
-/* Fills n copies of records, of which this is the first. */
+/* Fills n copies with records. The first record has the index first. */
 static void
 make_records(struct client *c, uint64_t first, size_t n)
 {
@@ -340,9 +341,9 @@ make_records(struct client *c, uint64_t first, size_t n)
 }
 
 /*
- * Checks n copies, and counts the records. One that is damaged may be just
- * being written by another client: it is read again, in place of the first
- * copy, which was checked before.
+ * Checks n copies, and counts the records. Another client may be writing a
+ * damaged record, so it is read again. It replaces the first copy, which was
+ * checked before.
  */
 static int
 check_records(
@@ -393,8 +394,8 @@ each_record(struct client *c, enum direction direction)
 				direction == PUT ? "filled" : "checked",
 				(unsigned long long)done,
 				(unsigned long long)total,
-				direction == PUT ? "; later ones may be "
-						   "written in part"
+				direction == PUT ? "; later records may be "
+						   "incomplete"
 						 : "");
 		show_progress(&shown_s, done + n, total);
 	}
@@ -460,7 +461,7 @@ open_client(struct client *c, const struct options *opt)
 	c->dmf = c->runtime != NULL ? data_mover_fabric_new(token, &options)
 				    : NULL;
 	if (c->dmf == NULL && (errno == EINVAL || errno == EPROTO))
-		return say(EXIT_FAILURE, "%s: no token of this version",
+		return say(EXIT_FAILURE, "%s: not a token of this version",
 			opt->token_file);
 	if (c->dmf == NULL)
 		return say_error("cannot connect", errno);
@@ -493,27 +494,34 @@ be_client(const struct options *opt)
 	"remote_store --help\n"
 
 static const char help_text[] = USAGE
-	"A table of records in one process, which others fill and read.\n"
-	"serve  makes the table, and writes its token to TOKENFILE until\n"
-	"       SIGINT or SIGTERM comes\n"
-	"fill   writes all records of the table with the token in TOKENFILE\n"
-	"check  reads and checks them\n"
-	"The token is a secret: who has it may read and write the table.\n"
-	"Nothing is encrypted. '-' is standard output or input.\n"
-	"  --records N            serve; default 4096\n"
-	"  --record-bytes N       serve; default 65536\n"
-	"  --listen ADDRESS:PORT  serve; default 127.0.0.1:0, any port\n"
-	"  --seconds N            serve: end then; default 0, never\n"
-	"  --timeout-ms N         fill, check: to connect, and to wait for\n"
-	"                         any progress; default 5000\n"
+	"A process serves a table of records. Other processes fill and read "
+	"it.\n"
+	"serve  make the table, write its token to TOKENFILE, and serve until\n"
+	"       SIGINT or SIGTERM\n"
+	"fill   write all records of the table with the token in TOKENFILE\n"
+	"check  read all records, and check them\n"
+	"TOKENFILE '-' is standard output (serve) or input (fill, check).\n"
+	"Keep the token secret: it gives access to the table. Data is not\n"
+	"encrypted.\n"
+	"Options of serve:\n"
+	"  --records N            records, 1 to 2147483648; default: 4096\n"
+	"  --record-bytes N       bytes of a record, 64 to 16777216, rounded\n"
+	"                         down to a multiple of 8; default: 65536\n"
+	"  --listen ADDRESS:PORT  default: 127.0.0.1:0; port 0: any free port\n"
+	"  --seconds N            end after N seconds, 0 to 2147483647;\n"
+	"                         default: 0, which is never\n"
+	"Option of fill and check:\n"
+	"  --timeout-ms N         time to connect, and time without progress,\n"
+	"                         1 to 2147483647 ms; default: 5000\n"
 	"  --help                 print this help\n"
 	"Exit status: 0 success, 1 error on this side, 2 wrong arguments,\n"
-	"3 the other side has ended or does not answer, 4 damaged records.\n";
+	"3 the other side has ended or does not answer, 4 damaged records.\n"
+	"Example: remote_store serve --records 1000 token\n";
 
 static int
 usage(const char *why, const char *what)
 {
-	fprintf(stderr, "remote_store: %s '%s'\n" USAGE, why, what);
+	fprintf(stderr, "remote_store: '%s': %s\n" USAGE, what, why);
 	return EXIT_USAGE;
 }
 
@@ -526,7 +534,7 @@ static const struct {
 	[TIMEOUT_MS] = {5000, 1, INT_MAX},
 };
 
-/* Returns 0, or -1 if the text is no number in these limits. */
+/* Returns 0, or -1 if the text is not a number within these limits. */
 static int
 parse_number(const char *text, enum number which, size_t *number)
 {
@@ -566,16 +574,17 @@ parse(int argc, char *argv[], struct options *opt)
 			return EXIT_SUCCESS;
 		}
 		if (c == '?' || c == ':')
-			return usage(c == '?' ? "wrong option" : "no value for",
+			return usage(c == '?' ? "not a valid option"
+					      : "a value must follow",
 				argv[optind - 1]);
 		if (c == LISTEN)
 			opt->listen = optarg;
 		else if (parse_number(
 				 optarg, (enum number)c, &opt->numbers[c]) != 0)
-			return usage("wrong number", optarg);
+			return usage("not a valid number; see --help", optarg);
 	}
 	if (argc - optind < 2)
-		return usage("an argument is missing after", argv[argc - 1]);
+		return usage("an argument must follow", argv[argc - 1]);
 	if (argc - optind > 2)
 		return usage("unexpected argument", argv[optind + 2]);
 	opt->command = argv[optind];

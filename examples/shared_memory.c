@@ -3,23 +3,24 @@
 /*
  * shared_memory.c -- moves data to another process of the same machine
  *
- *	cc -O2 shared_memory.c $(pkg-config --cflags --libs libminiasync)
+ *	cc -O2 shared_memory.c $(pkg-config --cflags --libs libminiasync) \
  *		-o shared_memory
  *	./shared_memory [MEBIBYTES]
  *
  * Two processes of one machine need no network. They map the same memory, and
- * each of them has an ordinary mover:
+ * each process has an ordinary mover:
  *
  *	writer  data --mover--> slot 0 | slot 1     (memfd, MAP_SHARED)
  *	reader                  slot 0 | slot 1 --mover--> data
  *
- * A socket tells which slot is full, and which one is free again. It also tells
- * when the other process has ended. The reader copies a slot before it looks
- * into it, because the writer could change the slot at any moment.
+ * Messages on a socket say which slot is full, and which slot is free again. A
+ * closed socket means that the other process has ended. The reader first copies
+ * a slot and then checks the copy, because the writer could change the slot at
+ * any moment.
  *
- * Movers are made after fork(), in the process that uses them: workers do not
- * live on in a child. The seals keep the memory from getting shorter, so the
- * descriptor could also go to an unrelated process, by SCM_RIGHTS.
+ * Each process makes its mover after fork(), because a child has no workers of
+ * its parent. The seals keep the size of the memory. So the descriptor could
+ * also go to an unrelated process, by SCM_RIGHTS.
  *
  * For Linux: memfd_create().
  */
@@ -48,12 +49,12 @@
 #define DEFAULT_MIB 256
 #define BAR_COLUMNS 20
 
-/* From the writer: this slot is full. 0 bytes: that was all. */
+/* From the writer: this slot is full. 0 bytes: the data has ended. */
 struct message {
 	uint64_t slot, bytes, sum;
 };
 
-/* What either process has. */
+/* The state of one process. */
 struct side {
 	const char *name;
 	char *slots; /* shared */
@@ -95,11 +96,11 @@ checksum(const void *data, size_t n)
 	return sum;
 }
 
-/* Sends n bytes. Returns -1 after a message if the other process has ended. */
+/* Sends n bytes. If the other process has ended, prints it and returns -1. */
 static int
 tell(const struct side *side, const void *message, size_t n)
 {
-	/* Without a SIGPIPE, and so with an error instead. */
+	/* An error instead of SIGPIPE. */
 	if (send(side->socket, message, n, MSG_NOSIGNAL) == (ssize_t)n)
 		return 0;
 	return fail(side, "the other process has ended", strerror(errno));
@@ -139,7 +140,7 @@ side_init(struct side *side)
 	side->dmt = data_mover_threads_default();
 	side->runtime = runtime_new();
 	if (side->dmt == NULL || side->runtime == NULL)
-		return fail(side, "no mover", strerror(errno));
+		return fail(side, "cannot make a mover", strerror(errno));
 	return 0;
 }
 
@@ -163,7 +164,7 @@ show_progress(size_t done, size_t total, double *shown_s)
 		100 * done / total);
 }
 
-/* Copies the data into the slots in turn, while the reader empties another. */
+/* Fills the slots in turn, while the reader empties the other slot. */
 static int
 write_all(const struct side *side, const char *data, size_t total)
 {
@@ -215,10 +216,10 @@ read_all(const struct side *side, char *copied, size_t total)
 			break;
 		if (done == 0)
 			start_s = now_s();
-		/* What another process says is checked before it is used. */
+		/* A message of another process is checked before its use. */
 		if (message.slot >= SLOTS || message.bytes > SLOT_BYTES ||
 			message.bytes % sizeof(uint64_t) != 0)
-			return fail(side, "message", "there is no such slot");
+			return fail(side, "message", "wrong slot or size");
 		if (copy(side, copied, side->slots + message.slot * SLOT_BYTES,
 			    message.bytes) != 0 ||
 			tell(side, "", 1) != 0)
@@ -232,7 +233,7 @@ read_all(const struct side *side, char *copied, size_t total)
 	const double took_s = now_s() - start_s;
 
 	if (done != total)
-		return fail(side, "data", "some is missing");
+		return fail(side, "data", "wrong number of bytes");
 	fputs(isatty(STDERR_FILENO) ? "\r\033[K" : "", stderr);
 	printf("reader: %.0f MiB in %.3f s, %.0f MiB/s, checksums equal\n", mib,
 		took_s, mib / took_s);
@@ -246,7 +247,7 @@ be_reader(struct side *side, size_t total)
 	int ret = side_init(side);
 
 	if (copied == NULL)
-		ret = fail(side, "buffer", "no memory");
+		ret = fail(side, "buffer", "out of memory");
 	if (ret == 0)
 		ret = read_all(side, copied, total);
 	side_fini(side);
@@ -261,7 +262,7 @@ be_writer(struct side *side, size_t total)
 	int ret = side_init(side);
 
 	if (data == NULL)
-		ret = fail(side, "buffer", "no memory");
+		ret = fail(side, "buffer", "out of memory");
 	for (size_t i = 0; ret == 0 && i < total / sizeof(*data); i++)
 		data[i] = i * UINT64_C(0x9e3779b97f4a7c15);
 	if (ret == 0)
@@ -271,7 +272,7 @@ be_writer(struct side *side, size_t total)
 	return ret;
 }
 
-/* Waits for the reader. Returns 0 if it has found everything right. */
+/* Waits for the reader. Returns 0 if the reader has succeeded. */
 static int
 reader_end(const struct side *side, pid_t reader)
 {
@@ -289,7 +290,7 @@ reader_end(const struct side *side, pid_t reader)
 	return status == 0 ? 0 : fail(side, "the reader has failed", text);
 }
 
-/* Maps memory that two processes share, and that nobody can make shorter. */
+/* Maps memory that two processes share. No process can make it shorter. */
 static char *
 map_slots(void)
 {
@@ -324,13 +325,18 @@ main(int argc, char *argv[])
 	const size_t total = argc > 1 ? parse_mib(argv[1]) : DEFAULT_MIB * MIB;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("%sMoves MEBIBYTES (%d) to another process, through "
-		       "shared memory.\n",
+		printf("%sMoves data to another process, through shared "
+		       "memory.\n"
+		       "  MEBIBYTES  MiB to move, 1 or more; default: %d\n"
+		       "  --help     print this help\n"
+		       "Example: shared_memory 1024\n",
 			usage, DEFAULT_MIB);
 		return EXIT_SUCCESS;
 	}
 	if (argc > 2 || total == 0) {
-		fprintf(stderr, "shared_memory: unexpected argument '%s'\n%s",
+		fprintf(stderr,
+			"shared_memory: '%s': not a valid argument; see "
+			"shared_memory --help\n%s",
 			argv[total == 0 ? 1 : 2], usage);
 		return 2;
 	}
@@ -351,7 +357,7 @@ main(int argc, char *argv[])
 		perror("shared_memory: fork");
 		return EXIT_FAILURE;
 	}
-	/* Each keeps one end, so that the other's end is noticed. */
+	/* Each process keeps one end, and notices if the other end closes. */
 	close(sockets[reader == 0 ? 0 : 1]);
 	side.socket = sockets[reader == 0 ? 1 : 0];
 	if (reader == 0) {
@@ -362,7 +368,7 @@ main(int argc, char *argv[])
 			(int)getpid(), (int)reader);
 		fflush(stdout);
 		ret = be_writer(&side, total);
-		close(side.socket); /* a reader that waits goes on */
+		close(side.socket); /* ends the wait of the reader */
 		side.socket = -1;
 		ret |= reader_end(&side, reader);
 	}

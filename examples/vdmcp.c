@@ -4,7 +4,7 @@
  * vdmcp.c -- copies files through a data mover
  *
  *	cc vdmcp.c $(pkg-config --cflags --libs libminiasync) -o vdmcp
- *	cc -DVDMCP_DML vdmcp.c $(pkg-config --cflags --libs
+ *	cc -DVDMCP_DML vdmcp.c $(pkg-config --cflags --libs \
  *		libminiasync-vdm-dml) -o vdmcp		for --mover dml
  *	./vdmcp --verify big.iso copy.iso
  *	./vdmcp *.iso /mnt
@@ -12,12 +12,13 @@
  * The program maps one window of source and destination at a time. It copies
  * each window with many vdm_memcpy() futures, and a runtime waits for them. The
  * workers copy with a function of this program that writes to the mapped file.
- * The built-in copy stores instead. Each new page that it stores into costs a
- * fault, and the kernel clears the page first.
+ * The built-in copy would store into the mapping instead. There each new page
+ * costs a fault, and the kernel clears the page first.
  *
  * The program reserves space for the destination, writes it under a temporary
- * name in the same folder, and renames it at the end. So there is never half a
- * file under the destination's name. If the source changes, the program fails.
+ * name in the same folder, and renames it at the end. So there is never a part
+ * of a file under the destination's name. If the source changes, the program
+ * fails.
  */
 
 #define _GNU_SOURCE
@@ -211,7 +212,7 @@ window_map(struct window *w, int fd, size_t offset, size_t size, int prot,
 	void *addr = mmap(NULL, size, prot, MAP_SHARED, fd, (off_t)offset);
 
 	if (addr == MAP_FAILED)
-		return fail_because(name, "cannot be mapped");
+		return fail_because(name, "cannot be mapped into memory");
 	w->addr = addr;
 	w->size = size;
 	w->fd = fd;
@@ -236,8 +237,9 @@ window_unmap(struct window *w)
 
 /*
  * Copies into the destination's window by a write to its file, on a worker. A
- * mapping and its file are the same pages, so the result is that of memcpy().
- * What the write leaves out, memcpy() stores: on_bus() then sees the reason.
+ * mapping and its file have the same pages, so the result is that of memcpy().
+ * If the write is short, memcpy() stores the rest, and on_bus() handles its
+ * faults.
  */
 static void *
 copy_piece(void *dst, const void *src, size_t n, unsigned flags)
@@ -287,7 +289,8 @@ static int
 verify_window(const struct options *opt)
 {
 	if (memcmp(src_window.addr, dst_window.addr, src_window.size) != 0)
-		return fail_because(opt->dest, "differs from the source");
+		return fail_because(
+			opt->dest, "the copy differs from the source");
 	return 0;
 }
 
@@ -332,7 +335,8 @@ each_window(int src, int dst, size_t size, struct runtime *runtime,
 			ret = fail_because(opt->source,
 				"was truncated, or cannot be read");
 		else if (is_lost(&dst_window))
-			ret = fail_because(opt->dest, "cannot be written");
+			ret = fail_because(opt->dest,
+				"cannot be written, is the disk full?");
 		else if (stop_signal != 0)
 			ret = -1;
 		else if (bar && ret == 0)
@@ -345,7 +349,7 @@ each_window(int src, int dst, size_t size, struct runtime *runtime,
 	return ret;
 }
 
-/* Whether the file was written between these two fstat() calls. */
+/* Returns whether the file was written between these two fstat() calls. */
 static bool
 has_changed(const struct stat *before, const struct stat *after)
 {
@@ -381,7 +385,7 @@ copy_file(int src, int dst, const struct stat *st, struct vdm *vdm,
 	if (fstat(src, &after) != 0)
 		return fail(opt->source);
 	if (has_changed(st, &after))
-		return fail_because(opt->source, "was changed meanwhile");
+		return fail_because(opt->source, "changed during the copy");
 	/* Not set-user-id, because the copy may have another owner. */
 	if (fchmod(dst, st->st_mode & 0777) != 0)
 		return fail(opt->dest);
@@ -390,7 +394,7 @@ copy_file(int src, int dst, const struct stat *st, struct vdm *vdm,
 	return 0;
 }
 
-/* Afterwards the new name in the directory survives a crash. */
+/* Makes the new name in the directory survive a crash. */
 static int
 sync_directory_of(const char *path)
 {
@@ -427,7 +431,9 @@ copy_and_rename(int src, const struct stat *st, struct vdm *vdm,
 	const int dst = mkostemp(temp, O_CLOEXEC);
 
 	if (dst < 0) {
-		fprintf(stderr, "vdmcp: %s: no temporary file beside it: %s\n",
+		fprintf(stderr,
+			"vdmcp: %s: cannot make a temporary file beside it: "
+			"%s\n",
 			opt->dest, strerror(errno));
 		free(temp);
 		return -1;
@@ -468,7 +474,7 @@ open_source(const struct options *opt, struct stat *st)
 	else if (S_ISDIR(st->st_mode))
 		fail_because(opt->source, "is a directory");
 	else if (!S_ISREG(st->st_mode))
-		fail_because(opt->source, "not a regular file");
+		fail_because(opt->source, "is not a regular file");
 	else if (st->st_size == 0 && read(fd, &byte, 1) != 0)
 		/* In /proc, for example. */
 		fail_because(opt->source, "has data, but its size is 0");
@@ -523,7 +529,7 @@ copy_one(struct vdm *vdm, const struct options *opt)
 	return fflush(stdout) == 0 ? 0 : fail("standard output");
 }
 
-/* The part behind the last slash, or the path if that part is empty. */
+/* Returns the part behind the last slash, or the path if it is empty. */
 static const char *
 name_of(const char *path)
 {
@@ -542,8 +548,8 @@ copy_into_target(struct vdm *vdm, struct options *opt, size_t i)
 
 	for (size_t earlier = 0; earlier < i; earlier++)
 		if (strcmp(name_of(opt->sources[earlier]), name) == 0)
-			return fail_because(
-				opt->source, "an earlier source has this name");
+			return fail_because(opt->source,
+				"an earlier source has the same name");
 	if (asprintf(&dest, "%s%s%s", opt->target, end[-1] == '/' ? "" : "/",
 		    name) < 0)
 		return fail(opt->source);
@@ -555,7 +561,7 @@ copy_into_target(struct vdm *vdm, struct options *opt, size_t i)
 	return ret;
 }
 
-/* Copies all sources. A source that fails does not keep the others back. */
+/* Copies all sources. After an error it continues with the next source. */
 static int
 copy_all(struct vdm *vdm, struct options *opt)
 {
@@ -583,8 +589,8 @@ copy_by_threads(struct options *opt)
 			  opt->threads, IN_FLIGHT, FUTURE_NOTIFIER_WAKER);
 
 	if (dmt == NULL)
-		return fail("mover with threads");
-	/* The flags are about stores into memory: those are built-in. */
+		return fail("threads mover");
+	/* The flags need the built-in copy, which stores into memory. */
 	if (opt->flags == 0)
 		data_mover_threads_set_memcpy_fn(dmt, copy_piece);
 
@@ -619,11 +625,11 @@ copy_by_dml(struct options *opt)
 	if (dmd == NULL) {
 		if (opt->verbose)
 			fprintf(stderr,
-				"vdmcp: DSA: %s: DML's software copies\n",
+				"vdmcp: DSA: %s; DML copies in software\n",
 				strerror(errno));
 		dmd = data_mover_dml_new(DATA_MOVER_DML_SOFTWARE);
 	} else if (opt->verbose) {
-		fprintf(stderr, "vdmcp: a DSA device copies\n");
+		fprintf(stderr, "vdmcp: DSA: a device copies\n");
 	}
 	if (dmd == NULL)
 		return fail("mover over DML");
@@ -647,7 +653,7 @@ copy_by_mover(struct options *opt)
 #ifdef VDMCP_DML
 		return copy_by_dml(opt);
 #else
-		break; /* parse() has refused it */
+		break; /* parse() rejects it */
 #endif
 	}
 	return -1;
@@ -658,20 +664,22 @@ copy_by_mover(struct options *opt)
 static const char help_text[] = USAGE
 	"Copies SOURCE to the file DEST, or each SOURCE into the directory "
 	"DEST.\n"
-	"  --mover M    copy with worker threads (threads, the default), with\n"
-	"               this thread (sync), or with DML (dml)\n"
-	"  --threads N  number of worker threads; default: one for each CPU\n"
+	"  --mover M    threads: worker threads copy (default); sync: the "
+	"calling\n"
+	"               thread copies; dml: DML copies\n"
+	"  --threads N  worker threads, 1 or more; default: one for each CPU\n"
 	"  --durable    write back the CPU caches and sync before the end\n"
 	"  --no-cache   do not fill the CPU caches\n"
 	"  --verify     compare both files afterwards\n"
 	"  --verbose    print whether --mover dml uses a device\n"
 	"  --quiet      print no progress bar and no summary\n"
-	"  --help       print this help\n";
+	"  --help       print this help\n"
+	"Example: vdmcp --verify big.iso copy.iso\n";
 
 static int
 usage(const char *why, const char *what)
 {
-	fprintf(stderr, "vdmcp: %s '%s'\n" USAGE, why, what);
+	fprintf(stderr, "vdmcp: '%s': %s\n" USAGE, what, why);
 	return EXIT_USAGE;
 }
 
@@ -685,14 +693,14 @@ parse_threads(const char *text)
 	return isdigit((unsigned char)*text) && *end == '\0' ? n : 0;
 }
 
-/* What getopt_long() has refused: a letter, or an option as it was given. */
+/* Prints why getopt_long() rejected a letter, or an option as given. */
 static int
 refuse_option(int letter, const char *option)
 {
 	const char short_option[] = {'-', (char)letter, '\0'};
 
 	if (letter > UCHAR_MAX)
-		return usage("no value is taken by", option);
+		return usage("this option takes no value", option);
 	return usage("unknown option", letter != 0 ? short_option : option);
 }
 
@@ -700,7 +708,7 @@ refuse_option(int letter, const char *option)
 static int
 parse(int argc, char *argv[], struct options *opt)
 {
-	/* Larger than any letter, so that optopt tells them apart. */
+	/* Larger than any letter, so that optopt is not ambiguous. */
 	enum {
 		OPT_MOVER = UCHAR_MAX + 1,
 		OPT_THREADS,
@@ -735,12 +743,16 @@ parse(int argc, char *argv[], struct options *opt)
 			else if (strcmp(optarg, "dml") == 0)
 				opt->mover = MOVER_DML;
 			else
-				return usage("unknown mover", optarg);
+				return usage("unknown mover; use threads, sync "
+					     "or dml",
+					optarg);
 			break;
 		case OPT_THREADS:
 			opt->threads = parse_threads(optarg);
 			if (opt->threads == 0)
-				return usage("wrong number of threads", optarg);
+				return usage(
+					"not a number of threads, 1 or more",
+					optarg);
 			break;
 		case OPT_DURABLE:
 			opt->durable = true;
@@ -763,19 +775,19 @@ parse(int argc, char *argv[], struct options *opt)
 			return fflush(stdout) == 0 ? EXIT_SUCCESS
 						   : EXIT_FAILURE;
 		case ':':
-			return usage("no value for option", argv[optind - 1]);
+			return usage("a value must follow", argv[optind - 1]);
 		default:
 			return refuse_option(optopt, argv[optind - 1]);
 		}
 	}
 	if (opt->mover != MOVER_THREADS && opt->threads != 0)
-		return usage("--threads is for", "--mover threads");
+		return usage("is only for --mover threads", "--threads");
 #ifndef VDMCP_DML
 	if (opt->mover == MOVER_DML)
-		return usage("this vdmcp was built without", "--mover dml");
+		return usage("this vdmcp was built without DML", "--mover dml");
 #endif
 	if (argc - optind < 2)
-		return usage("a file name is missing after",
+		return usage("a file name must follow",
 			optind < argc ? argv[optind] : "vdmcp");
 
 	opt->sources = argv + optind;

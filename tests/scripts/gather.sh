@@ -65,7 +65,7 @@ check gather-1 sub/1 taken
 expect 0 --help
 grep -q '^usage: gather FILE' out || wrong "no help"
 expect 2
-grep -q "missing after 'gather'" err || wrong "no file: $(cat err)"
+grep -q "'gather': a file name must follow" err || wrong "no file: $(cat err)"
 expect 2 --unknown
 expect 2 -x empty
 expect 1 missing

@@ -75,7 +75,7 @@ get
 foo
 = error: unknown command; try help
 get a b
-= error: one key is enough
+= error: the command takes one key
 fill k
 = error: fill takes a key, a number and a character
 fill k -1 x
@@ -91,7 +91,7 @@ fill k 16777217 x
 fill k 99999999999999999999999 x
 = error: the value is over 16 MiB
 get $(printf '%0201d' 0)
-= error: the key is too long
+= error: the key is over 200 bytes
 put $(printf '%0200d' 0) v
 = ok
 get $(printf '%0200d' 0)
@@ -272,7 +272,7 @@ long=$(printf '%065529d' 0) # with "put k " 65535 bytes
 	head -c 200000 huge | tr '\0' x
 	printf '\nput k a\0b\nget k\nput k v\nget k'
 } >in
-toolong="error: a line of over 65535 bytes, or a zero byte; try load"
+toolong="error: the line has over 65535 bytes, or a zero byte; use load"
 shown=$(checksum 65529 0)
 "$kvstore" <in >got || wrong "lines: status $?"
 printf '%s\n' ok "$shown" "$toolong" "$toolong" "$toolong" "$shown" ok v |
@@ -440,7 +440,7 @@ for option in --nothing --limit "--limit x" "--limit -1" "--limit 1 2"; do
 	# shellcheck disable=SC2086 # two words are two words
 	"$kvstore" $option >out 2>err </dev/null
 	[ $? -eq 2 ] || wrong "$option: not status 2"
-	sed -n 1p err | grep -q "^kvstore: .*'${option##* }'$" ||
+	sed -n 1p err | grep -q "^kvstore: '${option##* }': " ||
 		wrong "$option: $(cat err)"
 	sed -n 2p err | grep -q '^usage' || wrong "$option: no usage"
 done

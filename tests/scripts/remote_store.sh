@@ -66,13 +66,13 @@ client 0 '1000 records, .* MiB/s' fill token
 client 0 ' 1000 valid, 0 empty, 0 damaged' check token
 client 0 ' 1000 valid' check - <token
 sed 's/\(.*\)./\1/' token >cut
-client 1 'no token' check cut
-client 1 'no token' check /dev/null
+client 1 'not a token' check cut
+client 1 'not a token' check /dev/null
 client 1 'No such file' check missing
 cp token old
 kill -TERM $server
 served 0 ' 1000 valid, 0 empty, 0 damaged'
-client 3 'other side: nobody listens' check old
+client 3 'other side: no server listens' check old
 
 # The token on standard output is the first line there, and nothing follows.
 "$store" serve --seconds 4 --records 64 - >token 2>served &
@@ -135,7 +135,7 @@ under_way KILL
 wait $server 2>/dev/null
 grep -q 'other side: the server has ended.*(errno' err ||
 	wrong "killed: $(cat err)"
-client 3 'other side: nobody listens' check token
+client 3 'other side: no server listens' check token
 
 under_way STOP
 grep -q 'other side: the server does not answer (errno' err ||

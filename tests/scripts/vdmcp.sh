@@ -86,8 +86,8 @@ long=$(printf '%0250d' 0)
 "$vdmcp" --quiet src "$long" || wrong "a long name"
 rm -f "$long"
 
-refuses 2 "no arguments" "missing after 'vdmcp'"
-refuses 2 "no destination" "missing after 'src'" --verify src
+refuses 2 "no arguments" "'vdmcp': a file name must follow"
+refuses 2 "no destination" "'src': a file name must follow" --verify src
 refuses 2 "no value" "'--threads'" src dst --threads
 refuses 2 "a value" "'--quiet=1'" --quiet=1 src dst
 refuses 2 "no threads" "'0'" --threads 0 src dst
@@ -99,8 +99,8 @@ refuses 1 "too many threads" 'mover' --threads 99999999999 src dst
 refuses 2 "threads of DML" '--threads' --mover dml --threads 2 src dst
 [ -n "$dml" ] || refuses 2 "dml, without it" '--mover dml' --mover dml src dst
 refuses 2 "unknown mover" "'sledge'" --mover sledge src dst
-refuses 2 "unknown option" "unknown option '--fast'" src --fast dst
-refuses 2 "unknown letter" "unknown option '-q'" --quiet src dst -qx
+refuses 2 "unknown option" "'--fast': unknown option" src --fast dst
+refuses 2 "unknown letter" "'-q': unknown option" --quiet src dst -qx
 refuses 1 "same file" 'src: .*same' src src
 ln src link
 refuses 1 "same file by link" 'link: .*same' src link
@@ -117,7 +117,7 @@ refuses 1 "same file in a directory" '\./src: .*same' src .
 refuses 1 "same file in its directory" 'dir/\.\./src: .*same' src dir/..
 rmdir dir
 mkfifo fifo
-refuses 1 "pipe" 'fifo: not a regular file' fifo dst
+refuses 1 "pipe" 'fifo: is not a regular file' fifo dst
 refuses 1 "onto a pipe" 'fifo: .*not a regular file' src fifo
 rm fifo
 refuses 1 "no such source" 'nothing: No such file' nothing dst
