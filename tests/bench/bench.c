@@ -63,10 +63,14 @@ static const struct settings quick = {
 
 static const char usage[] =
 	"usage: bench [--quick] [--fabric] [--json [FILE]] [--help]\n"
-	"  --quick        everything tiny: only shows that the program works\n"
-	"  --fabric       instead of all others: the mover over libfabric\n"
-	"  --json [FILE]  all figures as JSON, to FILE or to standard output;\n"
-	"                 then the text goes to standard error\n";
+	"  --quick        run briefly, as a test of the program: the figures\n"
+	"                 have no meaning; default: about three minutes\n"
+	"  --fabric       measure only the mover over libfabric\n"
+	"  --json [FILE]  also write all figures as JSON to FILE; without "
+	"FILE,\n"
+	"                 to standard output, and the text to standard error\n"
+	"  --help         print this help\n"
+	"Example: bench --json 1.json\n";
 
 /* Everything that compares the ways to copy. */
 static void
@@ -133,8 +137,8 @@ main(int argc, char *argv[])
 			if (i + 1 < argc && argv[i + 1][0] != '-')
 				json_path = argv[++i];
 		} else {
-			fprintf(stderr, "bench: what is %s?\n%s", argv[i],
-				usage);
+			fprintf(stderr, "bench: '%s': unknown option\n%s",
+				argv[i], usage);
 			return 2;
 		}
 	}
@@ -144,7 +148,7 @@ main(int argc, char *argv[])
 #ifdef BENCH_FABRIC
 		bench_fabric();
 #else
-		fprintf(stderr, "bench: built without libfabric\n");
+		fprintf(stderr, "bench: --fabric: built without libfabric\n");
 #endif
 	} else {
 		bench_all();

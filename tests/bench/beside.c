@@ -54,7 +54,7 @@ contest_beside(struct contestant *c, size_t n_busy, struct ways *ways,
 	atomic_store(&busy, true);
 	for (size_t i = 0; i < n_busy; i++) {
 		if (pthread_create(&threads[i], NULL, be_busy, NULL) != 0)
-			fail("no more threads");
+			fail("cannot start a thread");
 	}
 	contest_in_turns(c, n, turn_ns, settings.min_rounds * turn_ns);
 	atomic_store(&busy, false);

@@ -220,11 +220,11 @@ run_libuv(void *arg, size_t repeats)
 		for (size_t i = 0; i < ways->work.count; i++) {
 			if (uv_queue_work(&ways->loop, &ways->items[i].request,
 				    uv_copy, uv_copied) != 0)
-				fail("libuv takes no work");
+				fail("libuv: uv_queue_work() failed");
 		}
 		uv_run(&ways->loop, UV_RUN_DEFAULT);
 		if (ways->finished != ways->work.count)
-			fail("libuv left a copy");
+			fail("libuv: a copy is not complete");
 	}
 	return clock_ns(CLOCK_MONOTONIC) - start;
 }
@@ -258,7 +258,7 @@ run_glib(void *arg, size_t repeats)
 		for (size_t i = 0; i < ways->work.count; i++) {
 			if (!g_thread_pool_push(
 				    ways->pool, &ways->items[i], NULL))
-				fail("GLib takes no work");
+				fail("GLib: g_thread_pool_push() failed");
 		}
 		g_mutex_lock(&ways->lock);
 		while (!ways->is_done)
@@ -321,7 +321,7 @@ ways_new(void)
 	struct ways *ways = calloc(1, sizeof(*ways));
 
 	if (ways == NULL)
-		fail("no memory");
+		fail("out of memory");
 	for (size_t i = 0; i < MAX_COUNT; i++) {
 		ways->items[i].ways = ways;
 		ways->items[i].index = i;
@@ -332,7 +332,7 @@ ways_new(void)
 	ways->dms = data_mover_sync_new();
 	ways->dmt = data_mover_threads_default();
 	if (ways->runtime == NULL || ways->dms == NULL || ways->dmt == NULL)
-		fail("no runtime or no mover");
+		fail("cannot make a runtime or a mover");
 	ways->crew = crew_new(n);
 
 #ifdef BENCH_LIBUV
@@ -342,7 +342,7 @@ ways_new(void)
 	snprintf(number, sizeof(number), "%zu", n);
 	if (setenv("UV_THREADPOOL_SIZE", number, 1) != 0 ||
 		uv_loop_init(&ways->loop) != 0)
-		fail("no libuv");
+		fail("libuv: cannot start");
 #endif
 #ifdef BENCH_GLIB
 	g_mutex_init(&ways->lock);
@@ -350,7 +350,7 @@ ways_new(void)
 	/* Exclusive: the threads are started now, and kept. */
 	ways->pool = g_thread_pool_new(glib_copy, ways, (gint)n, TRUE, NULL);
 	if (ways->pool == NULL)
-		fail("no GLib thread pool");
+		fail("GLib: cannot make a thread pool");
 #endif
 #ifdef BENCH_OPENMP
 	openmp_start(n);
@@ -368,7 +368,7 @@ ways_delete(struct ways *ways)
 #endif
 #ifdef BENCH_LIBUV
 	if (uv_loop_close(&ways->loop) != 0)
-		fail("libuv has work left");
+		fail("libuv: uv_loop_close() failed: work is left");
 #endif
 	crew_delete(ways->crew);
 	data_mover_threads_delete(ways->dmt);
@@ -391,6 +391,6 @@ ways_verify(struct ways *ways, enum way way)
 	memset(w->dst, 0x5a, w->size * w->count);
 	all[way].run(ways, 1);
 	if (memcmp(w->dst, w->src, w->size * w->count) != 0)
-		fail("%s does not copy %zu x %zu bytes", all[way].name,
-			w->count, w->size);
+		fail("%s: %zu x %zu bytes: wrong copy", all[way].name, w->count,
+			w->size);
 }

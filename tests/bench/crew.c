@@ -43,11 +43,11 @@ crew_new(size_t n)
 	struct crew *crew = malloc(sizeof(*crew) + n * sizeof(struct member));
 
 	if (crew == NULL)
-		fail("no memory");
+		fail("out of memory");
 	crew->n = n;
 	if (pthread_barrier_init(&crew->go, NULL, (unsigned)n + 1) != 0 ||
 		pthread_barrier_init(&crew->done, NULL, (unsigned)n + 1) != 0)
-		fail("no barriers");
+		fail("cannot make barriers");
 
 	for (size_t i = 0; i < n; i++) {
 		struct member *member = &crew->members[i];
@@ -56,7 +56,7 @@ crew_new(size_t n)
 		member->index = i;
 		if (pthread_create(&member->thread, NULL, member_run, member) !=
 			0)
-			fail("no more threads");
+			fail("cannot start a thread");
 	}
 
 	return crew;

@@ -26,7 +26,7 @@ static void
 init_job(dml_job_t *job)
 {
 	if (dml_init_job(DML_PATH_SW, job) != DML_STATUS_OK)
-		fail("dml_init_job");
+		fail("DML: dml_init_job() failed");
 }
 
 /* As a program without the library calls DML: members, submit, check. */
@@ -53,7 +53,7 @@ run_dml(void *arg, size_t repeats)
 				DML_STATUS_BEING_PROCESSED) {
 		}
 		if (status != DML_STATUS_OK)
-			fail("DML: status %d", (int)status);
+			fail("DML: a job failed with status %d", (int)status);
 		if (c->is_new_each_time)
 			dml_finalize_job(c->job);
 	}
@@ -88,7 +88,7 @@ bench_dml(void)
 
 	if (dmd == NULL || dms == NULL ||
 		dml_get_job_size(DML_PATH_SW, &job_size) != DML_STATUS_OK)
-		fail("no mover over DML");
+		fail("cannot make a mover over DML");
 
 	dml_job_t *kept = new_memory(job_size), *fresh = new_memory(job_size);
 

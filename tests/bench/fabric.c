@@ -117,7 +117,8 @@ verify(struct contestant *c)
 		is_right = pattern_is(m->local, n, seed);
 	}
 	if (!is_right)
-		fail("%s: wrong bytes, %zu x %zu", c->name, m->count, m->size);
+		fail("%s: %zu x %zu bytes: wrong data", c->name, m->count,
+			m->size);
 }
 
 static void
@@ -191,7 +192,7 @@ new_mover(const struct server *s, unsigned no_thread)
 		data_mover_fabric_new(s->address, &options);
 
 	if (dmf == NULL)
-		fail("no mover over libfabric");
+		fail("cannot make a mover over libfabric");
 	return dmf;
 }
 
@@ -201,7 +202,9 @@ bench_fabric(void)
 	struct server direct, region;
 
 	if (!direct_is_there()) {
-		fprintf(stderr, "bench: no libfabric here\n");
+		fprintf(stderr,
+			"bench: --fabric: libfabric.so.1 or its provider "
+			"is not found\n");
 		return;
 	}
 	server_start(&direct, SERVER_DIRECT, settings.arena_size);
@@ -227,7 +230,7 @@ bench_fabric(void)
 	};
 
 	if (m[WAITING_MOVER].runtime == NULL)
-		fail("no runtime");
+		fail("cannot make a runtime");
 	report_section("mover over libfabric, TCP", "direct", "mover");
 	compare_all(m, DIRECT_PUT);
 	compare_all(m, DIRECT_GET);

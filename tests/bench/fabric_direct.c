@@ -78,7 +78,7 @@ provider(const char *host, const char *port, uint64_t flags)
 	struct fi_info *hints = fi.dupinfo(NULL), *list = NULL, *chosen = NULL;
 
 	if (hints == NULL)
-		fail("no memory");
+		fail("out of memory");
 	hints->caps = FI_MSG | FI_RMA;
 	hints->ep_attr->type = FI_EP_RDM;
 	hints->domain_attr->threading = FI_THREAD_DOMAIN;
@@ -117,7 +117,7 @@ static void
 must(ssize_t r, const char *what)
 {
 	if (r < 0)
-		fail("libfabric: %s: %zd", what, r);
+		fail("libfabric: %s: error %zd", what, r);
 }
 
 static struct direct *
@@ -130,10 +130,10 @@ direct_open(const char *host, const char *port, uint64_t flags,
 	struct direct *d = calloc(1, sizeof(*d));
 
 	if (d == NULL || !direct_is_there())
-		fail("no libfabric");
+		fail("libfabric: not found, or out of memory");
 	d->info = provider(host, port, flags);
 	if (d->info == NULL)
-		fail("libfabric: no %s at %s", PROVIDER, host);
+		fail("libfabric: no provider %s at %s", PROVIDER, host);
 	must(fi.fabric(d->info->fabric_attr, &d->fabric, NULL), "fabric");
 	must(fi_domain(d->fabric, d->info, &d->domain, NULL), "domain");
 	must(fi_cq_open(d->domain, &cq, &d->cq, NULL), "queue");
@@ -171,7 +171,7 @@ direct_connect(const char *address, enum direct_wait wait)
 	char byte;
 
 	if (fi_av_insert(d->av, d->info->dest_addr, 1, &d->peer, 0, NULL) != 1)
-		fail("libfabric: no such peer");
+		fail("libfabric: wrong address of the peer");
 	direct_move(d, DIRECT_GET, &byte, 1, 1);
 	return d;
 }
@@ -199,7 +199,7 @@ completions(struct direct *d)
 	const ssize_t n = fi_cq_read(d->cq, entries, ENTRIES);
 
 	if (n == -FI_EAVAIL)
-		fail("libfabric: a transfer has failed");
+		fail("libfabric: a transfer failed");
 	if (n != -FI_EAGAIN)
 		must(n, "queue");
 	return n > 0 ? (size_t)n : 0;

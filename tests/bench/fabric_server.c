@@ -43,7 +43,7 @@ use_half(enum half half)
 			(seen++ < CPU_COUNT(&all) / 2) == (half == LOWER))
 			CPU_SET(i, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) != 0)
-		fail("no affinity");
+		fail("cannot bind to the CPUs");
 }
 
 static char
@@ -98,7 +98,7 @@ serve_by_region(char *memory, size_t size)
 
 	if (region == NULL ||
 		data_mover_region_token(region, token, sizeof(token)) != 0)
-		fail("no region");
+		fail("cannot make a region");
 	puts(token);
 	fflush(stdout);
 	while (obey(memory))
@@ -145,7 +145,7 @@ read_address(struct server *s)
 		s->address[n] != '\n')
 		n++;
 	if (n == 0 || n == sizeof(s->address))
-		fail("a server has not started");
+		fail("a server did not start");
 	s->address[n] = '\0';
 }
 
@@ -161,12 +161,12 @@ server_start(struct server *s, enum server_kind kind, size_t size)
 
 	snprintf(size_text, sizeof(size_text), "%zu", size);
 	if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
-		fail("no pipes");
+		fail("cannot make pipes");
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, to[0], STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, from[1], STDOUT_FILENO);
 	if (posix_spawn(&s->pid, name, &actions, NULL, argv, environ) != 0)
-		fail("no server");
+		fail("cannot start a server");
 	posix_spawn_file_actions_destroy(&actions);
 	close(to[0]);
 	close(from[1]);
@@ -191,7 +191,7 @@ ask(struct server *s, enum task task, size_t n, unsigned char seed)
 
 	if (write(s->ask, &request, sizeof(request)) != sizeof(request) ||
 		read(s->answer, &answer, 1) != 1)
-		fail("a server has gone");
+		fail("a server has ended");
 	return answer == 'y';
 }
 

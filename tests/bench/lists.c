@@ -58,7 +58,7 @@ verify(struct list *l)
 	for (size_t i = 0; i < l->n; i++)
 		if (memcmp(l->segments[i].dest, l->segments[i].src,
 			    l->segments[i].n) != 0)
-			fail("a segment was copied wrongly");
+			fail("lists: wrong bytes in a segment");
 }
 
 /* The poll of a thread that does not wait: workers get the list. */
@@ -100,7 +100,7 @@ bench_lists(void)
 		new_memory(MAX_SEGMENTS * sizeof(*segments));
 
 	if (runtime == NULL || dmt == NULL)
-		fail("no runtime or no mover");
+		fail("cannot make a runtime or a mover");
 
 	for (size_t i = 0; i < MAX_SEGMENTS * STRIDE; i++)
 		src[i] = (char)(i * 7 + i / 4096);

@@ -62,7 +62,7 @@ new_memory(size_t size)
 	void *memory = aligned_alloc(2 * MIB, whole);
 
 	if (memory == NULL)
-		fail("no memory");
+		fail("out of memory");
 	memset(memory, 0, whole);
 	use(memory);
 	return memory;
@@ -87,7 +87,8 @@ check(const struct vdm_operation_future *f)
 	if (FUTURE_STATE(f) != FUTURE_STATE_COMPLETE)
 		fail("an operation is not complete");
 	if (FUTURE_OUTPUT(f)->result != VDM_SUCCESS)
-		fail("an operation ended with %d", FUTURE_OUTPUT(f)->result);
+		fail("an operation failed with result %d",
+			FUTURE_OUTPUT(f)->result);
 }
 
 static int
@@ -104,7 +105,7 @@ quantile(const double *v, int n, double q)
 	double *sorted = malloc((size_t)n * sizeof(*sorted));
 
 	if (sorted == NULL)
-		fail("no memory");
+		fail("out of memory");
 	memcpy(sorted, v, (size_t)n * sizeof(*sorted));
 	qsort(sorted, (size_t)n, sizeof(*sorted), compare);
 
@@ -180,7 +181,7 @@ contest_in_turns(struct contestant *c, size_t n, double turn_ns, double ns)
 	int rounds = 0;
 
 	if (n > MAX_CONTESTANTS)
-		fail("too many contestants");
+		fail("too many contestants: raise MAX_CONTESTANTS");
 	for (size_t i = 0; i < n; i++) {
 		order[i] = i;
 		calibrate(&c[i], turn_ns);

@@ -62,7 +62,7 @@ verify_move(struct moves *m)
 	run_move(m, 1);
 	if (memcmp(m->memory, before, DISTANCE) != 0 ||
 		memcmp(m->memory + DISTANCE, before, MOVED) != 0)
-		fail("a move with overlap moves wrongly");
+		fail("moves: wrong bytes after a move with overlap");
 	free(before);
 }
 
@@ -112,7 +112,7 @@ bench_moves(void)
 	char *memory = new_memory(MOVED + DISTANCE);
 
 	if (runtime == NULL || dms == NULL || dmt == NULL)
-		fail("no runtime or no mover");
+		fail("cannot make a runtime or a mover");
 
 	struct moves plain = {NULL, NULL, memory};
 	struct moves sync = {runtime, data_mover_sync_get_vdm(dms), memory};

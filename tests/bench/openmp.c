@@ -56,14 +56,14 @@ is_running(long id)
 	FILE *f = fopen(path, "r");
 
 	if (f == NULL)
-		fail("no %s", path);
+		fail("%s: cannot be opened", path);
 
 	const bool is_read = fgets(stat, sizeof(stat), f) != NULL;
 	const char *end_of_name = strrchr(stat, ')');
 
 	fclose(f);
 	if (!is_read || end_of_name == NULL)
-		fail("cannot read %s", path);
+		fail("%s: cannot be read", path);
 	return end_of_name[1] == ' ' && end_of_name[2] == 'R';
 }
 

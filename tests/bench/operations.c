@@ -165,7 +165,7 @@ bench_floor_and_sync(char *dst, char *src)
 	char what[64];
 
 	if (dms == NULL)
-		fail("no synchronous mover");
+		fail("cannot make a synchronous mover");
 	struct vdm *const vdms[] = {
 		NULL, &bench_empty_vdm, data_mover_sync_get_vdm(dms)};
 
@@ -216,7 +216,7 @@ bench_threads_in_flight(char *dst, char *src)
 	char what[64];
 
 	if (dmt == NULL)
-		fail("no threads mover");
+		fail("cannot make a threads mover");
 
 	for (size_t size = 64; size <= 4096; size *= 64) {
 		struct copies floor_ = {.vdm = &bench_empty_vdm,
@@ -263,7 +263,7 @@ bench_single(void)
 	char *dst = new_memory(64 * KIB), *src = new_memory(64 * KIB);
 
 	if (dmt == NULL)
-		fail("no threads mover");
+		fail("cannot make a threads mover");
 
 	struct crew *crew = crew_new(1);
 	struct copies plain = {
@@ -296,7 +296,7 @@ bench_hand_over(void)
 	double memcpy_ns[SAMPLES], ns[SAMPLES];
 
 	if (dmt == NULL)
-		fail("no threads mover");
+		fail("cannot make a threads mover");
 
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 
@@ -345,7 +345,7 @@ bench_pending(void)
 	size_t n = 0;
 
 	if (dms == NULL)
-		fail("no synchronous mover");
+		fail("cannot make a synchronous mover");
 
 	struct vdm *vdm = data_mover_sync_get_vdm(dms);
 	struct vdm_operation_future f = vdm_memcpy(vdm, &dst, &src, 1, 0);
@@ -361,7 +361,8 @@ bench_pending(void)
 
 	if (FUTURE_STATE(&f) == FUTURE_STATE_COMPLETE &&
 		FUTURE_OUTPUT(&f)->result != VDM_ERROR_OUT_OF_MEMORY)
-		fail("%zu pending: %d", n, FUTURE_OUTPUT(&f)->result);
+		fail("%zu pending operations: wrong result %d", n,
+			FUTURE_OUTPUT(&f)->result);
 
 	/* One completion makes room for one. */
 	FUTURE_BUSY_POLL(&last);

@@ -68,11 +68,11 @@ run_ring(void *ring)
 	struct io_uring_cqe *cqe;
 
 	if (sqe == NULL)
-		fail("io_uring has no room");
+		fail("io_uring: the queue is full");
 	io_uring_prep_nop(sqe);
 	if (io_uring_submit_and_wait(ring, 1) < 0 ||
 		io_uring_wait_cqe(ring, &cqe) != 0)
-		fail("io_uring failed");
+		fail("io_uring: an operation failed");
 	io_uring_cqe_seen(ring, cqe);
 }
 
@@ -109,14 +109,14 @@ run_copy(struct one *one, size_t size)
 	if (one->how == POLLED)
 		FUTURE_BUSY_POLL(&f);
 	else if (completion_queue_add(one->cq, fut, one) != 0)
-		fail("no memory");
+		fail("out of memory");
 	if (one->how == REAPED && completion_queue_reap(one->cq, &done, 1) != 1)
-		fail("nothing was reaped");
+		fail("completion queue: nothing was reaped");
 	if (one->how == WAITED &&
 		completion_queue_wait(one->cq, &done, 1, 1, -1) != 1)
-		fail("the wait returned nothing");
+		fail("completion queue: the wait returned nothing");
 	if (done.future != fut || done.user_data != one)
-		fail("the queue returned something else");
+		fail("completion queue: returned a wrong future");
 	if (FUTURE_OUTPUT(&f)->result != VDM_SUCCESS)
 		check(&f);
 }
@@ -146,7 +146,7 @@ bench_one(struct completion_queue *cq, char *dst, char *src)
 	const size_t n = ring != NULL ? 4 : 3;
 
 	if (dmt == NULL)
-		fail("no mover");
+		fail("cannot make a mover");
 	for (size_t i = 0; i < n; i++) {
 		one[i] = (struct one){(enum how)i,
 			data_mover_threads_get_vdm(dmt), cq, ring, dst, src};
@@ -206,7 +206,7 @@ add_item(struct window *w, size_t i)
 	item->data.done = false;
 	FUTURE_INIT(item, item_task);
 	if (completion_queue_add(w->cq, FUTURE_AS_RUNNABLE(item), item) != 0)
-		fail("no memory");
+		fail("out of memory");
 }
 
 static void
@@ -219,7 +219,7 @@ take_first(struct window *w)
 	FUTURE_WAKER_WAKE(&item->data.waker);
 	if (completion_queue_reap(w->cq, &done, 1) != 1 ||
 		done.user_data != item)
-		fail("the queue did not return the oldest");
+		fail("completion queue: did not return the oldest future");
 	w->first++;
 }
 
@@ -248,7 +248,7 @@ bench_many(void)
 		w->cq = completion_queue_new();
 		w->items = new_memory(FUTURES * sizeof(*w->items));
 		if (w->cq == NULL)
-			fail("no queue");
+			fail("cannot make a completion queue");
 		for (size_t k = 0; k < w->n; k++)
 			add_item(w, k);
 		c[i] = (struct contestant){
@@ -313,7 +313,7 @@ bench_limit(char *dst, char *src)
 	struct data_mover_threads *dmt = data_mover_threads_default();
 
 	if (runtime == NULL || dmt == NULL)
-		fail("no runtime or no mover");
+		fail("cannot make a runtime or a mover");
 
 	report_section("a wait with a time limit, against one without",
 		"without", "with");
@@ -346,7 +346,7 @@ bench_queues(void)
 	char *src = new_memory(MAX_COPIES * SIZE);
 
 	if (cq == NULL)
-		fail("no queue");
+		fail("cannot make a completion queue");
 	bench_one(cq, dst, src);
 	bench_many();
 	bench_limit(dst, src);

@@ -147,7 +147,7 @@ report_start(const char *json_path)
 	} else if (json_path != NULL) {
 		json_out = fopen(json_path, "w");
 		if (json_out == NULL)
-			fail("cannot write %s", json_path);
+			fail("%s: cannot be opened", json_path);
 	}
 	at_start = cpu_time_now();
 	started_ns = clock_ns(CLOCK_MONOTONIC);
@@ -218,7 +218,7 @@ report_row(const char *what, double base_ns, double ours_ns,
 	double target)
 {
 	if (nrows == MAX_ROWS)
-		fail("too many rows");
+		fail("too many rows: raise MAX_ROWS");
 
 	struct row *row = &rows[nrows++];
 
@@ -270,7 +270,7 @@ void
 report_sweep(size_t size, size_t count, const struct contestant *c, size_t n)
 {
 	if (npoints == MAX_POINTS)
-		fail("too many sizes");
+		fail("too many sizes: raise MAX_POINTS");
 
 	if (npoints == 0) {
 		ncolumns = n;
@@ -408,22 +408,21 @@ report_end(void)
 		missed += strcmp(rows[i].verdict, "missed") == 0;
 		unsure += rows[i].is_unsure;
 	}
-	fprintf(out, "\n%d met, %d missed, in %.0f s\n", met, missed,
+	fprintf(out, "\n%d targets met, %d missed, in %.0f s\n", met, missed,
 		(clock_ns(CLOCK_MONOTONIC) - started_ns) / 1e9);
 	if (unsure > 0)
 		fprintf(out,
-			"warning: %d verdicts with a ? may differ in another "
-			"run: too much noise to tell\n",
+			"warning: noise may change the %d verdicts with a ?\n",
 			unsure);
 	if (others > 0.05)
 		fprintf(out,
-			"warning: other programs had %.0f %% of the CPUs; run "
-			"this alone\n",
+			"warning: other programs used %.0f %% of the CPUs; "
+			"stop them and repeat\n",
 			others * 100);
 
 	if (json_out != NULL) {
 		json(json_out);
 		if (ferror(json_out) || fclose(json_out) != 0)
-			fail("cannot write the JSON");
+			fail("the JSON file: cannot be written");
 	}
 }

@@ -91,7 +91,7 @@ bind_thread(int which)
 	CPU_ZERO(&set);
 	CPU_SET(cpus[which], &set);
 	if (sched_setaffinity(0, sizeof(set), &set) != 0)
-		fail("the system binds no thread to a CPU");
+		fail("cannot bind a thread to a CPU");
 }
 
 static void
@@ -100,7 +100,7 @@ choose_cpus(void)
 	cpu_set_t set;
 
 	if (sched_getaffinity(0, sizeof(set), &set) != 0)
-		fail("the system does not tell the usable CPUs");
+		fail("cannot read which CPUs are usable");
 	for (size_t i = 0; i < CPU_SETSIZE && ncpus < 2; i++) {
 		if (CPU_ISSET(i, &set))
 			cpus[ncpus++] = i;
@@ -112,7 +112,7 @@ void
 start_thread(pthread_t *thread, void *(*run)(void *arg), void *arg)
 {
 	if (pthread_create(thread, NULL, run, arg) != 0)
-		fail("no more threads");
+		fail("cannot start a thread");
 }
 
 void
@@ -152,7 +152,7 @@ make_buffers(struct caches caches)
 	dst = malloc(buffer_size);
 	src = malloc(buffer_size);
 	if (dst == NULL || src == NULL)
-		fail("no memory");
+		fail("out of memory");
 	memset(dst, 1, buffer_size);
 	memset(src, 2, buffer_size);
 }
@@ -203,7 +203,7 @@ wake_cost(long asleep_us)
 	pthread_t thread;
 
 	if (sem_init(&s.wake, 0, 0) != 0)
-		fail("no semaphore");
+		fail("cannot make a semaphore");
 	start_thread(&thread, sleeper_run, &s);
 	for (int i = 0; i < samples; i++) {
 		double woken;
@@ -278,7 +278,11 @@ int
 main(int argc, char *argv[])
 {
 	if (argc > 2 || (argc == 2 && strcmp(argv[1], "--quick") != 0)) {
-		fputs("usage: thresholds [--quick]\n", stderr);
+		fputs("usage: thresholds [--quick]\n"
+		      "  --quick  run briefly, as a test of the program: the "
+		      "figures have no meaning\n"
+		      "Example: thresholds\n",
+			stderr);
 		return 2;
 	}
 	if (argc == 2) {
@@ -294,10 +298,10 @@ main(int argc, char *argv[])
 	printf("caches, MiB: L2 %.1f, last (LLC) %.0f; buffers 2 x %zu MiB\n",
 		(double)caches.l2 / (double)MIB,
 		(double)caches.last / (double)MIB, buffer_size / MIB);
-	printf("\none look at the clock, ns%37.0f\n", clock_cost());
+	printf("\none read of the clock, ns%37.0f\n", clock_cost());
 
 	if (ncpus < 2) {
-		puts("\nOne CPU: nobody can help.");
+		puts("\nOne usable CPU: no thread can help.");
 		return 0;
 	}
 
@@ -314,10 +318,12 @@ main(int argc, char *argv[])
 	/* Both would be done after (rest + call + start) / 2. */
 	const double rest_ns = wake.call_ns + wake.start_ns;
 
-	printf("\nA helper should pay if the rest takes %.1f us, which is the "
-	       "caller's part\nof a wake and the time until the thread runs.\n",
+	printf("\nA helper should pay if the rest takes %.1f us or more. This "
+	       "is "
+	       "the caller's\npart of a wake plus the time until the thread "
+	       "runs.\n",
 		rest_ns / 1e3);
-	printf("bytes that take so long, KiB%24.0f%10.0f%10.0f\n",
+	printf("bytes copied in this time, KiB%22.0f%10.0f%10.0f\n",
 		rest_ns * speeds.l2 / (double)KIB,
 		rest_ns * speeds.last / (double)KIB,
 		rest_ns * speeds.cold / (double)KIB);

@@ -201,7 +201,7 @@ verify_helped(void)
 	memset(dst, 1, largest_copy);
 	copy_helped(&helper, 0, largest_copy);
 	if (memcmp(dst, src, largest_copy) != 0)
-		fail("a copy with a helper copies wrongly");
+		fail("wrong bytes after a copy with a helper");
 }
 
 void
@@ -211,7 +211,7 @@ report_helpers(void)
 		helper = (struct helper){
 			.linger_ns = use == REPEATED ? LINGER_NS : 0};
 		if (sem_init(&helper.wake, 0, 0) != 0)
-			fail("no semaphore");
+			fail("cannot make a semaphore");
 		start_thread(&helper.thread, helper_run, &helper);
 		verify_helped();
 		report_helper((enum use)use);

@@ -178,7 +178,7 @@ alarm_start(struct alarm *alarm)
 	pthread_mutex_init(&alarm->lock, NULL);
 	pthread_cond_init(&alarm->is_set, NULL);
 	if (pthread_create(&alarm->thread, NULL, alarm_run, alarm) != 0)
-		fail("no more threads");
+		fail("cannot start a thread");
 }
 
 static void
@@ -278,14 +278,14 @@ report_delays(struct runtime *runtime, struct work work, const char *what,
 
 		for (int runs = 0; delays.n < wanted; runs++) {
 			if (runs > 100 * wanted)
-				fail("no timer expires beside a copy");
+				fail("no timer expired during a copy");
 			wait_beside(runtime, work, &delays, alarm);
 		}
 		median[b] = quantile(ns, wanted, 0.5);
 		p99[b] = quantile(ns, wanted, 0.99);
 	}
 	if (memcmp(work.dst, work.src, work.size) != 0)
-		fail("a copy beside a timer copies wrongly");
+		fail("wrong bytes after a copy with a timer");
 
 	f = figure_of(p99, settings.blocks);
 	f.median /= 1e3;
@@ -321,7 +321,7 @@ bench_timer(void)
 	char title[64];
 
 	if (runtime == NULL || dmt == NULL)
-		fail("no runtime or no mover");
+		fail("cannot make a runtime or a mover");
 	for (size_t i = 0; i < size; i += 4 * KIB)
 		memset(src + i, (int)(i / (4 * KIB) * 7 % 251), 4 * KIB);
 	observed.real = data_mover_threads_get_vdm(dmt);

@@ -47,7 +47,7 @@ announced_task(struct future_context *context, struct future_notifier *n)
 	if (a->done)
 		return FUTURE_STATE_COMPLETE;
 	if (n == NULL)
-		fail("runtime_wait_multiple polled without a notifier");
+		fail("runtime_wait_multiple: polled without a notifier");
 	n->notifier_used = FUTURE_NOTIFIER_WAKER;
 	if (context->state == FUTURE_STATE_IDLE)
 		a->polled++;
@@ -111,7 +111,7 @@ run_wait_cost(void *arg, size_t repeats)
 	}
 	for (size_t i = 0; i < FUTURES; i++) {
 		if (w->futs[i]->context.state != FUTURE_STATE_COMPLETE)
-			fail("runtime_wait_multiple left a future");
+			fail("runtime_wait_multiple: a future is not complete");
 	}
 
 	return ns;
@@ -157,7 +157,7 @@ bench_wait_cost(void)
 
 	w.runtime = runtime_new();
 	if (dms == NULL || w.runtime == NULL)
-		fail("no mover or no runtime");
+		fail("cannot make a runtime or a mover");
 	w.vdm = data_mover_sync_get_vdm(dms);
 	w.copies = new_memory(FUTURES * sizeof(*w.copies));
 	w.futures = new_memory(FUTURES * sizeof(*w.futures));
@@ -241,7 +241,7 @@ bench_work_in_polls(void)
 	unsigned char *memory = new_memory(size);
 
 	if (runtime == NULL)
-		fail("no runtime");
+		fail("cannot make a runtime");
 	memset(memory, 1, size);
 
 	report_section("work done in polls, per poll", "loop", "runtime");
@@ -257,7 +257,7 @@ bench_work_in_polls(void)
 		c[0].units = c[1].units = size / steps[i];
 		contest(c, 2, settings.target_ns);
 		if (plain.sum != waited.sum)
-			fail("runtime_wait sums up something else");
+			fail("runtime_wait: wrong sum");
 		snprintf(what, sizeof(what), "%zu bytes, runtime / loop",
 			steps[i]);
 		report_row(what, c[0].median, c[1].median, ratio(&c[1], &c[0]),

@@ -90,7 +90,7 @@ one_wake(struct runtime *runtime, enum sleeper sleeper, long delay_ns,
 	pthread_cond_init(&w.cond, NULL);
 	FUTURE_INIT(&f, wake_task);
 	if (pthread_create(&thread, NULL, waker_run, &w) != 0)
-		fail("no more threads");
+		fail("cannot start a thread");
 
 	const double cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
@@ -122,7 +122,7 @@ bench_wake(void)
 	double of_median[MAX_ROUNDS], of_p99[MAX_ROUNDS], cpu;
 
 	if (runtime == NULL)
-		fail("no runtime");
+		fail("cannot make a runtime");
 	for (int k = 0; k < 2; k++)
 		ns[k] = new_memory((size_t)pairs * sizeof(double));
 
@@ -243,7 +243,7 @@ bench_cpu(void)
 	struct figure f;
 
 	if (runtime == NULL || dmt == NULL)
-		fail("no runtime or no mover");
+		fail("cannot make a runtime or a mover");
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 
 	report_section("CPU used, of one core", "", "used");
