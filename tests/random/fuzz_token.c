@@ -35,16 +35,16 @@ parse(const char *text)
 	if (mia_fabric_token_parse(&token, text) != 0)
 		return;
 	expect(token.size > 0 && (token.access & 3) != 0 && token.access < 8,
-		"range", text);
+		"value out of range", text);
 	expect(mia_fabric_token_write(&token, written, sizeof(written)) == 0,
-		"not written", text);
-	expect(mia_fabric_token_parse(&again, written) == 0, "not parsed",
-		written);
+		"the token cannot be written", text);
+	expect(mia_fabric_token_parse(&again, written) == 0,
+		"the written token cannot be parsed", written);
 	expect(strcmp(token.address.host, again.address.host) == 0 &&
 			strcmp(token.address.port, again.address.port) == 0 &&
 			token.size == again.size && token.key == again.key &&
 			token.access == again.access,
-		"another token", written);
+		"the parsed token is different", written);
 }
 
 int

@@ -120,27 +120,27 @@ finish(struct program *p, struct live *live)
 			       : VDM_SUCCESS;
 
 	if (output->result != want)
-		p->wrong = "result";
+		p->wrong = "wrong result of an operation";
 	if (live->segments != NULL && !live->is_canceled &&
 		output->output.memcpyv.copied !=
 			(live->is_bad ? 0
 				      : FUTURE_DATA(&live->future.one)
 						->operation.data.memcpyv
 						.nsegments))
-		p->wrong = "number of segments";
+		p->wrong = "wrong number of copied segments";
 	if (memcmp(live->dst->memory + live->at, live->dst->model + live->at,
 		    live->n) != 0)
-		p->wrong = "bytes";
+		p->wrong = "wrong bytes after an operation";
 
 	/* 64 bytes before it and 64 bytes behind it, too. */
 	const size_t end = live->at + live->n;
 
 	for (size_t i = 1; i <= 64 && i <= live->at; i++)
 		if (is_wrong_at(live, live->at - i))
-			p->wrong = "bytes beside";
+			p->wrong = "wrong bytes outside the range";
 	for (size_t i = 0; i < 64 && end + i < p->stage->region_size; i++)
 		if (is_wrong_at(live, end + i))
-			p->wrong = "bytes beside";
+			p->wrong = "wrong bytes outside the range";
 
 	p->tally->operations += live->is_pair ? 2 : 1;
 	p->tally->refused += live->is_bad;
@@ -421,7 +421,7 @@ wait_for_several(struct program *p, uint64_t r)
 		returned = runtime_wait_some(
 			p->stage->runtime, futs, n, nwanted, limit_ns);
 	if (time(NULL) - start >= STAGE_STALL_S)
-		p->wrong = "a wait that stalled";
+		p->wrong = "a wait took too long";
 	p->tally->waits++;
 	for (size_t i = 0; i < n; i++) {
 		/* The runtime's waker has replaced those of the program. */
@@ -433,7 +433,7 @@ wait_for_several(struct program *p, uint64_t r)
 	}
 	p->tally->given_up += n - ncomplete;
 	if (ncomplete != returned || (ncomplete < nwanted && !has_limit))
-		p->wrong = "a wait that did not";
+		p->wrong = "a wait returned too early";
 }
 
 enum leave { LEAVE_DROP, LEAVE_CANCEL };
@@ -454,7 +454,7 @@ leave(struct program *p, struct live *live, enum leave how)
 	if (how == LEAVE_CANCEL &&
 		(vdm_operation_cancel(one) != 1 ||
 			FUTURE_OUTPUT(one)->result != VDM_ERROR_CANCELED))
-		p->wrong = "cancel";
+		p->wrong = "a cancel failed";
 	memcpy(live->dst->model + live->at, live->dst->memory + live->at,
 		live->n);
 	if (live->queue != NULL)
@@ -515,7 +515,7 @@ take_from_queue(const struct completion *completion, void *arg)
 	struct live *live = completion->user_data;
 
 	if (live->queue == NULL || completion->future != future_of(live))
-		p->wrong = "a future that no queue has";
+		p->wrong = "a queue returned a wrong future";
 	finish(p, live);
 }
 
@@ -531,7 +531,8 @@ delete_queue(struct program *p, struct queue *queue)
 		if (live->mover == NULL || live->queue != queue)
 			continue;
 		if (future_of(live)->context.state != FUTURE_STATE_COMPLETE)
-			p->wrong = "a future of a deleted queue";
+			p->wrong = "a future is not complete after its queue "
+				   "was deleted";
 		finish(p, live);
 	}
 }
@@ -676,7 +677,7 @@ program_run(struct stage *stage, struct stream *stream, uint64_t max_steps,
 		if (wrong == NULL &&
 			memcmp(region->memory, region->model,
 				stage->region_size) != 0)
-			wrong = "bytes of a region";
+			wrong = "wrong bytes at the end";
 		tally->bytes += stage->region_size;
 		free(region->memory);
 		free(region->model);

@@ -69,7 +69,7 @@ void stage_delete(struct stage *stage);
 
 /*
  * Runs a program to the stream's end, but at most max_steps steps. Any number
- * of threads may run programs on one stage. Returns NULL, or a word for the
+ * of threads may run programs on one stage. Returns NULL, or a message for the
  * error.
  */
 const char *program_run(struct stage *stage, struct stream *stream,

@@ -33,14 +33,15 @@ queue_delete(struct queue *queue)
 		if (queue->has_silent[i] &&
 			FUTURE_STATE(&queue->silent[i]) !=
 				FUTURE_STATE_COMPLETE)
-			queue->wrong = "a silent future of a deleted queue";
+			queue->wrong = "a silent future is not complete after "
+				       "its queue was deleted";
 }
 
 void
 queue_add(struct queue *queue, struct future *fut, void *user_data)
 {
 	if (completion_queue_add(queue->cq, fut, user_data) != 0)
-		queue->wrong = "add";
+		queue->wrong = "completion_queue_add() failed";
 	queue->nfutures++;
 }
 
@@ -77,12 +78,13 @@ finish_silent(struct queue *queue, const struct future *fut)
 		if (fut != FUTURE_AS_RUNNABLE(silent) || !queue->has_silent[i])
 			continue;
 		if (silent->data.left != UINT64_MAX)
-			queue->wrong = "polls of a silent future";
+			queue->wrong =
+				"wrong number of polls of a silent future";
 		queue->has_silent[i] = false;
 		return;
 	}
 
-	queue->wrong = "a future that nobody added";
+	queue->wrong = "a queue returned a future that was not added";
 }
 
 /* Waits for the descriptor alone, if the system has one. */
@@ -99,10 +101,10 @@ await_descriptor(struct queue *queue)
 	while (fd.fd >= 0 && n < 0 && time(NULL) < deadline)
 		n = poll(&fd, 1, STAGE_STALL_S * 1000);
 	if (n != 1)
-		queue->wrong = "a descriptor that is not readable";
+		queue->wrong = "the descriptor does not become readable";
 #else
 	if (completion_queue_fd(queue->cq) >= 0)
-		queue->wrong = "a descriptor";
+		queue->wrong = "a descriptor on this system";
 #endif
 }
 
@@ -119,7 +121,7 @@ wait_some(struct queue *queue, uint64_t number, struct completion *out,
 		completion_queue_wait(queue->cq, out, max, nwanted, timeout_ns);
 
 	if (timeout_ns < 0 && n < max && n < nwanted && n < queue->nfutures)
-		queue->wrong = "a wait that did not";
+		queue->wrong = "a wait of a queue returned too early";
 	return n;
 }
 
@@ -135,7 +137,8 @@ reap_one_at_least(struct queue *queue, struct completion *out, size_t max)
 		await_descriptor(queue);
 		n = completion_queue_reap(queue->cq, out, max);
 		if (n == 0 && time(NULL) > deadline)
-			queue->wrong = "a descriptor that is always readable";
+			queue->wrong = "the descriptor is readable, but no "
+				       "future is complete";
 	}
 
 	return n;
@@ -166,10 +169,11 @@ queue_reap(struct queue *queue, uint64_t number,
 	queue->nfutures -= n;
 	queue->nreaped += n;
 	if (completion_queue_pending(queue->cq) != queue->nfutures)
-		queue->wrong = "number of pending futures";
+		queue->wrong = "wrong number of pending futures";
 	for (size_t i = 0; i < n; i++) {
 		if (out[i].future->context.state != FUTURE_STATE_COMPLETE)
-			queue->wrong = "a future that is not complete";
+			queue->wrong = "a queue returned a future that is not "
+				       "complete";
 		if (out[i].user_data == NULL)
 			finish_silent(queue, out[i].future);
 		else

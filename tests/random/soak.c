@@ -151,7 +151,7 @@ number(const char *what, const char *text)
 	const uint64_t value = strtoull(text, &end, 0);
 
 	if (*text == '\0' || *end != '\0') {
-		fprintf(stderr, "soak: %s takes a number\n", what);
+		fprintf(stderr, "soak: %s: its value is not a number\n", what);
 		exit(2);
 	}
 	return value;
@@ -199,7 +199,9 @@ main(int argc, char *argv[])
 		}
 	}
 	if (nthreads == 0 || nthreads > MAX_THREADS || size < 1024) {
-		fprintf(stderr, "soak: threads 1 to %d, size from 1024\n",
+		fprintf(stderr,
+			"soak: --threads is 1 to %d, --size at least 1024 "
+			"bytes\n",
 			MAX_THREADS);
 		return 2;
 	}
@@ -230,7 +232,8 @@ main(int argc, char *argv[])
 			((uint64_t *)&total)[k] += from[k];
 		signals += workers[i].nsignals;
 		if (workers[i].wrong != NULL) {
-			printf("WRONG: %s, in the program of seed %llu\n",
+			printf("WRONG: %s; to repeat: soak --threads 1 --seed "
+			       "%llu, and the same --size\n",
 				workers[i].wrong,
 				(unsigned long long)workers[i].wrong_seed);
 			failed = 1;
@@ -244,22 +247,23 @@ main(int argc, char *argv[])
 	for (int i = FAKE_DML_QUEUE_FULL; i < FAKE_DML_OUTCOMES; i++)
 		faults += seen.outcomes[i];
 	if (seen.misuses != 0 || seen.inits != seen.finalizes) {
-		printf("WRONG: %zu misuses of DML, %zu jobs made, %zu ended\n",
+		printf("WRONG: DML: %zu misuses; %zu jobs made, %zu ended\n",
 			seen.misuses, seen.inits, seen.finalizes);
 		failed = 1;
 	}
 	if (total.steps >= 1000 &&
 		(total.wakes == 0 || total.waits == 0 || total.queued == 0)) {
-		printf("WRONG: nothing woke, or nobody waited or reaped\n");
+		printf("WRONG: no wake, no wait or no reap in 1,000 steps\n");
 		failed = 1;
 	}
 	printf("%.0f s: %llu steps, %llu operations, %.1f GiB compared, "
-	       "%llu chains, %llu lists, %llu waits, %llu futures given up, "
-	       "%llu wakes, %llu futures of queues, %llu queues deleted with "
-	       "some\n"
-	       "%llu bad inputs, %llu futures dropped, %llu canceled, "
+	       "%llu chains, %llu lists, %llu waits, %llu futures not complete "
+	       "after a wait, "
+	       "%llu wakes, %llu futures reaped, %llu queues deleted with "
+	       "futures\n"
+	       "%llu bad inputs, %llu futures abandoned, %llu canceled, "
 	       "%zu faults of a device, %llu movers, %llu signals, "
-	       "peak %zu MiB\n",
+	       "peak memory %zu MiB\n",
 		now() - start, (unsigned long long)total.steps,
 		(unsigned long long)total.operations,
 		(double)total.bytes / (1 << 30),
