@@ -12,27 +12,27 @@
 
 if(NOT BUILD_SHARED_LIBS OR NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr"
     OR CMAKE_VERSION VERSION_LESS 3.21)
-  message(FATAL_ERROR "MINIASYNC_PACKAGES is for CMake 3.21 or later, and for "
-    "cmake --preset packages")
+  message(FATAL_ERROR "MINIASYNC_PACKAGES needs CMake 3.21 or later. Run cmake "
+    "--preset packages, which sets the other options that it needs.")
 endif()
 foreach(tool dpkg-deb dpkg-shlibdeps pandoc)
   find_program(MINIASYNC_TOOL_${tool} ${tool})
   if(NOT MINIASYNC_TOOL_${tool})
-    message(FATAL_ERROR "MINIASYNC_PACKAGES is ON, and ${tool} is not found. "
-      "(Debian: dpkg-dev, pandoc)")
+    message(FATAL_ERROR "MINIASYNC_PACKAGES is ON, but ${tool} is not found. "
+      "Install it (Debian packages dpkg-dev and pandoc).")
   endif()
 endforeach()
 # Debian has no DML, so a package could not name what it needs.
 if(TARGET miniasync-vdm-dml)
-  message(FATAL_ERROR "MINIASYNC_PACKAGES is ON, and MINIASYNC_DML is not OFF")
+  message(FATAL_ERROR "MINIASYNC_PACKAGES is ON. Set MINIASYNC_DML to OFF.")
 endif()
 
 # A package of Debian itself, of revision 1, is newer.
 set(MINIASYNC_PACKAGE_REVISION 0upstream1
-  CACHE STRING "Debian revision of packages")
+  CACHE STRING "Debian revision of the packages")
 set(MINIASYNC_PACKAGE_MAINTAINER
   "libminiasync maintainers <maintainers@users.noreply.r-seed-4953d8bd.example>"
-  CACHE STRING "Maintainer of packages")
+  CACHE STRING "Maintainer of the packages")
 set(package_version ${PROJECT_VERSION}-${MINIASYNC_PACKAGE_REVISION})
 set(same "(= ${package_version})")
 
@@ -72,7 +72,8 @@ function(mia_package_library name target)
     if(word MATCHES "^LIB")
       set(node ${symbol})
       if(NOT since_${node})
-        message(FATAL_ERROR "cmake/packages.cmake: there is no since_${node}")
+        message(FATAL_ERROR "cmake/packages.cmake: set since_${node} to the "
+          "version of the first package whose library has ${node}.")
       endif()
     endif()
     list(APPEND symbols "${symbol}@${node} ${since_${node}}")

@@ -7,8 +7,8 @@ find_package(DML QUIET)
 list(REMOVE_AT CMAKE_MODULE_PATH 0)
 if(NOT DML_FOUND)
   if(NOT MINIASYNC_DML STREQUAL "AUTO")
-    message(FATAL_ERROR "MINIASYNC_DML is ${MINIASYNC_DML}, and DML is not "
-      "found. DML_ROOT can say where it is installed.")
+    message(FATAL_ERROR "MINIASYNC_DML is ${MINIASYNC_DML}, but DML is not "
+      "found. Set DML_ROOT to the folder in which DML is installed.")
   endif()
   message(STATUS "DML not found: the mover over DML is left out")
   return()

@@ -8,8 +8,9 @@
 find_path(MINIASYNC_FABRIC_INCLUDE_DIR rdma/fi_rma.h)
 if(NOT MINIASYNC_FABRIC_INCLUDE_DIR OR NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
   if(NOT MINIASYNC_FABRIC STREQUAL "AUTO")
-    message(FATAL_ERROR "MINIASYNC_FABRIC is ${MINIASYNC_FABRIC}, and this is "
-      "not Linux with the headers of libfabric (Debian: libfabric-dev).")
+    message(FATAL_ERROR "MINIASYNC_FABRIC is ${MINIASYNC_FABRIC}, but that "
+      "needs Linux and the headers of libfabric. Install libfabric-dev, or set "
+      "MINIASYNC_FABRIC_INCLUDE_DIR to their folder.")
   endif()
   message(STATUS "libfabric not found: the mover over libfabric is left out")
   return()

@@ -44,7 +44,7 @@ set(changelog "libminiasync (${CPACK_MIA_VERSION}) unstable; urgency=medium
 file(READ ${CPACK_MIA_SOURCE}/LICENSE text)
 if(NOT text MATCHES
     "^BSD 3-Clause License\n\nCopyright \\(c\\) ([^\n]*)\n\n(.*)$")
-  message(FATAL_ERROR "LICENSE does not begin with its name and one copyright")
+  message(FATAL_ERROR "LICENSE: the first lines are not its name and one copyright")
 endif()
 set(holder "${CMAKE_MATCH_1}")
 string(STRIP "${CMAKE_MATCH_2}" text)
