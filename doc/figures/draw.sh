@@ -39,7 +39,7 @@ figure() {
 	mark="<!-- made by draw.sh of text with the checksum $sum -->"
 	if [ "$check" = --check ]; then
 		grep -qsF -e "$mark" "$1.svg" && return
-		echo "$1.svg is not up to date: run doc/figures/draw.sh"
+		echo "doc/figures/$1.svg: is not up to date; run doc/figures/draw.sh"
 		failed=1
 		return
 	fi

@@ -436,7 +436,7 @@ def updated(page, parts):
             rf"(<!-- {name}: by report.py -->\n).*?(<!-- end -->)",
             lambda m: m[1] + "\n" + part() + "\n" + m[2], text, flags=re.S)
         if n != 1:
-            sys.exit(f"{page}: {n} places for {name}")
+            sys.exit(f"{page}: has {n} parts \"{name}: by report.py\", not 1")
     return text
 
 
@@ -445,7 +445,7 @@ def main():
     if sys.argv[1:] == ["--check"]:
         for page, text in texts.items():
             if text != page.read_text():
-                sys.exit(f"{page} is not up to date: run {sys.argv[0]}")
+                sys.exit(f"{page}: is not up to date; run {sys.argv[0]}")
         return
     if sys.argv[1:]:
         sys.exit(__doc__)

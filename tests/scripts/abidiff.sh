@@ -20,11 +20,17 @@ fi
 cc=${1:-cc}
 
 for tool in abidiff abidw; do
-	command -v $tool >/dev/null || { echo "no $tool (abigail-tools)"; exit 77; }
+	command -v $tool >/dev/null || {
+		echo "abidiff.sh: skipped: $tool is missing" \
+			"(Debian package abigail-tools)"
+		exit 77
+	}
 done
 case $($cc -dumpmachine) in
 x86_64-*linux*) ;;
-*) echo "the description is of Linux on x86-64"; exit 77 ;;
+*)
+	echo "abidiff.sh: skipped: the description is for Linux on x86-64"
+	exit 77 ;;
 esac
 
 work=$(mktemp -d)
@@ -38,7 +44,7 @@ cmake -S "$source" -B "$work" -DCMAKE_C_COMPILER="$cc" -DBUILD_SHARED_LIBS=ON \
 	-DMINIASYNC_BUILD_TESTS=OFF -DMINIASYNC_BUILD_EXAMPLES=OFF \
 	-DCMAKE_C_FLAGS="-gdwarf-4 -ffile-prefix-map=$source/=" \
 	>"$work/log" 2>&1 && cmake --build "$work" >>"$work/log" 2>&1 ||
-	{ cat "$work/log"; exit 1; }
+	{ cat "$work/log"; echo "abidiff.sh: the library does not build"; exit 1; }
 
 # What users cannot see, where it is written, and parameters' names are left
 # out.
@@ -55,8 +61,8 @@ fi
 status=0
 abidiff --harmless --no-show-locs "$described" "$work/abi" || status=$?
 if [ $status -ne 0 ]; then
-	echo "The interface has changed. If that is meant:" \
-		"sh tests/scripts/abidiff.sh --update"
+	echo "abidiff.sh: the interface differs from $described." \
+		"If this is intended, run: sh tests/scripts/abidiff.sh --update"
 	exit 1
 fi
-echo "$(grep -c '<elf-symbol ' "$work/abi") symbols as described"
+echo "$(grep -c '<elf-symbol ' "$work/abi") symbols, all as described"

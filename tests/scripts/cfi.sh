@@ -24,16 +24,19 @@ check() {
 		"$work/mover.o" "$library" -pthread \
 		-Wl,-rpath,"$(dirname "$library")" -o "$work/program" \
 		>"$work/log" 2>&1; then
-		wrong "$name: $(cat "$work/log")"
+		wrong "$name: program.c does not compile: $(cat "$work/log")"
 		return
 	fi
 	timeout 60 "$work/program" >"$work/log" 2>&1
 	status=$?
-	[ $status -eq 0 ] || wrong "$name: status $status"
+	[ $status -eq 0 ] ||
+		wrong "$name: exit status $status, not 0: $(cat "$work/log")"
 	# In a shell of its own, which reports the signal to the log.
 	sh -c '"$1" bad; exit $?' sh "$work/program" >"$work/log" 2>&1
 	status=$?
-	[ $status -gt 128 ] || wrong "$name: bad call: status $status"
+	[ $status -gt 128 ] ||
+		wrong "$name: a call of a wrong type did not end the program:" \
+			"exit status $status"
 }
 
 # has OPTION...: the compiler, the linker and the system have that
@@ -63,6 +66,10 @@ for version in '' -14 -15 -16 -17 -18 -19 -20 -21 -22; do
 	done
 done
 
-[ $count -gt 0 ] || { echo "cfi: skipped: no clang with lld"; exit 77; }
-echo "cfi: $count programs, $failed wrong"
+[ $count -gt 0 ] || {
+	echo "cfi.sh: skipped: clang with lld is missing" \
+		"(Debian packages clang and lld)"
+	exit 77
+}
+echo "cfi.sh: $count programs, $failed wrong"
 [ $failed -eq 0 ]

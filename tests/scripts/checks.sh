@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 failed=0
 
 wrong() {
-	echo "WRONG: $*"
+	echo "${0##*/}: WRONG: $*"
 	failed=$((failed + 1))
 }
 

@@ -44,7 +44,8 @@ for document in $documents; do
 				index("\n" $0, "\n" fragment) { found = 1 }
 				END { exit !found }' \
 				"$work/fragment" "$work"/*.bare ||
-				wrong "$document: in no example: $(cat "$block")"
+				wrong "$document: this code is in no example:" \
+					"$(cat "$block")"
 			continue
 		fi
 		cp "$block" "$work/program.c"
@@ -52,13 +53,14 @@ for document in $documents; do
 			"$work/program.c" "$library" \
 			-Wl,-rpath,"$(dirname "$library")" -pthread \
 			-o "$work/program" >"$work/log" 2>&1; then
-			wrong "$document: $(cat "$work/log")"
+			wrong "$document: its program does not compile:" \
+				"$(cat "$work/log")"
 		elif ! "$work/program" >"$work/log" 2>&1; then
 			wrong "$document: its program failed: $(cat "$work/log")"
 		fi
 	done
 done
-[ $code -ge 8 ] || wrong "only $code blocks of code were found"
+[ $code -ge 8 ] || wrong "found $code blocks of C code, not 8 or more"
 
 # Links within the repository; to a heading by its words, as GitHub does it.
 for document in $documents; do
@@ -74,11 +76,11 @@ for document in $documents; do
 			file=$document
 			[ -z "$path" ] || file=$(dirname "$document")/$path
 			if [ ! -e "$file" ]; then
-				echo "$document: there is no $link"
+				echo "$document: the link $link has no file"
 			elif [ -n "$anchor" ] && ! grep '^#' "$file" |
 				sed 's/^#* //' | tr 'A-Z ' 'a-z-' |
 				tr -dc 'a-z0-9_\n-' | grep -qx "$anchor"; then
-				echo "$document: no heading for $link"
+				echo "$document: the link $link has no heading"
 			fi
 		done
 done >"$work/log"
@@ -89,17 +91,19 @@ if command -v python3 >/dev/null; then
 	python3 doc/performance/report.py --check 2>"$work/log" ||
 		wrong "$(cat "$work/log")"
 else
-	echo "no python3: the tables of doc/performance.md are not compared"
+	echo "doc.sh: python3 is missing:" \
+		"the tables of doc/performance.md are not compared"
 fi
 
 # Each bold number of the README, with its unit.
 numbers=$(grep -oE '\*\*[0-9][^*]*\*\*' README.md | tr -d '*' | tr ' ' _)
-[ "$(echo "$numbers" | wc -l)" -ge 5 ] || wrong "README: bold: $numbers"
+[ "$(echo "$numbers" | wc -l)" -ge 5 ] ||
+	wrong "README.md: fewer than 5 bold numbers: $numbers"
 for number in $numbers; do
 	number=$(echo "$number" | tr _ ' ')
 	grep -qE "(^|[^0-9.,])$(echo "$number" | sed 's/\./\\./g')([^0-9]|$)" \
 		doc/performance.md ||
-		wrong "README: doc/performance.md does not have $number"
+		wrong "README.md: $number is not in doc/performance.md"
 done
 
 # The site: all that is linked to or loaded is there; nothing is from elsewhere.
@@ -107,14 +111,15 @@ pages=no
 if command -v pandoc >/dev/null; then
 	cmake -DSOURCE="$PWD" -DOUTPUT="$work/html" -DPANDOC=pandoc \
 		-DVERSION=0 -P doc/html.cmake >"$work/log" 2>&1 ||
-		wrong "$(cat "$work/log")"
+		wrong "doc/html.cmake: makes no site: $(cat "$work/log")"
 	cd "$work/html" || exit 1
 	pages=$(ls ./*.html | wc -l)
-	[ "$pages" -ge 50 ] || wrong "only $pages pages"
+	[ "$pages" -ge 50 ] || wrong "the site has $pages pages, not 50 or more"
 	tr '\n' ' ' <pages.html | grep -q '>miniasync</a>: move memory async' ||
-		wrong "the list of man pages does not say what they are about"
+		wrong "pages.html: the list of man pages has no descriptions"
 	grep -lE '<(img|script|iframe)[^>]*https?:|<link[^>]*https?:|url\([^#]|@import' \
-		./*.html ./*.css ./*.svg && wrong "these load from elsewhere"
+		./*.html ./*.css ./*.svg &&
+		wrong "these files load from another site"
 	for page in *.html; do
 		tr '\n' ' ' <"$page" |
 			grep -oE '(href|src)="[^"]*"' | sed 's/^[^"]*"//; s/"$//' |
@@ -123,28 +128,28 @@ if command -v pandoc >/dev/null; then
 			file=${link%%#*}
 			case $link in
 			https://*) continue ;;
-			*:*) echo "$page: $link"; continue ;;
+			*:*) echo "$page: $link is on another site"; continue ;;
 			*\#*) anchor=${link#*#} ;;
 			*) anchor= ;;
 			esac
 			[ -n "$file" ] || file=$page
 			if [ ! -e "$file" ]; then
-				echo "$page: there is no $link"
+				echo "$page: the link $link has no file"
 			elif [ -n "$anchor" ]; then
 				grep -qF "id=\"$anchor\"" "$file" ||
-					echo "$page: nothing at $link"
+					echo "$page: the link $link has no anchor"
 			fi
 		done <"$work/links"
 		# A page that a man page names is a link, but for the system's.
 		grep -oE '<strong>[A-Za-z_-]+</strong>\([0-9]\)' "$page" |
 			grep -v -e fork -e pkg-config -e tmpfs -e bpftrace -e gdb -e readelf |
-			sed "s/^/$page: not a link: /"
+			sed "s/^/$page: this name is not a link: /"
 	done >"$work/log"
 	[ ! -s "$work/log" ] || wrong "$(cat "$work/log")"
 else
-	echo "no pandoc: no site was made"
+	echo "doc.sh: pandoc is missing: the site is not tested"
 fi
 
-echo "doc: $(echo $documents | wc -w) documents, $code blocks of code," \
+echo "doc.sh: $(echo $documents | wc -w) documents, $code blocks of code," \
 	"$pages pages, $failed wrong"
 [ $failed -eq 0 ]

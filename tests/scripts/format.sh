@@ -16,7 +16,7 @@ files=$(find src include tools examples tests -name '*.[ch]' -o -name '*.cpp')
 # Line 3 is "/* NAME -- ...", or line 4 is " * NAME -- ...".
 for file in $files; do
 	sed -n '3,4p' "$file" | grep -q "^\(/\*\| \*\) .*${file##*/} .*-- " || {
-		echo "$file: the first comment does not name the file"
+		echo "format.sh: $file: line 3 or 4 is not: NAME -- PURPOSE"
 		exit 1
 	}
 done
@@ -27,16 +27,25 @@ for tool in clang-format-$version clang-format ''; do
 	"$tool" --version | grep -q "version $version\." && break
 done
 [ -n "$tool" ] || {
-	echo "format: skipped: no clang-format $version (Debian clang-format)"
+	echo "format.sh: skipped: clang-format $version is missing" \
+		"(Debian 12: package clang-format)"
 	exit 77
 }
 
-"$tool" --dry-run --Werror $files
+"$tool" --dry-run --Werror $files || {
+	echo "format.sh: to format these files, run: $tool -i FILE..."
+	exit 1
+}
 
 # clang-format leaves comments as they are.
 wide=$(for file in $files; do
 	expand "$file" | awk -v file="$file" 'length($0) > 80 &&
 		/\/\*|^ *\* |\*\/|\/\// { print file ":" NR ": " $0 }'
 done)
-[ -z "$wide" ] || { echo "comments of more than 80 columns:"; echo "$wide"; exit 1; }
-echo "format: $(echo "$files" | wc -l) files as clang-format $version leaves them"
+[ -z "$wide" ] || {
+	echo "format.sh: these comments are wider than 80 columns:"
+	echo "$wide"
+	exit 1
+}
+echo "format.sh: $(echo "$files" | wc -l) files, all in the format of" \
+	"clang-format $version"

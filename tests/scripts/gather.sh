@@ -16,7 +16,8 @@ expect() {
 	shift
 	$gather "$@" >out 2>err
 	status=$?
-	[ $status -eq "$wanted" ] || wrong "gather $*: status $status"
+	[ $status -eq "$wanted" ] ||
+		wrong "gather $*: exit status $status, not $wanted: $(cat err)"
 }
 
 # message BOUNDARY FILE...: what gather must write
@@ -41,8 +42,9 @@ check() {
 	message "$@" >wanted
 	shift
 	expect 0 "$@"
-	cmp -s out wanted || wrong "gather $*: another message"
-	grep -q "^gather: $((2 * $# + 2)) parts, " err || wrong "$(cat err)"
+	cmp -s out wanted || wrong "gather $*: the message is not the expected one"
+	grep -q "^gather: $((2 * $# + 2)) parts, " err ||
+		wrong "gather $*: wrong summary: $(cat err)"
 }
 
 mkdir sub
@@ -63,18 +65,20 @@ check gather-0 sub/*
 check gather-1 sub/1 taken
 
 expect 0 --help
-grep -q '^usage: gather FILE' out || wrong "no help"
+grep -q '^usage: gather FILE' out || wrong "gather --help: no usage: $(cat out)"
 expect 2
-grep -q "'gather': a file name must follow" err || wrong "no file: $(cat err)"
+grep -q "'gather': a file name must follow" err ||
+	wrong "gather: wrong error without a file: $(cat err)"
 expect 2 --unknown
 expect 2 -x empty
 expect 1 missing
 expect 1 empty missing
-[ ! -s out ] || wrong "a part of a message was written"
+[ ! -s out ] || wrong "gather empty missing: wrote a part of a message"
 expect 1 sub
 if [ -c /dev/full ]; then
-	$gather large >/dev/full 2>err && wrong "a full device was no failure"
+	$gather large >/dev/full 2>err &&
+		wrong "gather large >/dev/full: exit status 0, not 1"
 fi
 
-[ $failed -eq 0 ] && echo "gather: all right"
+[ $failed -eq 0 ] && echo "gather.sh: all right"
 exit $((failed > 0))

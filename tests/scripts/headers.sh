@@ -32,7 +32,7 @@ compile() {
 # expect_ok COMPILER STANDARD FILE FLAG WHAT
 expect_ok() {
 	if ! compile "$@"; then
-		echo "$5 does not compile with $1 -std=$2:"
+		echo "headers.sh: $5: does not compile with $1 -std=$2:"
 		head -n 20 "$work/log"
 		failed=$((failed + 1))
 	fi
@@ -98,7 +98,8 @@ for compiler in gcc clang; do
 	command -v "$compiler" >/dev/null || continue
 	count=$((count + 1))
 	$compiler -I"$include" "$work/t.c" -o "$work/t" && "$work/t" || {
-		echo "a program of future.h alone fails with $compiler"
+		echo "headers.sh: a program of future.h alone:" \
+			"does not compile or fails with $compiler"
 		failed=$((failed + 1))
 	}
 done
@@ -125,11 +126,11 @@ expect_error() {
 		esac
 		printf '#define %s\n#include "%s"\n' "$1" "$use" >"$file"
 		if compile $compiler $std "$file" -Wall; then
-			echo "$1 compiles with $compiler"
+			echo "headers.sh: $1: compiles with $compiler, and must not"
 			failed=$((failed + 1))
 		fi
 		grep -qi "$2" "$work/log" || {
-			echo "$1: $compiler complains of something else:"
+			echo "headers.sh: $1: $compiler does not report '$2':"
 			cat "$work/log"
 			failed=$((failed + 1))
 		}
@@ -155,9 +156,10 @@ for compiler in gcc clang; do
 		2>/dev/null; then
 		expect_ok $compiler c11 "$work/t.c" -m32 "32 bits"
 	else
-		echo "no 32-bit $compiler here"
+		echo "headers.sh: $compiler cannot compile for 32 bits:" \
+			"not tested (Debian package gcc-multilib)"
 	fi
 done
 
-echo "headers: $count compilations, $failed wrong"
+echo "headers.sh: $count compilations, $failed wrong"
 [ $failed -eq 0 ]

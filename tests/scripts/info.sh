@@ -14,8 +14,9 @@ defects=0
 
 # run ARGUMENT...: the section of devices, in $work/out
 run() {
-	"$program" "$@" >"$work/all" 2>"$work/err" || wrong "$*: status $?"
-	[ ! -s "$work/err" ] || wrong "$*: $(cat "$work/err")"
+	"$program" "$@" >"$work/all" 2>"$work/err" || wrong "$*: exit status $?, not 0"
+	[ ! -s "$work/err" ] ||
+		wrong "$*: prints on standard error: $(cat "$work/err")"
 	sed -n '/^devices in/,$p' "$work/all" >"$work/out"
 }
 
@@ -68,7 +69,9 @@ devices in $work/root/sys/bus/dsa/devices:
 queues that DML can use: 1
 END
 run --root "$work/root"
-diff "$work/expected" "$work/out" >"$work/log" || wrong "$(cat "$work/log")"
+diff "$work/expected" "$work/out" >"$work/log" ||
+	wrong "a usable queue: expected (<) and actual (>) output differ:" \
+		"$(cat "$work/log")"
 
 # defect REASON COMMAND...: the one reason against the changed tree
 defect() {
@@ -80,9 +83,10 @@ defect() {
 	run --root "$work/root"
 	grep -F 'not used: ' "$work/out" | sed 's/^ *//' >"$work/reasons"
 	[ "$(cat "$work/reasons")" = "not used: $expected" ] ||
-		wrong "$*: $(cat "$work/out")"
+		wrong "$*: does not give the one reason '$expected':" \
+			"$(cat "$work/out")"
 	grep -qx 'queues that DML can use: 0' "$work/out" ||
-		wrong "$*: $(tail -n 1 "$work/out")"
+		wrong "$*: does not count 0 queues: $(tail -n 1 "$work/out")"
 }
 
 set_to() { echo "$2" >"$1"; }
@@ -121,15 +125,18 @@ tree
 chmod 444 "$work/root/dev/dsa/wq0.0"
 if [ "$(id -u)" -ne 0 ]; then
 	run --root "$work/root"
-	grep -qF "$refused" "$work/out" || wrong "444: $(cat "$work/out")"
+	grep -qF "$refused" "$work/out" ||
+		wrong "mode 444: does not give the reason: $(cat "$work/out")"
 elif command -v setpriv >/dev/null; then
 	chmod 755 "$work"
 	cp "$program" "$work/copy"
 	setpriv --reuid 65534 --clear-groups "$work/copy" \
 		--root "$work/root" >"$work/out" 2>&1
-	grep -qF "$refused" "$work/out" || wrong "444: $(cat "$work/out")"
+	grep -qF "$refused" "$work/out" ||
+		wrong "mode 444: does not give the reason: $(cat "$work/out")"
 else
-	echo "root, and no setpriv: permissions are not tested"
+	echo "info.sh: setpriv(1) is missing for root:" \
+		"permissions are not tested"
 fi
 
 # Several reasons, and devices side by side; other accelerators are no devices.
@@ -149,15 +156,15 @@ put wq2.11/block_on_fault 0
 run --root "$work/root"
 [ "$(grep -o '^ *\(dsa\|wq\)[0-9.]*' "$work/out" | tr -d '\n')" = \
 	'  dsa0    wq0.0  dsa2    wq2.3    wq2.11  dsa10    wq10.0' ] ||
-	wrong "order: $(cat "$work/out")"
+	wrong "several devices: wrong order: $(cat "$work/out")"
 [ "$(grep -c '^      not used' "$work/out")" -eq 2 ] ||
-	wrong "two reasons: $(cat "$work/out")"
+	wrong "wq2.3: not two reasons: $(cat "$work/out")"
 grep -q '^    perhaps not used: this thread is on NUMA node ' "$work/out" ||
-	wrong "NUMA node: $(cat "$work/out")"
+	wrong "dsa2: no line about the NUMA node: $(cat "$work/out")"
 grep -q '^      slow: block_on_fault is 0' "$work/out" ||
-	wrong "block_on_fault: $(cat "$work/out")"
+	wrong "wq2.11: no line about block_on_fault: $(cat "$work/out")"
 grep -qx 'queues that DML can use: 3' "$work/out" ||
-	wrong "three queues: $(cat "$work/out")"
+	wrong "several devices: not 3 queues: $(cat "$work/out")"
 
 # Junk: nothing of it is printed as it is, and no file holds the program up.
 tree
@@ -184,11 +191,14 @@ END
 rm "$work/root/sys/bus/dsa/devices/dsa0/loop"
 ln -s loop "$work/root/sys/bus/dsa/devices/dsa0/loop"
 run --root "$work/root"
-diff "$work/expected" "$work/out" >"$work/log" || wrong "$(cat "$work/log")"
+diff "$work/expected" "$work/out" >"$work/log" ||
+	wrong "invalid files: expected (<) and actual (>) output differ:" \
+		"$(cat "$work/log")"
 
 # The rest of the output, and this machine itself.
 run
-grep -qxE 'libminiasync [0-9.]+' "$work/all" || wrong "no version"
+grep -qxE 'libminiasync [0-9.]+' "$work/all" ||
+	wrong "no line with the version"
 for line in 'instruction to write back a line +[a-z]+' \
 	'stores past the caches +(yes|no)' \
 	'CPUs that this process may use +[1-9][0-9]*' \
@@ -199,11 +209,12 @@ for line in 'instruction to write back a line +[a-z]+' \
 	'wakes a worker for each, from +[1-9][0-9]+ bytes' \
 	'a worker gets help, from +[1-9][0-9]+ bytes' 'mover over DML: ' \
 	'devices in /sys/bus/dsa/devices:' 'queues that DML can use: [0-9]+'; do
-	grep -qE "^( *)$line" "$work/all" || wrong "no line: $line"
+	grep -qE "^( *)$line" "$work/all" || wrong "no such line: $line"
 done
 if command -v taskset >/dev/null; then
 	taskset -c "$(taskset -pc $$ | sed 's/.*[ ,-]//')" "$program" |
-		grep -qE 'CPUs that this process may use +1$' || wrong "one CPU"
+		grep -qE 'CPUs that this process may use +1$' ||
+		wrong "on one CPU: does not count 1 CPU"
 fi
 
 # A quota of one and a half CPUs.
@@ -214,24 +225,27 @@ echo '0::/app' >"$work/root/proc/self/cgroup"
 echo '150000 100000' >"$work/root/sys/fs/cgroup/app/cpu.max"
 run --root "$work/root"
 grep -qx '  CPU quota of its control groups  *2 CPUs, rounded up' "$work/all" ||
-	wrong "quota: $(grep quota "$work/all")"
+	wrong "quota of 1.5 CPUs: not shown as 2: $(grep quota "$work/all")"
 echo max 100000 >"$work/root/sys/fs/cgroup/app/cpu.max"
 run --root "$work/root"
 grep -qx '  CPU quota of its control groups  *none' "$work/all" ||
-	wrong "quota: $(grep quota "$work/all")"
+	wrong "no quota: not shown as none: $(grep quota "$work/all")"
 
 # Arguments.
-"$program" --version | grep -qxE 'miniasync-info [0-9.]+' || wrong "--version"
+"$program" --version | grep -qxE 'miniasync-info [0-9.]+' ||
+	wrong "--version: no line with the version"
 for arguments in --rot extra --root "--root $(head -c 5000 /dev/zero | tr '\0' x)"; do
 	"$program" $arguments >"$work/out" 2>"$work/err"
-	[ $? -eq 2 ] || wrong "$arguments: status"
-	grep -q '^usage: miniasync-info' "$work/err" || wrong "$arguments: no usage"
-	[ ! -s "$work/out" ] || wrong "$arguments: $(cat "$work/out")"
+	[ $? -eq 2 ] || wrong "$arguments: the exit status is not 2"
+	grep -q '^usage: miniasync-info' "$work/err" ||
+		wrong "$arguments: no usage: $(cat "$work/err")"
+	[ ! -s "$work/out" ] ||
+		wrong "$arguments: prints on standard output: $(cat "$work/out")"
 done
 if [ -e /dev/full ]; then
 	"$program" >/dev/full 2>/dev/null
-	[ $? -eq 1 ] || wrong "full disk: status"
+	[ $? -eq 1 ] || wrong ">/dev/full: the exit status is not 1"
 fi
 
-echo "info: $defects defects, $failed wrong"
+echo "info.sh: $defects defects, $failed wrong"
 [ $failed -eq 0 ]

@@ -20,7 +20,7 @@ consumer=$source/tests/scripts/consumer
 
 step() {
 	if ! "$@" >"$work/log" 2>&1; then
-		echo "failed: $*"
+		echo "install.sh: this command failed: $*"
 		cat "$work/log"
 		exit 1
 	fi
@@ -103,7 +103,9 @@ consume_dml() {
 	if [ -e "$1/lib/libminiasync-vdm-dml.so" ]; then
 		build_dml "$1"
 		case "$libs " in
-		*" -ldml "*) echo "pkg-config: $libs"; exit 1 ;;
+		*" -ldml "*)
+			echo "install.sh: pkg-config: -ldml is in $libs"
+			exit 1 ;;
 		esac
 	else
 		for package in miniasync libminiasync; do
@@ -113,7 +115,8 @@ consume_dml() {
 				>"$work/log" 2>&1 ||
 				! grep -q " ${package}_FOUND to FALSE" \
 				"$work/log"; then
-				echo "$package: no DML, and nothing said"
+				echo "install.sh: $package without DML:" \
+					"find_package() does not fail"
 				cat "$work/log"
 				exit 1
 			fi
@@ -149,7 +152,7 @@ consume_fabric() {
 	run_fabric "$1" $cflags $libs
 	run_fabric "$1" -DWITH_THREADS $cflags $libs
 	readelf -d "$work/fabric_c" | grep 'NEEDED.*libfabric' &&
-		{ echo "libfabric is linked"; exit 1; }
+		{ echo "install.sh: libfabric is linked"; exit 1; }
 
 	# Each order of the two libraries.
 	rest=$(echo "$libs" | sed 's/-lminiasync[a-z-]*//g')
@@ -185,7 +188,7 @@ readme_code cmake >"$project/CMakeLists.txt"
 readme_code c >"$project/snapshot.c"
 grep -q 'find_package(miniasync' "$project/CMakeLists.txt" &&
 	grep -q '^main(' "$project/snapshot.c" ||
-	{ echo "README has no project"; exit 1; }
+	{ echo "install.sh: README.md has no project"; exit 1; }
 
 # consume PREFIX: programs of others against what lies in PREFIX
 consume() {
@@ -227,14 +230,18 @@ consume() {
 # info PREFIX TEXT: the installed miniasync-info runs, and prints that
 info() {
 	step env LD_LIBRARY_PATH="$1/lib:$lib" "$1/bin/miniasync-info"
-	grep -q "$2" "$work/log" || { echo "no $2:"; cat "$work/log"; exit 1; }
+	grep -q "$2" "$work/log" || {
+		echo "install.sh: $1/bin/miniasync-info: no line '$2':"
+		cat "$work/log"
+		exit 1
+	}
 }
 
 step cmake --install "$build" --prefix "$work/first"
 mv "$work/first" "$work/moved"
 consume "$work/moved"
 if grep -rq "$work/first" "$work/moved"; then
-	echo "the installed files name the folder they were installed to"
+	echo "install.sh: installed files contain the name of their first folder"
 	exit 1
 fi
 info "$work/moved" '^mover over DML: '
@@ -245,8 +252,10 @@ cd "$work/moved/share/doc/"*
 for page in README.md $(find . -name '*.md'); do
 	for link in $(sed '/^```/,/^```/d' "$page" | grep -oE '\]\([^)]+' |
 		sed 's/^](//; s/#.*//' | grep -v '^https:'); do
-		[ -e "$(dirname "$page")/$link" ] ||
-			{ echo "installed: $page: there is no $link"; exit 1; }
+		[ -e "$(dirname "$page")/$link" ] || {
+			echo "install.sh: installed $page: $link is missing"
+			exit 1
+		}
 	done
 done
 if pkg-config --exists cmocka; then
@@ -269,7 +278,7 @@ if [ -n "$has_fabric" ]; then
 	consume_fabric "$work/archives"
 fi
 if grep -rq "$work/first_dml" "$work/archives"; then
-	echo "the installed files name the folder they were installed to"
+	echo "install.sh: installed files contain the name of their first folder"
 	exit 1
 fi
 info "$work/archives" '^mover over DML: built with DML '
@@ -290,12 +299,12 @@ for name in libminiasync libminiasync-vdm-dml \
 		[ "$name" = libminiasync-vdm-dml ] && [ -n "$has_dml" ] &&
 			grep -q 'not position independent' \
 			"$work/build/configured" && continue
-		echo "there is no $name.so.0"
+		echo "install.sh: $name.so.0 is missing in $work/shared/lib"
 		exit 1
 	}
 	step sh "$source/tests/scripts/symbols.sh" "$work/shared/lib/$name.so.0"
 	readelf -d "$work/shared/lib/$name.so.0" | grep -q NODELETE ||
-		{ echo "$name.so.0 can be unloaded"; exit 1; }
+		{ echo "install.sh: $name.so.0 has no flag NODELETE"; exit 1; }
 done
 echo "shared: installed, moved, consumed"
 
@@ -309,8 +318,8 @@ x86_64-*)
 	grep -q 'DML is not position independent' \
 		"$work/build_fixed/configured" &&
 		[ -e "$work/build_fixed/libminiasync-vdm-dml.a" ] ||
-		{ echo "DML at a fixed address, and no archive"; exit 1; }
-	echo "DML at a fixed address: an archive"
+		{ echo "install.sh: DML without PIC: no archive was made"; exit 1; }
+	echo "DML without PIC: an archive"
 	;;
 esac
 
@@ -318,44 +327,55 @@ step cmake -S "$consumer" -B "$work/sub" -DMINIASYNC_SOURCE="$source"
 step cmake --build "$work/sub"
 step "$work/sub/consumer_c"
 [ ! -e "$work/sub/miniasync/tests/test_future" ] ||
-	{ echo "a subproject builds our tests"; exit 1; }
+	{ echo "install.sh: as a subproject it builds its tests"; exit 1; }
 echo "subproject: consumed"
 
 if [ -z "$has_dml" ]; then
 	if cmake -S "$source" -B "$work/nodml" -DMINIASYNC_DML=ON \
 		>"$work/log" 2>&1; then
-		echo "MINIASYNC_DML=ON, and its absence is no error"
+		echo "install.sh: MINIASYNC_DML=ON without DML: no error"
 		exit 1
 	fi
-	grep -q 'DML is not found' "$work/log" ||
-		{ echo "no word of DML"; cat "$work/log"; exit 1; }
+	grep -q 'DML is not found' "$work/log" || {
+		echo "install.sh: no message 'DML is not found':"
+		cat "$work/log"
+		exit 1
+	}
 fi
 
 # Without libfabric's headers: left out and said so, or an error.
 nowhere="-DCMAKE_FIND_ROOT_PATH=/nowhere
 	-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY"
 step cmake -S "$source" -B "$work/nofabric" $nowhere
-grep -q 'libfabric not found: .* left out' "$work/log" ||
-	{ echo "no word of libfabric"; cat "$work/log"; exit 1; }
+grep -q 'libfabric not found: .* left out' "$work/log" || {
+	echo "install.sh: no message that libfabric is left out:"
+	cat "$work/log"
+	exit 1
+}
 if cmake -S "$source" -B "$work/nofabric" -DMINIASYNC_FABRIC=ON $nowhere \
 	>"$work/log" 2>&1; then
-	echo "MINIASYNC_FABRIC=ON, and the absence of libfabric is no error"
+	echo "install.sh: MINIASYNC_FABRIC=ON without libfabric: no error"
 	exit 1
 fi
-grep -q 'libfabric-dev' "$work/log" ||
-	{ echo "no word of libfabric-dev"; cat "$work/log"; exit 1; }
+grep -q 'libfabric-dev' "$work/log" || {
+	echo "install.sh: no message that names libfabric-dev:"
+	cat "$work/log"
+	exit 1
+}
 echo "without libfabric: left out, or an error"
 
 # Without cmocka the build goes on, and says so.
 step env PKG_CONFIG_LIBDIR=/nowhere PKG_CONFIG_PATH= \
 	cmake -S "$source" -B "$work/nocmocka" -DMINIASYNC_BUILD_TESTS=ON
-grep -q 'tests are left out' "$work/log" || { echo "no word of cmocka"; exit 1; }
+grep -q 'tests are left out' "$work/log" ||
+	{ echo "install.sh: no message that the tests are left out"; exit 1; }
 echo "without cmocka: configured"
 
 # Each line of README's commands is a whole one: a reader copies a line.
 sed -n 's/^    //p' "$source/README.md" >"$work/lines"
 while IFS= read -r line; do
-	sh -nc "$line" || { echo "no whole command: $line"; exit 1; }
+	sh -nc "$line" ||
+		{ echo "install.sh: README.md: not a whole command: $line"; exit 1; }
 done <"$work/lines"
 
 # The first command of README, on a copy. It must not build the tests, which
@@ -365,30 +385,39 @@ cp -R "$source/CMakeLists.txt" "$source/README.md" "$source/LICENSE" \
 	"$source/cmake" "$source/src" "$source/include" "$source/tools" \
 	"$source/examples" "$source/doc" "$source/tests" "$work/clone"
 command=$(readme_commands 'cmake -B build &&')
-[ -n "$command" ] || { echo "README has no first command"; exit 1; }
+[ -n "$command" ] || { echo "install.sh: README.md has no first command"; exit 1; }
 step sh -ec "cd '$work/clone'; $command"
-grep -q ' 512.0 MiB in .*B/s' "$work/log" ||
-	{ echo "no rate of a copy was printed"; cat "$work/log"; exit 1; }
+grep -q ' 512.0 MiB in .*B/s' "$work/log" || {
+	echo "install.sh: README.md: the first command shows no speed:"
+	cat "$work/log"
+	exit 1
+}
 rm "$work/clone/build/big" "$work/clone/build/copy"
 grep -q 'CMAKE_BUILD_TYPE:STRING=RelWithDebInfo' \
-	"$work/clone/build/CMakeCache.txt" ||
-	{ echo "a plain build is not optimised"; exit 1; }
+	"$work/clone/build/CMakeCache.txt" || {
+	echo "install.sh: the default build is not RelWithDebInfo"
+	exit 1
+}
 objects=$(find "$work/clone/build" -name '*.o' | wc -l)
-[ "$objects" -lt 100 ] || { echo "it compiles $objects files"; exit 1; }
+[ "$objects" -lt 100 ] ||
+	{ echo "install.sh: README.md: compiles $objects files, not below 100"; exit 1; }
 echo "README's first command: $objects files compiled"
 
 # The next commands install that build, and use it in two ways.
 command=$(readme_commands 'cmake --install build ')
 case $command in
 *pkg-config*snapshot.c* | *snapshot.c*pkg-config*) ;;
-*) echo "README does not build its program"; exit 1 ;;
+*) echo "install.sh: README.md does not build its program"; exit 1 ;;
 esac
 cp "$project/snapshot.c" "$work/clone"
 step env HOME="$work/home" sh -ec "cd '$work/clone'; $command"
-grep -q 'copy complete' "$work/log" || { cat "$work/log"; exit 1; }
+grep -q 'copy complete' "$work/log" ||
+	{ cat "$work/log"; echo "install.sh: README.md: no complete copy"; exit 1; }
 command=$(readme_commands 'cmake -B build -DCMAKE_PREFIX_PATH=')
-[ -n "$command" ] || { echo "README does not build its project"; exit 1; }
+[ -n "$command" ] ||
+	{ echo "install.sh: README.md does not build its project"; exit 1; }
 rm -rf "$project/build"
 step env HOME="$work/home" sh -ec "cd '$project'; $command"
-grep -q 'copy complete' "$work/log" || { cat "$work/log"; exit 1; }
+grep -q 'copy complete' "$work/log" ||
+	{ cat "$work/log"; echo "install.sh: README.md: no complete copy"; exit 1; }
 echo "README's program and project: built and run"

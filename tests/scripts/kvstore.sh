@@ -7,11 +7,11 @@
 set -u
 
 kvstore=$1
-[ -x "$kvstore" ] || { echo "$kvstore is not there"; exit 1; }
+[ -x "$kvstore" ] || { echo "kvstore.sh: $kvstore: no such program"; exit 1; }
 . "${0%/*}/checks.sh"
 cd "$work" || exit 1
 seed=${MIA_TEST_SEED:-$(date +%s)}
-echo "kvstore: MIA_TEST_SEED=$seed"
+echo "kvstore.sh: MIA_TEST_SEED=$seed"
 
 # checksum N CHAR: what is shown of that character N times
 checksum() {
@@ -31,9 +31,11 @@ answers() {
 	shift
 	tee both | grep -v '^= ' >in # an answer may be empty: "= "
 	sed -n 's/^= //p' both >want
-	"$kvstore" "$@" <in >got 2>err || wrong "$what: status $?"
-	cmp -s want got || wrong "$what: $(diff want got | cut -c1-200 | head)"
-	[ ! -s err ] || wrong "$what: $(cat err)"
+	"$kvstore" "$@" <in >got 2>err || wrong "$what: exit status $?, not 0"
+	cmp -s want got ||
+		wrong "$what: expected (<) and actual (>) answers differ:" \
+			"$(diff want got | cut -c1-200 | head)"
+	[ ! -s err ] || wrong "$what: prints on standard error: $(cat err)"
 }
 
 answers basics <<END
@@ -262,8 +264,10 @@ load t text
 get t
 = $sum
 END
-printf 'load z zero\nget z\n' | "$kvstore" >got || wrong "zero byte: status"
-printf 'ok\na\0b\n' | cmp -s - got || wrong "a file with a zero byte"
+printf 'load z zero\nget z\n' | "$kvstore" >got ||
+	wrong "a file with a zero byte: exit status $?, not 0"
+printf 'ok\na\0b\n' | cmp -s - got ||
+	wrong "a file with a zero byte: wrong answers"
 
 # Lines as long as can be, longer, and with a zero byte; the last has no end.
 long=$(printf '%065529d' 0) # with "put k " 65535 bytes
@@ -274,13 +278,14 @@ long=$(printf '%065529d' 0) # with "put k " 65535 bytes
 } >in
 toolong="error: the line has over 65535 bytes, or a zero byte; use load"
 shown=$(checksum 65529 0)
-"$kvstore" <in >got || wrong "lines: status $?"
+"$kvstore" <in >got || wrong "long lines: exit status $?, not 0"
 printf '%s\n' ok "$shown" "$toolong" "$toolong" "$toolong" "$shown" ok v |
-	cmp -s - got || wrong "lines: $(head -c 400 got)"
-"$kvstore" </dev/null >got || wrong "no input: status $?"
-[ ! -s got ] || wrong "no input: $(cat got)"
-"$kvstore" <. >got 2>err && wrong "a folder is fine input"
-[ -s err ] || wrong "no word about a folder as input"
+	cmp -s - got || wrong "long lines: wrong answers: $(head -c 400 got)"
+"$kvstore" </dev/null >got || wrong "no input: exit status $?, not 0"
+[ ! -s got ] || wrong "no input: prints an answer: $(cat got)"
+"$kvstore" <. >got 2>err &&
+	wrong "input from a folder: exit status 0, not 1"
+[ -s err ] || wrong "input from a folder: no error message"
 
 # A client that waits for each answer before it goes on gets it.
 mkfifo to from
@@ -296,7 +301,7 @@ mkfifo to from
 	done
 	exec 3>&- 4<&-
 	wait $! # with the status of the store
-) || wrong "dialogue: status $?"
+) || wrong "a client that waits for each answer: exit status $?"
 
 # A terminal gets a prompt.
 if command -v script >/dev/null; then
@@ -308,11 +313,11 @@ if command -v script >/dev/null; then
 		done
 		printf 'put k v\nget k\nquit\n'
 	) | timeout 60 script -qefc "$kvstore" screen >/dev/null ||
-		wrong "terminal: status $?"
-	tr -d '\r' <screen | grep -q '^> ' || wrong "no prompt"
-	tr -d '\r' <screen | grep -q '^v$' || wrong "no answer on a terminal"
+		wrong "terminal: exit status $?, not 0"
+	tr -d '\r' <screen | grep -q '^> ' || wrong "terminal: no prompt"
+	tr -d '\r' <screen | grep -q '^v$' || wrong "terminal: no answer"
 else
-	echo "no script(1): the prompt is not tested"
+	echo "kvstore.sh: script(1) is missing: the prompt is not tested"
 fi
 
 # The system's memory comes to an end: 100 MB more than the start takes.
@@ -321,7 +326,8 @@ enough() {
 	(ulimit -v "$1" && echo help | "$kvstore") >/dev/null 2>&1
 }
 if grep -q -e __asan_init -e __tsan_init -e MIA_TEST_EMULATED "$kvstore"; then
-	echo "a sanitizer or valgrind: the end of memory is not tested"
+	echo "kvstore.sh: a sanitizer or valgrind is in use:" \
+		"the end of memory is not tested"
 else
 	less=0
 	memory=16384
@@ -343,12 +349,14 @@ else
 		for (i = 0; i < 20; i++) print "del k" i
 		print "fill a 16777216 y\nput small other\nget small\nstats"
 	}' >in
-	(ulimit -v $memory; "$kvstore" <in >got 2>err) || wrong "memory: status $?"
-	[ ! -s err ] || wrong "memory: $(cat err)"
+	(ulimit -v $memory; "$kvstore" <in >got 2>err) ||
+		wrong "end of memory: exit status $?, not 0"
+	[ ! -s err ] ||
+		wrong "end of memory: prints on standard error: $(cat err)"
 	# Values that were kept are there or, for want of memory, not shown.
 	paste -d '|' in got | awk -F '|' -v a="$(checksum 300 a)" \
 		-v x="$(checksum 16777216 x)" '
-	function bad() { print "WRONG: memory: " $0; n++ }
+	function bad() { print "WRONG: end of memory: command|answer: " $0; n++ }
 	$1 ~ /^fill k/ {
 		split($1, w, " ")
 		if ($2 == "ok") have[w[2]] = ++kept
@@ -374,7 +382,7 @@ else
 	$1 == "stats" && $2 !~ /^keys 2, bytes 16777221, / { bad() }
 	END {
 		if (NR != 69 || !kept || !refused) {
-			print "WRONG: memory: " kept+0 " kept, " refused+0 \
+			print "WRONG: end of memory: " kept+0 " kept, " refused+0 \
 				" refused, " NR " answers"
 			n++
 		}
@@ -432,21 +440,24 @@ awk -v seed="$seed" 'BEGIN {
 answers "random commands" <random
 { grep -v '^= ' random; echo stats; } | "$kvstore" | tail -n 1 >got
 read -r keys bytes <sums
-grep -q "^keys $keys, bytes $bytes, " got || wrong "sums: $(cat got sums)"
+grep -q "^keys $keys, bytes $bytes, " got ||
+	wrong "stats: actual and expected numbers differ: $(cat got sums)"
 
-"$kvstore" --help >out || wrong "--help: status $?"
+"$kvstore" --help >out || wrong "--help: exit status $?, not 0"
 grep -q '^usage' out || wrong "--help: no usage"
 for option in --nothing --limit "--limit x" "--limit -1" "--limit 1 2"; do
 	# shellcheck disable=SC2086 # two words are two words
 	"$kvstore" $option >out 2>err </dev/null
-	[ $? -eq 2 ] || wrong "$option: not status 2"
+	[ $? -eq 2 ] || wrong "$option: the exit status is not 2"
 	sed -n 1p err | grep -q "^kvstore: '${option##* }': " ||
-		wrong "$option: $(cat err)"
-	sed -n 2p err | grep -q '^usage' || wrong "$option: no usage"
+		wrong "$option: the message does not name the argument: $(cat err)"
+	sed -n 2p err | grep -q '^usage' || wrong "$option: the second line is not the usage"
 done
 if [ -w /dev/full ]; then
-	printf 'get k\n' | "$kvstore" >/dev/full 2>err && wrong "/dev/full"
-	"$kvstore" --help >/dev/full 2>err && wrong "--help >/dev/full"
+	printf 'get k\n' | "$kvstore" >/dev/full 2>err &&
+		wrong "get k >/dev/full: exit status 0, not 1"
+	"$kvstore" --help >/dev/full 2>err &&
+		wrong "--help >/dev/full: exit status 0, not 1"
 fi
-[ $failed -eq 0 ] && echo "kvstore: all as it should be"
+[ $failed -eq 0 ] && echo "kvstore.sh: all right"
 exit $failed

@@ -19,9 +19,13 @@ sections_1='NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS NOTES EXAMPLE SEE_ALSO
 sections='NAME SYNOPSIS DESCRIPTION RETURN_VALUE ERRORS NOTES EXAMPLE SEE_ALSO'
 others=' fork(2) pkg-config(1) bpftrace(8) gdb(1) readelf(1) ' # pages of the system that may be named
 
-[ -d "$pages/man3" ] ||
-	{ echo "no pages were made, for want of go-md2man and pandoc"; exit 77; }
-command -v mandoc >/dev/null || { echo "no mandoc"; exit 77; }
+[ -d "$pages/man3" ] || {
+	echo "man.sh: skipped: $pages/man3 is missing" \
+		"(Debian package go-md2man or pandoc)"
+	exit 77
+}
+command -v mandoc >/dev/null ||
+	{ echo "man.sh: skipped: mandoc is missing (Debian package mandoc)"; exit 77; }
 
 # code SECTION PAGE: the lines of C in a section
 code() {
@@ -58,7 +62,8 @@ for page in *.md; do
 		found=$(echo $found | sed 's/RETURN_VALUE //')
 		;;
 	esac
-	[ "$(echo $found)" = "$expected" ] || wrong "$page: sections: $found"
+	[ "$(echo $found)" = "$expected" ] ||
+		wrong "$page: sections are not $expected: $found"
 done
 
 # Every declaration in a SYNOPSIS is the header's, white space aside; macros
@@ -132,10 +137,10 @@ for page in *.md; do
 	END { if (declaration !~ /^ *$/) print "not ended: " declaration }
 	' synopsis="$work/synopsis" $headers "$work/synopsis" >"$work/log"
 	[ ! -s "$work/log" ] ||
-		wrong "$page: not so in the headers: $(cat "$work/log")"
+		wrong "$page: SYNOPSIS: not in the headers: $(cat "$work/log")"
 	case $page in *.1.md) continue ;; esac
 	grep -q '#include <libminiasync' "$work/synopsis" ||
-		wrong "$page: no header named"
+		wrong "$page: SYNOPSIS: no #include"
 done
 
 # Examples compile, and succeed.
@@ -152,7 +157,8 @@ for page in *.md; do
 		wrong "$page: the example does not compile: $(cat "$work/log")"
 	elif [ "$libraries" != -c ]; then
 		"$work/example" >"$work/log" 2>&1 ||
-			wrong "$page: the example fails: $? $(cat "$work/log")"
+			wrong "$page: the example fails: exit status $?:" \
+				"$(cat "$work/log")"
 	fi
 done
 
@@ -164,7 +170,7 @@ for page in *.md; do
 		[ -e "$pages/man$section/${name%(*}.$section" ] && continue
 		case $others in
 		*" $name "*) ;;
-		*) wrong "$page: there is no $name" ;;
+		*) wrong "$page: names a missing page: $name" ;;
 		esac
 	done
 done
@@ -176,15 +182,15 @@ for page in *.md; do
 	# Where the name is too long for a date beside it: see man.cmake.
 	mandoc -T lint -W warning "$made" 2>&1 |
 		grep -v 'missing date, using "": TH$' >"$work/log" &&
-		wrong "$page: $(cat "$work/log")"
+		wrong "$page: mandoc warns: $(cat "$work/log")"
 	mandoc -T ascii -O width=80 "$made" |
 		sed "s/.$(printf '\b')//g" >"$work/rendered"
 	title="${name%.*}(${name##*.})"
 	head -n 1 "$work/rendered" | grep -qi "^$title .* $title\$" ||
-		wrong "$page: begins with: $(head -n 1 "$work/rendered")"
+		wrong "$page: wrong first line: $(head -n 1 "$work/rendered")"
 	tail -n 1 "$work/rendered" | grep -qE \
 		'^libminiasync [0-9.]+,? +[0-9]{4}-[0-9]{2}-[0-9]{2}( |$)' ||
-		wrong "$page: ends with: $(tail -n 1 "$work/rendered")"
+		wrong "$page: wrong last line: $(tail -n 1 "$work/rendered")"
 	awk -v page="$page" '
 		function bare(s) {
 			gsub(/\t/, "    ", s)
@@ -200,9 +206,10 @@ for page in *.md; do
 		/^```/ { code = !code; next }
 		code && !(bare($0) in rendered) { print "not rendered: " $0 }
 	' "$work/rendered" "$page" >"$work/log"
-	[ ! -s "$work/log" ] || wrong "$page: $(cat "$work/log")"
+	[ ! -s "$work/log" ] ||
+		wrong "$page: wrong output of mandoc: $(cat "$work/log")"
 done
 
-echo "man: $(ls ./*.md | wc -l) pages," \
+echo "man.sh: $(ls ./*.md | wc -l) pages," \
 	"$(wc -l <"$work/lower") names, $failed wrong"
 [ $failed -eq 0 ]

@@ -10,7 +10,7 @@ set -u
 top=$(cd "$(dirname "$0")/.." && pwd)
 
 skip() {
-	echo "model: skipped: $*"
+	echo "model.sh: skipped: $*"
 	exit 77
 }
 
@@ -48,7 +48,7 @@ check() {
 	if ! spin "-P$cc -E -x c" $flags -a "$top/model/$model.pml" >log 2>&1 ||
 		! "$cc" $optimise -w $kind -o pan pan.c >>log 2>&1
 	then
-		echo "WRONG: $model $flags: cannot be built:"
+		echo "model.sh: WRONG: $model.pml $flags: does not build:"
 		cat log
 		: >wrong
 		return
@@ -69,7 +69,7 @@ check() {
 	if [ "$found" = "$expected" ]; then
 		echo "$line"
 	else
-		echo "WRONG: $line, should be $expected"
+		echo "model.sh: WRONG: $line; expected: $expected"
 		grep '^pan:\|^error' log
 		: >wrong
 	fi
@@ -122,8 +122,9 @@ wait
 wrong=$(find "$work" -name wrong | wc -l)
 done=$(find "$work" -name log | wc -l)
 if [ "$done" -ne "$(cases | wc -l)" ] || [ "$done" -lt 60 ]; then
-	echo "WRONG: only $done models and variants were looked at"
+	echo "model.sh: WRONG: only $done models and variants were verified"
 	exit 1
 fi
-[ "$wrong" -eq 0 ] && echo "model: $done models and variants, all as they should be"
+[ "$wrong" -eq 0 ] &&
+	echo "model.sh: $done models and variants, all as expected"
 exit $((wrong > 0))

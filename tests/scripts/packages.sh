@@ -24,7 +24,7 @@ case $(cmake --version) in
 esac
 [ -e /usr/include/rdma/fi_rma.h ] || missing="$missing libfabric-dev"
 if [ -n "$missing" ]; then
-	echo "packages: left out, because these are missing:$missing"
+	echo "packages.sh: skipped: these are missing:$missing"
 	exit 77
 fi
 
@@ -34,14 +34,14 @@ trap 'wait; rm -rf "$work" "$other"' EXIT
 
 step() {
 	if ! "$@" >"$work/log" 2>&1; then
-		echo "failed: $*"
+		echo "packages.sh: this command failed: $*"
 		cat "$work/log"
 		exit 1
 	fi
 }
 
 fail() {
-	echo "$*"
+	echo "packages.sh: $*"
 	exit 1
 }
 
@@ -50,7 +50,7 @@ build() {
 	cd "$1"
 	step cmake --preset packages -B "$2" -DCMAKE_C_COMPILER="$cc"
 	step cmake --build "$2" -j "$(nproc)" --target package
-	! grep -i warning "$work/log" || fail "cpack has warnings"
+	! grep -i warning "$work/log" || fail "cpack prints the warnings above"
 }
 
 # The time is that of the last commit here, and given in the second build.
@@ -80,7 +80,7 @@ locale=$(locale -a | grep -vxE 'C|C\.(UTF-8|utf8)|POSIX' | head -1)
 second=$!
 
 lintian --allow-root --fail-on error,warning *.deb >"$work/log" 2>&1 ||
-	fail "lintian: $(cat "$work/log")"
+	fail "lintian reports: $(cat "$work/log")"
 echo "lintian: no error, no warning"
 
 # package NAME: its file
@@ -93,7 +93,7 @@ version=$(dpkg-deb -f "$(package libminiasync0)" Version)
 depends() {
 	is=$(dpkg-deb -f "$(package $1)" Depends)
 	[ "$(echo "$is" | sed 's/libc6[^,]*/libc/')" = "$2" ] ||
-		fail "$1 depends on $is"
+		fail "$1: depends on '$is', not on '$2'"
 }
 depends libminiasync0 "libc"
 depends libminiasync-dev "libminiasync0 (= $version)"
@@ -106,9 +106,9 @@ for file in *.deb; do
 	case $file:$(dpkg-deb -f "$file" Multi-Arch) in
 	*-tools_*:foreign | *-doc_*_all.deb:foreign) ;;
 	*-tools_*:* | *-doc_*:* | *_all.deb:*)
-		fail "$file: not foreign, or not for all" ;;
+		fail "$file: must be Multi-Arch: foreign; doc for all" ;;
 	*:same) ;;
-	*) fail "$file: not Multi-Arch: same" ;;
+	*) fail "$file: must be Multi-Arch: same" ;;
 	esac
 done
 
@@ -119,13 +119,13 @@ for file in *.deb; do
 	dpkg-deb --fsys-tarfile "$file" | tar -t | grep -v '/$'
 done | sed '/\/man\//s/\.gz$//' | sort >"$work/packed"
 double=$(uniq -d "$work/packed")
-[ -z "$double" ] || fail "in two packages: $double"
+[ -z "$double" ] || fail "these files are in two packages: $double"
 lost=$(comm -23 "$work/installed" "$work/packed")
-[ -z "$lost" ] || fail "in no package: $lost"
+[ -z "$lost" ] || fail "these files are in no package: $lost"
 more=$(comm -13 "$work/installed" "$work/packed" |
 	grep -vE '/doc/[^/]*/(copyright|changelog(\.Debian)?\.gz)$' |
 	grep -v '/doc-base/' || true)
-[ -z "$more" ] || fail "in a package, and not installed: $more"
+[ -z "$more" ] || fail "these files are in a package, but not installed: $more"
 echo "files: $(wc -l <"$work/packed"), each in one package"
 
 # unpack NAME...: into the root
@@ -152,7 +152,7 @@ symbols() {
 unpack libminiasync0 libminiasync-dev
 pc=$(dirname "$root"/usr/lib/*/pkgconfig/libminiasync.pc)
 lib=$(dirname "$pc")
-[ "$lib" != "$root/usr/lib" ] || fail "the libraries are in $lib"
+[ "$lib" != "$root/usr/lib" ] || fail "the libraries are not in a folder of the architecture: $lib"
 export PKG_CONFIG_LIBDIR="$pc"
 consumer=$source/tests/scripts/consumer
 symbols libminiasync0 "$lib/libminiasync.so.0"
@@ -199,7 +199,7 @@ echo "libminiasync-vdm-fabric-dev: consumed, shared and static"
 unpack miniasync-tools libminiasync-doc
 step "$root/usr/bin/miniasync-info"
 dangling=$(find "$root" -xtype l)
-[ -z "$dangling" ] || fail "links that lead nowhere: $dangling"
+[ -z "$dangling" ] || fail "these links have no target: $dangling"
 
 wait $second || fail "the second build failed"
 for file in *.deb; do
@@ -210,7 +210,7 @@ for file in *.deb; do
 			dpkg-deb --ctrl-tarfile "$build/$file" |
 				tar -xO ./md5sums
 		done | sort | uniq -u
-		fail "$file: two builds differ"
+		fail "$file: the second build differs in the lines above"
 	}
 done
-echo "a second build: the same, bit by bit"
+echo "second build: identical bit by bit"

@@ -14,7 +14,7 @@ cc=$3
 case $archive in
 *.a) ;;
 *)
-	echo "plugin: skipped: the library is not static"
+	echo "plugin.sh: skipped: the library is not a static archive"
 	exit 77 ;;
 esac
 
@@ -25,7 +25,7 @@ trap 'exit 1' HUP INT TERM
 echo '#include <malloc.h>
 int main(void) { return (int)mallinfo2().uordblks; }' >"$work/has.c"
 "$cc" -D_GNU_SOURCE "$work/has.c" -o "$work/has" 2>/dev/null || {
-	echo "plugin: skipped: the C library has no mallinfo2()"
+	echo "plugin.sh: skipped: the C library has no mallinfo2()"
 	exit 77
 }
 
@@ -39,7 +39,10 @@ cd "$top/tests/scripts/plugin"
 # A mover works while its plug-in is closed. Without the option the process ends
 # by a signal.
 nodelete=$(sed -n 's/^nodelete=//p' "$(dirname "$archive")/libminiasync.pc")
-[ -n "$nodelete" ] || { echo "the package offers no option"; exit 1; }
+[ -n "$nodelete" ] || {
+	echo "plugin.sh: libminiasync.pc has no variable nodelete"
+	exit 1
+}
 "$cc" -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra host_living.c \
 	-o "$work/host_living" -ldl
 for linker in bfd gold lld mold; do
@@ -52,13 +55,15 @@ for linker in bfd gold lld mold; do
 	status=0
 	sh -c '"$1" "$2"; exit $?' sh "$work/host_living" "$work/living.so" \
 		2>/dev/null || status=$?
-	[ $status -gt 128 ] ||
-		{ echo "plugin: a living mover ended with $status"; exit 1; }
+	[ $status -gt 128 ] || {
+		echo "plugin.sh: without nodelete: exit status $status, not a signal"
+		exit 1
+	}
 	# It changes nothing for a program that is no plug-in.
 	"$cc" -std=c11 -D_GNU_SOURCE -O1 host_living.c -fuse-ld=$linker \
 		$nodelete -o "$work/host_stays" -ldl
 	"$work/host_stays" "$work/stays.so"
-	echo "closed while its mover works, by ld.$linker: goes on"
+	echo "plugin.sh: ld.$linker: a mover works after its plug-in was closed"
 done
 
 # C++ has destructors of static objects.
@@ -66,7 +71,7 @@ for cxx in ${CXX:-c++ g++ clang++} ''; do
 	[ -z "$cxx" ] || ! command -v "$cxx" >/dev/null || break
 done
 if [ -z "$cxx" ]; then
-	echo "no C++ compiler: its plug-in is left out"
+	echo "plugin.sh: a C++ compiler is missing: its plug-in is not tested"
 	exit
 fi
 "$cxx" -std=c++11 -O1 -Wall -Wextra -fPIC -shared -I"$top/include" plugin.cpp \

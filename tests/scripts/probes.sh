@@ -18,7 +18,8 @@ library=$4
 page=$source/doc/man/miniasync_probes.7.md
 . "${0%/*}/checks.sh"
 
-command -v readelf >/dev/null || { echo "no readelf"; exit 77; }
+command -v readelf >/dev/null ||
+	{ echo "probes.sh: skipped: readelf is missing (Debian package binutils)"; exit 77; }
 
 # A shared library, and a program that contains the archive, if it is one.
 shared=$library
@@ -40,7 +41,8 @@ done
 # Lines "name arguments", from the page and from the notes.
 sed -n 's/^\*\*\([a-z_]*\)\*\*\(\( \*[a-z]*\*\)*\)$/\1\2/p' "$page" |
 	awk '{ print $1, NF - 1 }' | sort >"$work/page"
-[ "$(wc -l <"$work/page")" -ge 10 ] || wrong "the page has too few probes"
+[ "$(wc -l <"$work/page")" -ge 10 ] ||
+	wrong "$page: fewer than 10 probes"
 
 # each_probe COMMAND: calls it with the name and the count of each on the page
 each_probe() {
@@ -76,9 +78,10 @@ gdb_commands() {
 }
 
 by_gdb() {
-	command -v gdb >/dev/null || { echo "no gdb"; exit 77; }
+	command -v gdb >/dev/null ||
+		{ echo "probes.sh: skipped: gdb is missing (Debian package gdb)"; exit 77; }
 	gdb -nx -batch -ex run --args true 2>&1 | grep -q "exited normally" ||
-		{ echo "gdb cannot run a program here"; exit 77; }
+		{ echo "probes.sh: skipped: gdb cannot run a program here"; exit 77; }
 	traced=$work/traced
 	[ ! -e "$work/traced_static" ] || traced=$work/traced_static
 	{
@@ -92,7 +95,7 @@ by_gdb() {
 	} >"$work/commands"
 	gdb -nx -batch -x "$work/commands" "$traced" >"$work/log" 2>&1
 	grep -q "^traced: all done" "$work/log" ||
-		wrong "the program did not end: $(tail -n 20 "$work/log")"
+		wrong "gdb: traced.c did not end: $(tail -n 20 "$work/log")"
 	awk '
 	function wrong(s) { print s; failed = 1 }
 	function hex(n) { return sprintf("%x", n) }
@@ -173,12 +176,12 @@ by_gdb() {
 		}
 		for (at in woken)
 			if (!(at in place))
-				wrong("nobody slept at " at)
+				wrong("no thread slept at the woken address " at)
 		if (!slept[1])
-			wrong("the thread that waits did not sleep")
+			wrong("the waiting thread did not sleep")
 		exit failed
 	}' page="$work/page" "$work/log" >"$work/wrong" ||
-		wrong "$(cat "$work/wrong")"
+		wrong "gdb: $(cat "$work/wrong")"
 	echo "gdb: $(grep -c '^probe ' "$work/log") hits"
 }
 
@@ -193,10 +196,14 @@ stop() {
 }
 
 by_bpftrace() {
-	command -v bpftrace >/dev/null || { echo "no bpftrace"; exit 77; }
+	command -v bpftrace >/dev/null || {
+		echo "probes.sh: skipped: bpftrace is missing" \
+			"(Debian package bpftrace)"
+		exit 77
+	}
 	bpftrace -e "usdt:$shared:libminiasync:submit { } BEGIN { exit(); }" \
 		>"$work/log" 2>&1 ||
-		{ echo "bpftrace cannot trace here"; exit 77; }
+		{ echo "probes.sh: skipped: bpftrace cannot trace here"; exit 77; }
 	awk -v folder="$work" '
 		/^```/ { inside = !inside; file = ""; next }
 		inside && /^bpftrace -e/ { file = folder "/" ++n ".sh" }
@@ -215,7 +222,8 @@ by_bpftrace() {
 				sleep 0.1
 			done
 			sleep $delay
-			"$work/traced" >/dev/null || wrong "the program failed"
+			"$work/traced" >/dev/null ||
+				wrong "bpftrace: traced.c failed"
 			stop $tracer
 			missing=
 			for map in $maps; do
@@ -224,9 +232,11 @@ by_bpftrace() {
 			done
 			[ -n "$missing" ] || break
 		done
-		[ -n "$maps" ] || wrong "counts nothing: $(cat "$file")"
+		[ -n "$maps" ] ||
+			wrong "bpftrace: this command counts nothing: $(cat "$file")"
 		[ -z "$missing" ] ||
-			wrong "no $missing: $(cat "$file" "$work/log")"
+			wrong "bpftrace: no counts of$missing:" \
+				"$(cat "$file" "$work/log")"
 	done
 	echo "bpftrace: $(ls "$work"/*.sh | wc -l) commands"
 }
@@ -237,5 +247,5 @@ gdb) by_gdb ;;
 bpftrace) by_bpftrace ;;
 esac
 
-echo "probes: $(wc -l <"$work/page") on the page, $failed wrong"
+echo "probes.sh: $(wc -l <"$work/page") on the page, $failed wrong"
 [ $failed -eq 0 ]

@@ -24,7 +24,7 @@ serve() {
 	"$store" serve "$@" token >served 2>&1 &
 	server=$!
 	until_true test -s token || until_true is_gone $server
-	[ -s token ] || wrong "no server: $(cat served)"
+	[ -s token ] || wrong "serve $*: wrote no token: $(cat served)"
 }
 
 # served STATUS TEXT: the server has ended so
@@ -32,9 +32,10 @@ served() {
 	wait $server
 	status=$?
 	server=
-	[ $status -eq "$1" ] || wrong "server: status $status: $(cat served)"
-	grep -q "$2" served || wrong "server: not '$2': $(cat served)"
-	[ ! -e token ] || wrong "server: left its token"
+	[ $status -eq "$1" ] ||
+		wrong "server: exit status $status, not $1: $(cat served)"
+	grep -q "$2" served || wrong "server: does not print '$2': $(cat served)"
+	[ ! -e token ] || wrong "server: did not delete its token file"
 }
 
 # client STATUS TEXT ARGUMENT...
@@ -44,23 +45,29 @@ client() {
 	shift 2
 	timeout 60 "$store" "$@" >out 2>&1
 	status=$?
-	[ $status -eq "$wanted" ] || wrong "$*: status $status: $(cat out)"
-	grep -q "$text" out || wrong "$*: not '$text': $(cat out)"
+	[ $status -eq "$wanted" ] ||
+		wrong "$*: exit status $status, not $wanted: $(cat out)"
+	grep -q "$text" out || wrong "$*: does not print '$text': $(cat out)"
 }
 
 # Where libfabric cannot be loaded nothing can be tested but that.
 "$store" serve --seconds 1 token >out 2>&1
 status=$?
 if grep -q 'no libfabric.so.1' out; then
-	[ $status -eq 1 ] || { echo "WRONG: status $status: $(cat out)"; exit 1; }
-	echo "remote_store: skipped: $(cat out)"
+	[ $status -eq 1 ] || {
+		wrong "without libfabric: exit status $status, not 1: $(cat out)"
+		exit 1
+	}
+	echo "remote_store.sh: skipped: $(cat out)"
 	exit 77
 fi
-[ $status -eq 0 ] || wrong "--seconds: status $status: $(cat out)"
-[ ! -e token ] || wrong "--seconds: left its token"
+[ $status -eq 0 ] ||
+	wrong "serve --seconds 1: exit status $status, not 0: $(cat out)"
+[ ! -e token ] || wrong "serve --seconds 1: did not delete its token file"
 
 serve --records 1000 --record-bytes 4100 --listen 127.0.0.1:0
-[ "$(stat -c %a token)" = 600 ] || wrong "token: mode $(stat -c %a token)"
+[ "$(stat -c %a token)" = 600 ] ||
+	wrong "token: file mode $(stat -c %a token), not 600"
 client 0 ' 0 valid, 1000 empty, 0 damaged' check token
 client 0 '1000 records, .* MiB/s' fill token
 client 0 ' 1000 valid, 0 empty, 0 damaged' check token
@@ -77,18 +84,20 @@ client 3 'other side: no server listens' check old
 # The token on standard output is the first line there, and nothing follows.
 "$store" serve --seconds 4 --records 64 - >token 2>served &
 server=$!
-until_true test -s token || wrong "no token on standard output"
-grep -q 'secret' served || wrong "no warning: $(cat served)"
+until_true test -s token || wrong "serve -: no token on standard output"
+grep -q 'secret' served ||
+	wrong "serve -: does not say that the token is secret: $(cat served)"
 client 0 '64 records' fill token
 cp token printed
 rm token
 served 0 ' 64 valid, 0 empty, 0 damaged'
-[ "$(wc -l <printed)" -eq 1 ] || wrong "output: $(cat printed)"
+[ "$(wc -l <printed)" -eq 1 ] ||
+	wrong "serve -: standard output is not one line: $(cat printed)"
 
 # A client that writes what it likes: others find it, and none trusts it.
 # spoilt OFFSET NUMBER STATUS TEXT: so check ends then
 spoilt() {
-	"$spoil" token "$1" "$2" || wrong "spoil $1 $2: status $?"
+	"$spoil" token "$1" "$2" || wrong "spoil token $1 $2: exit status $?, not 0"
 	client "$3" "$4" check token
 }
 serve --records 300 --record-bytes 4096
@@ -119,48 +128,54 @@ under_way() {
 	rm -f err
 	timeout 60 "$store" fill --timeout-ms 3000 token >err 2>&1 &
 	client=$!
-	until_true grep -q '%' err || wrong "$1: no progress: $(cat err)"
+	until_true grep -q '%' err ||
+		wrong "SIG$1: the client shows no progress: $(cat err)"
 	kill "-$1" $server
 	begin=$(date +%s)
 	wait $client
 	status=$?
 	seconds=$(($(date +%s) - begin))
-	[ $seconds -lt 10 ] || wrong "$1: the client took $seconds s"
-	[ $status -eq 3 ] || wrong "$1: status $status: $(cat err)"
+	[ $seconds -lt 10 ] ||
+		wrong "SIG$1: the client ended after $seconds s, not below 10 s"
+	[ $status -eq 3 ] ||
+		wrong "SIG$1: exit status $status, not 3: $(cat err)"
 	grep -q 'filled up to record [1-9][0-9]* of 4000000; ' err ||
-		wrong "$1: how far? $(cat err)"
+		wrong "SIG$1: does not print the last record: $(cat err)"
 }
 
 under_way KILL
 wait $server 2>/dev/null
 grep -q 'other side: the server has ended.*(errno' err ||
-	wrong "killed: $(cat err)"
+	wrong "SIGKILL: wrong reason: $(cat err)"
 client 3 'other side: no server listens' check token
 
 under_way STOP
 grep -q 'other side: the server does not answer (errno' err ||
-	wrong "stopped: $(cat err)"
+	wrong "SIGSTOP: wrong reason: $(cat err)"
 client 3 'other side: .*does not answer' check --timeout-ms 500 token
 kill -KILL $server
 wait $server 2>/dev/null
 
 under_way TERM
 grep -q 'other side: the server has ended.*(errno' err ||
-	wrong "ended: $(cat err)"
+	wrong "SIGTERM: wrong reason: $(cat err)"
 served 0 ' [1-9][0-9]* valid, [1-9][0-9]* empty, 0 damaged'
 
 # A terminal has a bar, of less than 80 columns.
 if command -v script >/dev/null; then
 	serve --records 500000 --record-bytes 64
 	script -qec "$store fill token" tty </dev/null >/dev/null ||
-		wrong "terminal: status"
-	tr '\r' '\n' <tty | grep -q '^\[##*\.*\] [0-9]*%' || wrong "no bar"
-	tr '\r' '\n' <tty | grep '%' | grep -q '.\{83\}' && wrong "bar wraps"
+		wrong "terminal: exit status $?, not 0"
+	tr '\r' '\n' <tty | grep -q '^\[##*\.*\] [0-9]*%' ||
+		wrong "terminal: no progress bar"
+	tr '\r' '\n' <tty | grep '%' | grep -q '.\{83\}' &&
+		wrong "terminal: the progress bar has 80 columns or more"
 	kill -TERM $server
 	served 0 ' 500000 valid, 0 empty, 0 damaged'
 else
-	echo "no script(1): the progress bar is not tested"
+	echo "remote_store.sh: script(1) is missing:" \
+		"the progress bar is not tested"
 fi
 
-[ $failed -eq 0 ] && echo "remote_store: all as it should be"
+[ $failed -eq 0 ] && echo "remote_store.sh: all right"
 exit $((failed > 0))

@@ -16,8 +16,12 @@ cd "$1" || exit 1
 scripts=$PWD/tests/scripts/site
 
 chromium=$(command -v chromium || command -v chromium-browser ||
-	command -v google-chrome) || { echo "no chromium"; exit 77; }
-command -v pandoc >/dev/null || { echo "no pandoc"; exit 77; }
+	command -v google-chrome) || {
+	echo "site.sh: skipped: chromium is missing (Debian package chromium)"
+	exit 77
+}
+command -v pandoc >/dev/null ||
+	{ echo "site.sh: skipped: pandoc is missing (Debian package pandoc)"; exit 77; }
 
 # show PAGE [OPTION...]: what the page says in its element "report"
 show() {
@@ -35,12 +39,14 @@ show() {
 
 cmake -DSOURCE="$PWD" -DOUTPUT="$work/html" -DPANDOC=pandoc -DVERSION=0 \
 	-P doc/html.cmake >"$work/log" 2>&1 ||
-	{ cat "$work/log"; exit 1; }
+	{ cat "$work/log"; echo "site.sh: doc/html.cmake makes no site"; exit 1; }
 
 # It may be there, but not run: in a container without what it needs.
 printf '<pre id="report">it runs\n</pre>\n' >"$work/html/it_runs.html"
-[ "$(show it_runs.html)" = "it runs" ] ||
-	{ echo "chromium cannot run here: $(cat "$work/errors")"; exit 77; }
+[ "$(show it_runs.html)" = "it runs" ] || {
+	echo "site.sh: skipped: chromium cannot run here: $(cat "$work/errors")"
+	exit 77
+}
 rm "$work/html/it_runs.html"
 
 # All pages, in frames: that needs files that may look into each other.
@@ -56,8 +62,9 @@ pages=$(ls "$work"/html/*.html | grep -vc check_pages)
 show check_pages.html --allow-file-access-from-files |
 	grep -v '^$' >"$work/report"
 grep -qx "$pages pages seen" "$work/report" ||
-	wrong "not all $pages pages were seen: $(tail -n 3 "$work/errors")"
-grep -v ' pages seen$' "$work/report" >"$work/log" && wrong "$(cat "$work/log")"
+	wrong "not all $pages pages were loaded: $(tail -n 3 "$work/errors")"
+grep -v ' pages seen$' "$work/report" >"$work/log" &&
+	wrong "pages: $(cat "$work/log")"
 
 # The contrast of a page of each kind: 1 is light, 0 is dark.
 for scheme in 1 0; do
@@ -78,8 +85,8 @@ done
 show check_search.html | sed 's/&gt;/>/g' >"$work/report"
 while read -r line; do
 	grep -qx -e "$line" "$work/report" ||
-		wrong "not so: $line; but: $(grep "^${line%% ->*} ->" \
-			"$work/report")"
+		wrong "search: expected: $line; actual: $(grep \
+			"^${line%% ->*} ->" "$work/report")"
 done <<END
 runtime_wait -> runtime_wait.3.html
 runtime_wait(3) -> runtime_wait.3.html
@@ -90,5 +97,5 @@ copy_many -> basic.c.html#cb1-[0-9]*
 xyzzy -> Nothing found
 END
 
-echo "site: $pages pages, $failed wrong"
+echo "site.sh: $pages pages, $failed wrong"
 [ $failed -eq 0 ]

@@ -28,10 +28,11 @@ trap 'rm -rf "$work"' EXIT
 # Lines "file storey header", of every include with quotation marks.
 grep -n '^ *# *include *"' */*.[ch] |
 	sed 's/^\([^:]*\):[0-9]*:[^"]*"\([^"]*\)".*/\1 \2/' >"$work/includes"
-[ "$(wc -l <"$work/includes")" -gt 50 ] || { echo "no includes found"; exit 1; }
+[ "$(wc -l <"$work/includes")" -gt 50 ] ||
+	{ echo "storeys.sh: src has no more than 50 includes"; exit 1; }
 if grep -nE '^ *# *include *<(libminiasync|[a-z]+/)' */*.[ch] |
 	grep -vE '<(sys|arpa|linux|net|netinet|dml|rdma|sanitizer|valgrind)/'; then
-	echo "own headers are included with quotation marks"
+	echo "storeys.sh: include own headers with quotation marks"
 	exit 1
 fi
 
@@ -63,21 +64,21 @@ printf '%s' "$table" | awk '
 		sub(/\.h$/, "", header)
 
 		if (!(from[1] in known))
-			problem = from[1] " is no storey"
+			problem = from[1] " is not a storey; see the table"
 		else if (n != 2)
 			problem = "the include names no folder"
 		else if (to[1] ~ /^libminiasync/)
 			problem = ((from[1], header) in public) ? "" : \
 				from[1] " may not include this public header"
 		else if (!((from[1], to[1]) in allowed))
-			problem = "the arrow leads up or sideways"
+			problem = "this leads up or sideways; see the table"
 		else if (from[1] == "movers" && to[1] == "movers" &&
 			module != header && header ~ /^data_mover_/)
-			problem = "movers do not know each other"
+			problem = "a mover may not include another mover"
 		else
 			problem = ""
 		if (problem != "") {
-			printf "src/%s includes %s: %s\n", $1, $2, problem
+			printf "storeys.sh: src/%s includes %s: %s\n", $1, $2, problem
 			failed = 1
 		}
 	}
@@ -87,14 +88,14 @@ printf '%s' "$table" | awk '
 # A circle. The Windows half of a module belongs to the module.
 sed 's/_windows\.\([ch]\)/.\1/g; s/\.[ch] / /; s/\.[ch]$//' "$work/includes" |
 	awk '$1 != $2' | tsort >/dev/null 2>"$work/circle" ||
-	{ echo "modules include each other:"; cat "$work/circle"; exit 1; }
+	{ echo "storeys.sh: these modules include each other:"; cat "$work/circle"; exit 1; }
 [ ! -s "$work/circle" ] ||
-	{ echo "modules include each other:"; cat "$work/circle"; exit 1; }
+	{ echo "storeys.sh: these modules include each other:"; cat "$work/circle"; exit 1; }
 
 # Threads, clocks and errno, under other names than those of platform.h.
 system='(pthread_|sched_|sem_|sysconf|nanosleep|clock_gettime)[a-z_]* *\('
 if grep -nE "[^a-z_]$system|errno = saved" $(ls */*.[ch] | grep -v '^system/'); then
-	echo "platform.h has a name for this"
+	echo "storeys.sh: call the function of src/system/platform.h instead"
 	exit 1
 fi
 
@@ -109,9 +110,10 @@ for file in */*.c; do
 	esac
 	lines=$(wc -l <"$file")
 	[ "$lines" -le $max ] || {
-		echo "src/$file has $lines lines, and may have $max"
+		echo "storeys.sh: src/$file has $lines lines, more than $max:" \
+			"move a part of it to another file"
 		: >"$work/long"
 	}
 done
 [ ! -e "$work/long" ] || exit 1
-echo "storeys: $(wc -l <"$work/includes") includes, none up or sideways"
+echo "storeys.sh: $(wc -l <"$work/includes") includes, none up or sideways"

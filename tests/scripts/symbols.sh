@@ -33,12 +33,16 @@ case $1 in
 	;;
 esac
 
-[ -n "$symbols" ] || { echo "no symbols in $1"; exit 1; }
+[ -n "$symbols" ] || { echo "symbols.sh: $1: no symbols"; exit 1; }
 strange=$(echo "$symbols" | grep -Ev "$public" | grep -v '^mia_' || true)
 if [ -n "$dynamic" ]; then
 	strange=$(echo "$symbols" | grep -Ev "$public" || true)
 fi
-[ -z "$strange" ] || { echo "global, and should not be:"; echo "$strange"; exit 1; }
+[ -z "$strange" ] || {
+	echo "symbols.sh: $1: these symbols must be static, or begin with mia_:"
+	echo "$strange"
+	exit 1
+}
 # An ELF archive hides what is private, and nothing else. The visibility is the
 # sixth column.
 if [ -z "$dynamic" ] && readelf -h "$1" 2>/dev/null | grep -q "ELF[36]"; then
@@ -46,14 +50,18 @@ if [ -z "$dynamic" ] && readelf -h "$1" 2>/dev/null | grep -q "ELF[36]"; then
 		$5 != "GLOBAL" || $7 == "UND" { next }
 		$8 ~ /^__odr_asan\./ { next }
 		$6 != ($8 ~ /^mia_/ ? "HIDDEN" : "DEFAULT") { print $8, $6 }')
-	[ -z "$wrong" ] || { echo "of the wrong visibility:"; echo "$wrong"; exit 1; }
+	[ -z "$wrong" ] || {
+		echo "symbols.sh: $1: these symbols have the wrong visibility:"
+		echo "$wrong"
+		exit 1
+	}
 fi
 # Nothing is declared that is not there.
 for symbol in $(grep -ohE '\<(runtime|completion_queue|miniasync|data_mover_[a-z]+)_[a-z_]+\(' \
 	$headers | tr -d '(' | sort -u); do
 	echo "$symbols" | grep -qE "^$symbol(@|$)" || {
-		echo "$symbol is declared, and missing"
+		echo "symbols.sh: $1: $symbol is declared, but not defined"
 		exit 1
 	}
 done
-echo "symbols: $(echo "$symbols" | wc -l), all public or private by name"
+echo "symbols.sh: $(echo "$symbols" | wc -l), all public or private by name"

@@ -36,17 +36,19 @@ check() {
 	timeout 100 "$work/$2" 10 >"$work/log" 2>&1 || status=$?
 	if [ $status -ne 0 ] || ! grep -qx "done" "$work/log"; then
 		cat "$work/log"
-		echo "$1, $2: status $status for a program without a race"
+		echo "tsan.sh: $1, $2: program without a race:" \
+			"exit status $status, not 0"
 		exit 1
 	fi
 	status=0
 	timeout 100 "$work/$2" >"$work/log" 2>&1 || status=$?
 	if [ $status -ne 66 ] || ! grep -q "data race" "$work/log"; then
 		cat "$work/log"
-		echo "$1, $2: status $status for a program with a race"
+		echo "tsan.sh: $1, $2: program with a race:" \
+			"exit status $status, not 66"
 		exit 1
 	fi
-	echo "$1, $2: no race, and one race"
+	echo "tsan.sh: $1, $2: the one race is found, and no other"
 }
 
 shared=$work/libminiasync.so.0
@@ -65,7 +67,7 @@ echo 'int main(void) { return 0; }' >"$work/has.c"
 for cc in gcc clang; do
 	if ! $cc -fsanitize=thread "$work/has.c" -o "$work/has" 2>/dev/null ||
 		! "$work/has" >/dev/null 2>&1; then
-		echo "$cc has no ThreadSanitizer that runs here: left out"
+		echo "tsan.sh: $cc: left out: ThreadSanitizer does not run here"
 		continue
 	fi
 	ran=yes

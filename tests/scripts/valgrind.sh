@@ -16,7 +16,8 @@ trap 'rm -rf "$work"' EXIT
 echo '#include <valgrind/drd.h>' >"$work/has.c"
 if ! command -v valgrind >/dev/null ||
 	! $cc -E "$work/has.c" >/dev/null 2>&1; then
-	echo "valgrind.sh: skipped: there is no valgrind, or it has no headers"
+	echo "valgrind.sh: skipped: valgrind or its headers are missing" \
+		"(Debian package valgrind)"
 	exit 77
 fi
 
@@ -26,6 +27,7 @@ if ! { cmake -S "$top" -B "$work/build" -DMINIASYNC_VALGRIND=ON \
 	-DMINIASYNC_BUILD_EXAMPLES=OFF -DMINIASYNC_BUILD_DOC=OFF &&
 	cmake --build "$work/build" -j 2; } >"$work/log" 2>&1; then
 	cat "$work/log"
+	echo "valgrind.sh: the library does not build"
 	exit 1
 fi
 $cc -std=gnu11 -gdwarf-4 -I"$top/include" "$top/tests/scripts/valgrind/twenty.c" \
@@ -42,7 +44,7 @@ run() {
 		status=$?
 	if [ $status -ne "$wanted" ]; then
 		cat "$work/log"
-		echo "$tool, twenty $*: status $status, not $wanted"
+		echo "valgrind.sh: $tool, twenty $*: exit status $status, not $wanted"
 		exit 1
 	fi
 }
@@ -50,7 +52,7 @@ run() {
 for tool in helgrind drd; do
 	run 0 $tool
 	run 9 $tool race
-	echo "$tool: no race, and a race"
+	echo "valgrind.sh: $tool: the one race is found, and no other"
 done
 
 # Where the headers are missing, the build says so.
@@ -59,6 +61,6 @@ if cmake -S "$top" -B "$work/none" -DMINIASYNC_VALGRIND=ON \
 	-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY >"$work/log" 2>&1 ||
 	! grep -q "valgrind/helgrind.h" "$work/log"; then
 	cat "$work/log"
-	echo "the missing headers of valgrind are not named"
+	echo "valgrind.sh: without headers CMake does not name valgrind/helgrind.h"
 	exit 1
 fi

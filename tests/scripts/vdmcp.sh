@@ -7,23 +7,26 @@ set -u
 
 vdmcp=$1
 dml=${2:-}
-[ -x "$vdmcp" ] || { echo "$vdmcp is not there"; exit 1; }
+[ -x "$vdmcp" ] || { echo "vdmcp.sh: $vdmcp: no such program"; exit 1; }
 . "${0%/*}/checks.sh"
 cd "$work" || exit 1
 
 # Nothing but the named files may be left.
 only() {
 	left=$(ls -A | tr '\n' ' ')
-	[ "$left" = "$1 " ] || wrong "left behind: $left, not $1"
+	[ "$left" = "$1 " ] ||
+		wrong "the folder has '$left', not '$1 '"
 }
 
 # copies WHAT FLAGS...: src arrives as dst
 copies() {
 	what=$1
 	shift
-	"$vdmcp" "$@" src dst >out 2>err || wrong "$what: status $?: $(cat err)"
-	cmp -s src dst || wrong "$what: different"
-	[ -s err ] && wrong "$what: progress without a terminal: $(cat err)"
+	"$vdmcp" "$@" src dst >out 2>err ||
+		wrong "$what: exit status $?, not 0: $(cat err)"
+	cmp -s src dst || wrong "$what: dst differs from src"
+	[ -s err ] &&
+		wrong "$what: prints on standard error: $(cat err)"
 	rm -f out err dst
 }
 
@@ -35,12 +38,16 @@ refuses() {
 	text=$3
 	shift 3
 	"$vdmcp" "$@" >out 2>err
-	[ $? -eq "$status" ] || wrong "$what: not status $status: $(cat err)"
-	sed -n 1p err | grep -q "^vdmcp: .*$text" || wrong "$what: $(cat err)"
+	[ $? -eq "$status" ] ||
+		wrong "$what: the exit status is not $status: $(cat err)"
+	sed -n 1p err | grep -q "^vdmcp: .*$text" ||
+		wrong "$what: the message has no '$text': $(cat err)"
 	sed 1d err | grep -c '^usage: ' | grep -qx $((status - 1)) ||
-		wrong "$what: usage: $(cat err)"
-	[ "$(wc -l <err)" -eq "$status" ] || wrong "$what: lines: $(cat err)"
-	[ ! -s out ] || wrong "$what: on stdout: $(cat out)"
+		wrong "$what: usage is missing, or not wanted: $(cat err)"
+	[ "$(wc -l <err)" -eq "$status" ] ||
+		wrong "$what: the message is not $status lines: $(cat err)"
+	[ ! -s out ] ||
+		wrong "$what: prints on standard output: $(cat out)"
 	rm -f out err
 }
 
@@ -54,8 +61,10 @@ copies "nine threads" --threads 9 --verify
 if [ -n "$dml" ]; then
 	copies dml --mover dml --verify
 	copies "dml, durable" --mover dml --durable --no-cache --verify
-	"$vdmcp" --mover dml --verbose src dst >out 2>err || wrong "dml: $?"
-	[ "$(grep -c 'DSA' err)" -eq 1 ] || wrong "no word of the path: $(cat err)"
+	"$vdmcp" --mover dml --verbose src dst >out 2>err ||
+		wrong "dml --verbose: exit status $?, not 0"
+	[ "$(grep -c 'DSA' err)" -eq 1 ] ||
+		wrong "dml --verbose: not one line about DSA: $(cat err)"
 	rm -f out err dst
 fi
 : >src
@@ -64,26 +73,30 @@ printf x >src
 copies "one byte" --verify --durable
 
 chmod 640 src
-"$vdmcp" src dst >out || wrong "mode: status"
-[ "$(stat -c %a dst)" = 640 ] || wrong "mode bits"
-[ "$(wc -l <out)" -eq 1 ] || wrong "not one line"
-[ -z "$("$vdmcp" --quiet src dst)" ] || wrong "not quiet"
+"$vdmcp" src dst >out || wrong "mode: exit status $?, not 0"
+[ "$(stat -c %a dst)" = 640 ] || wrong "mode: $(stat -c %a dst), not 640"
+[ "$(wc -l <out)" -eq 1 ] || wrong "summary: not one line: $(cat out)"
+[ -z "$("$vdmcp" --quiet src dst)" ] || wrong "--quiet: prints a summary"
 rm dst out
 
 chmod 4755 src
 "$vdmcp" --quiet src dst
-[ "$(stat -c %a dst)" = 755 ] || wrong "set-user-id was copied"
+[ "$(stat -c %a dst)" = 755 ] ||
+	wrong "set-user-id: mode $(stat -c %a dst), not 755"
 chmod 640 src
 rm dst
-"$vdmcp" --help >out 2>err || wrong "--help: status"
+"$vdmcp" --help >out 2>err || wrong "--help: exit status $?, not 0"
 grep -q '^usage' out || wrong "--help: no usage"
-[ ! -s err ] || wrong "--help: $(cat err)"
-"$vdmcp" --help >/dev/full 2>err && wrong "--help: a full standard output is fine"
+[ ! -s err ] || wrong "--help: prints on standard error: $(cat err)"
+"$vdmcp" --help >/dev/full 2>err &&
+	wrong "--help >/dev/full: exit status 0, not 1"
 rm -f out err
-"$vdmcp" src dst >/dev/full 2>err && wrong "a full standard output is fine"
+"$vdmcp" src dst >/dev/full 2>err &&
+	wrong "vdmcp src dst >/dev/full: exit status 0, not 1"
 rm -f err dst
 long=$(printf '%0250d' 0)
-"$vdmcp" --quiet src "$long" || wrong "a long name"
+"$vdmcp" --quiet src "$long" ||
+	wrong "a long name: exit status $?, not 0"
 rm -f "$long"
 
 refuses 2 "no arguments" "'vdmcp': a file name must follow"
@@ -129,7 +142,8 @@ refuses 1 "onto a file with a slash" 'dst/: Not a directory' src dst/
 refuses 1 "below a file" 'dst/x: Not a directory' src dst/x
 refuses 1 "two files onto a file" 'dst: is not a directory' src src dst
 refuses 1 "two files, no directory" 'new: is not a directory' src dst new
-[ "$(cat dst)" = old ] || wrong "a refusal has changed the destination"
+[ "$(cat dst)" = old ] ||
+	wrong "a refused copy has changed the destination"
 rm dst
 [ ! -r /proc/cpuinfo ] ||
 	refuses 1 "no size" '/proc/cpuinfo: .*size' /proc/cpuinfo dst
@@ -143,19 +157,23 @@ mkdir dir dir/b
 printf another >a
 echo other >-b
 "$vdmcp" --verify a dir >out 2>err || wrong "into dir: $(cat err)"
-"$vdmcp" dir/../a dir/ >>out || wrong "into dir/: status $?"
-cmp -s a dir/a || wrong "into dir: another dir/a"
+"$vdmcp" dir/../a dir/ >>out ||
+	wrong "into dir/: exit status $?, not 0"
+cmp -s a dir/a || wrong "into dir: dir/a differs from a"
 [ "$(cut -d : -f 1 out)" = "$(printf 'a -> dir/a\ndir/../a -> dir/a')" ] ||
-	wrong "into dir: $(cat out)"
+	wrong "into dir: wrong summary: $(cat out)"
 ln -s dir link
-"$vdmcp" --quiet --durable -- src -b link || wrong "into link: status $?"
-cmp -s src dir/src || wrong "into link: another dir/src"
-cmp -s ./-b dir/-b || wrong "into link: another dir/-b"
-(cd dir/b && "$vdmcp" --quiet ../a .. 2>err && wrong "onto itself"
-	"$vdmcp" --quiet ../src . && cmp -s ../src src || wrong "into ."
+"$vdmcp" --quiet --durable -- src -b link ||
+	wrong "into link: exit status $?, not 0"
+cmp -s src dir/src || wrong "into link: dir/src differs from src"
+cmp -s ./-b dir/-b || wrong "into link: dir/-b differs from -b"
+(cd dir/b && "$vdmcp" --quiet ../a .. 2>err &&
+	wrong "onto itself: exit status 0, not 1"
+	"$vdmcp" --quiet ../src . && cmp -s ../src src ||
+		wrong "into .: ../src and src differ"
 	rm -f src err
 	exit $((failed > 0))) || failed=1
-cmp -s a dir/a || wrong "onto itself: another dir/a"
+cmp -s a dir/a || wrong "onto itself: dir/a has changed"
 rm link out err
 rm dir/src dir/-b
 mkdir more
@@ -164,15 +182,16 @@ echo more >more/b
 refuses 1 "onto a directory" 'dir/b: exists' more/b dir
 # What fails keeps the others from nothing. No copy is lost by another.
 "$vdmcp" a more/b nothing more/a src dir >out 2>err
-[ $? -eq 1 ] || wrong "some fail: status"
+[ $? -eq 1 ] || wrong "some fail: the exit status is not 1"
 [ "$(cut -d : -f 1 out)" = "$(printf 'a -> dir/a\nsrc -> dir/src')" ] ||
-	wrong "some fail: $(cat out)"
+	wrong "some fail: wrong summaries: $(cat out)"
 [ "$(cut -d : -f 1,2 err)" = \
 	"$(printf 'vdmcp: %s\n' dir/b nothing more/a)" ] ||
-	wrong "some fail: $(cat err)"
-cmp -s a dir/a || wrong "some fail: dir/a is another"
-cmp -s src dir/src || wrong "some fail: dir/src is another"
-[ "$(ls -A dir | tr '\n' ' ')" = 'a b src ' ] || wrong "left: $(ls -A dir)"
+	wrong "some fail: wrong errors: $(cat err)"
+cmp -s a dir/a || wrong "some fail: dir/a differs from a"
+cmp -s src dir/src || wrong "some fail: dir/src differs from src"
+[ "$(ls -A dir | tr '\n' ' ')" = 'a b src ' ] ||
+	wrong "some fail: wrong files in dir: $(ls -A dir)"
 rm -r a ./-b dir more out err
 only src
 
@@ -180,7 +199,7 @@ only src
 head -c 5000000 /dev/zero >src
 echo old >dst
 (ulimit -f 100; refuses 1 "no room" dst src dst; exit $((failed > 0))) || failed=1
-[ "$(cat dst)" = old ] || wrong "no room: the old destination is gone"
+[ "$(cat dst)" = old ] || wrong "no room: the old destination has changed"
 only "dst src"
 rm dst
 
@@ -192,11 +211,11 @@ if command -v prlimit >/dev/null; then
 	while kill -0 $pid 2>/dev/null && [ -z "$(find . -name '.vdmcp*' -size +0)" ]
 	do :; done
 	prlimit --pid $pid --fsize=1000000 2>/dev/null
-	wait $pid || wrong "a late limit: status $?: $(cat err)"
-	cmp -s src dst || wrong "a late limit: different"
+	wait $pid || wrong "a late limit: exit status $?, not 0: $(cat err)"
+	cmp -s src dst || wrong "a late limit: dst differs from src"
 	rm -f out err dst
 else
-	echo "no prlimit(1): refused writes are not tested"
+	echo "vdmcp.sh: prlimit(1) is missing: refused writes are not tested"
 fi
 
 # A sparse source of which more is claimed than is there.
@@ -215,16 +234,19 @@ for i in 1 2 3 4 5 6 7 8; do
 	truncate -s 1000 src
 	wait $pid
 	status=$?
-	[ $status -lt 128 ] || wrong "truncated: signal, status $status"
+	[ $status -lt 128 ] ||
+		wrong "truncated: ended by a signal: exit status $status"
 	[ $status -ne 1 ] ||
-		{ truncated=1; [ ! -e dir/src ] || wrong "truncated: dir/src"; }
-	cmp -s next dir/next || wrong "truncated: next: $(cat err)"
+		{ truncated=1; [ ! -e dir/src ] || wrong "truncated: dir/src exists"; }
+	cmp -s next dir/next ||
+		wrong "truncated: dir/next differs from next: $(cat err)"
 	rm -f dir/src dir/next out err
 	truncate -s 400000000 src
 	[ -z "${truncated:-}" ] || break
 done
-[ -n "${truncated:-}" ] || wrong "truncation was never seen"
-rmdir dir || wrong "truncated: left behind"
+[ -n "${truncated:-}" ] ||
+	wrong "truncated: 8 copies succeeded, so none was truncated"
+rmdir dir || wrong "truncated: dir is not empty: $(ls -A dir)"
 rm next
 only src
 
@@ -236,12 +258,14 @@ for i in 1 2 3 4 5 6 7 8; do
 	kill -TERM $pid
 	wait $pid
 	status=$?
-	[ $status -eq 143 ] && { interrupted=1; [ ! -e dst ] || wrong "dst"; }
-	[ $status -eq 143 ] || [ $status -eq 0 ] || wrong "killed: status $status"
+	[ $status -eq 143 ] && { interrupted=1; [ ! -e dst ] || wrong "killed: dst exists"; }
+	[ $status -eq 143 ] || [ $status -eq 0 ] ||
+		wrong "killed: exit status $status, not 143 or 0"
 	rm -f dst out err
 	[ -z "${interrupted:-}" ] || break
 done
-[ -n "${interrupted:-}" ] || wrong "the signal always came too late"
+[ -n "${interrupted:-}" ] ||
+	wrong "killed: 8 copies ended before the signal"
 only src
 
 # Changed while it is copied, at the same size: an error, nothing left.
@@ -252,31 +276,33 @@ for i in 1 2 3 4 5 6 7 8; do
 	printf y | dd of=src conv=notrunc status=none
 	wait $pid
 	status=$?
-	[ $status -ne 1 ] || { changed=1; [ ! -e dst ] || wrong "changed: dst"; }
+	[ $status -ne 1 ] || { changed=1; [ ! -e dst ] || wrong "changed: dst exists"; }
 	rm -f dst out err
 	[ -z "${changed:-}" ] || break
 done
-[ -n "${changed:-}" ] || wrong "the change was never seen"
+[ -n "${changed:-}" ] ||
+	wrong "changed: 8 copies succeeded, so none was changed"
 
 # Signals that whoever started it turned off stay off.
 (trap '' HUP; exec "$vdmcp" --quiet src dst) &
 pid=$!
 while kill -0 $pid 2>/dev/null && ! ls -A | grep -q vdmcp; do :; done
 kill -HUP $pid 2>/dev/null
-wait $pid || wrong "nohup: status $?"
-cmp -s src dst || wrong "nohup: no copy"
+wait $pid || wrong "nohup: exit status $?, not 0"
+cmp -s src dst || wrong "nohup: dst differs from src"
 rm -f dst
 
 # A terminal shows the bar, in less than 80 columns.
 if command -v script >/dev/null; then
 	script -qec "$vdmcp --verify src dst" tty </dev/null >/dev/null ||
-		wrong "terminal: status"
-	grep -q '100%.*left' tty || wrong "no progress bar"
-	tr '\r' '\n' <tty | grep left | grep -q '.\{83\}' && wrong "bar wraps"
-	grep -q 'verified' tty || wrong "no summary"
+		wrong "terminal: exit status $?, not 0"
+	grep -q '100%.*left' tty || wrong "terminal: no progress bar"
+	tr '\r' '\n' <tty | grep left | grep -q '.\{83\}' &&
+		wrong "terminal: the progress bar has 80 columns or more"
+	grep -q 'verified' tty || wrong "terminal: no summary"
 else
-	echo "no script(1): the progress bar is not tested"
+	echo "vdmcp.sh: script(1) is missing: the progress bar is not tested"
 fi
 
-[ $failed -eq 0 ] && echo "vdmcp: all as it should be"
+[ $failed -eq 0 ] && echo "vdmcp.sh: all right"
 exit $((failed > 0))

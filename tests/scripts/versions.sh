@@ -22,7 +22,7 @@ header=$work/src/operation/operation_pool.h
 sed 's/^struct mia_operation_pool {$/&\n\tchar other_version[512];/' \
 	"$source/src/operation/operation_pool.h" >"$header"
 if cmp -s "$source/src/operation/operation_pool.h" "$header"; then
-	echo "versions.sh finds no struct mia_operation_pool to change"
+	echo "versions.sh: operation_pool.h: no struct mia_operation_pool"
 	exit 1
 fi
 for file in "$work"/src/*/*.c; do
@@ -42,5 +42,5 @@ $cc -std=c99 -O2 -rdynamic -I"$work/include" "$versions/host.c" \
 $cc -std=c99 -O2 -shared -fPIC -I"$source/include" "$versions/plugin.c" \
 	"$archive" -pthread -o "$work/plugin.so"
 nm -D --defined-only "$work/host" | grep -q ' mia_operation_pool_' ||
-	{ echo "the host exports no internal functions"; exit 1; }
+	{ echo "versions.sh: the host exports no internal functions"; exit 1; }
 timeout 60 "$work/host" "$work/plugin.so"
