@@ -91,7 +91,7 @@ def rows():
     found = {}
     for run in RUNS:
         for row in run["rows"]:
-            key = row["section"], row["what"].split(":")[0].split(" lost")[0]
+            key = row["section"], row["what"].split(":")[0]
             if "threads:" in row["what"]:
                 key = row["section"], row["what"]
             found.setdefault(key, []).append(row)
@@ -317,20 +317,18 @@ SECTIONS = {
     "runtime_wait_multiple, cost per future": "cost of a wait, per future",
     "wake-up of a sleeper": "wake-up of a sleeper",
     "work done in polls, per poll": "work done in polls",
-    "CPU used, of one core": "CPU used, of one core",
-    "delay of a timer beside a copy of 1024 MiB": "timer beside a copy of 1 GiB",
-    "waited for, moves and flushes, over 1.10 x the floor":
-        "waited for, moves and flushes",
-    "one copy of 64 KiB beside busy threads, in the mean":
+    "CPU used, part of one CPU": "CPU used, part of one CPU",
+    "delay of a timer during a copy of 1024 MiB": "timer during a copy of 1 GiB",
+    "wait for moves and flushes, minus 1.10 x floor":
+        "wait for moves and flushes",
+    "one copy of 64 KiB beside busy threads, mean":
         "64 KiB beside busy threads",
-    "beside two spinning threads, in the mean": "beside two spinning threads",
-    "waited for, time of a copy over 1.10 x memcpy":
-        "waited for, over 1.1 x memcpy",
-    "waited for, time / memcpy": "waited for, time / memcpy",
-    "waited for, time / N threads that spin": "waited for, time / N that spin",
-    "speed of N workers, of that of N threads": "speed / N threads",
-    "time of other pools / threads mover, at its worst":
-        "other pools, at its worst",
+    "copies beside two spinning threads, mean": "beside two spinning threads",
+    "wait for copies, time minus 1.10 x memcpy": "wait, minus 1.1 x memcpy",
+    "wait for copies, time / memcpy": "wait, time / memcpy",
+    "wait for copies, time / N spinning threads": "wait, time / N spinning",
+    "speed of N workers / speed of N threads": "speed / N threads",
+    "time of other pools / threads mover, worst case": "other pools, worst case",
 }
 
 

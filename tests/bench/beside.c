@@ -99,16 +99,16 @@ bench_beside(struct ways *ways, char *dst, char *src)
 
 	n = contest_beside(c, cpus < MAX_BUSY / 2 ? cpus * 2 : MAX_BUSY, ways,
 		(struct work){dst, src, 64 * KIB, 1});
-	report_section("one copy of 64 KiB beside busy threads, in the mean",
-		"theirs", "threads");
+	report_section("one copy of 64 KiB beside busy threads, mean", "other",
+		"threads");
 	report_row("threads / memcpy", c[PLAIN].median, c[OURS].median,
 		ratio(&c[OURS], &c[PLAIN]), "x", AT_MOST, 2);
 	for (size_t i = PLAIN; i < n; i++)
 		report_row(c[i].name, c[i].median, c[OURS].median,
 			ratio(&c[i], &c[OURS]), "x", NO_TARGET, 0);
 
-	report_section("beside two spinning threads, in the mean", "theirs",
-		"threads");
+	report_section(
+		"copies beside two spinning threads, mean", "other", "threads");
 	for (size_t w = 0; w < sizeof(works) / sizeof(works[0]); w++) {
 		const struct work work = {
 			dst, src, works[w].size, works[w].count};

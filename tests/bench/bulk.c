@@ -26,7 +26,7 @@ against_threads(
 	snprintf(what, sizeof(what), "%s, N threads", name);
 	report_row(what, c[1].median, c[0].median, ratio(&c[1], &c[0]), "x",
 		AT_LEAST, target);
-	snprintf(what, sizeof(what), "%s, N that spin", name);
+	snprintf(what, sizeof(what), "%s, N spinning", name);
 	report_row(what, c[2].median, c[0].median, ratio(&c[2], &c[0]), "x",
 		NO_TARGET, 0);
 }
@@ -36,7 +36,7 @@ bench_bulk(struct ways *ways, char *dst, char *src)
 {
 	char name[32];
 
-	report_section("speed of N workers, of that of N threads", "threads",
+	report_section("speed of N workers / speed of N threads", "threads",
 		"workers");
 	snprintf(name, sizeof(name), "one copy of %zu MiB",
 		settings.arena_size / MIB);

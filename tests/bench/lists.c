@@ -79,8 +79,8 @@ hand_over(struct list *l)
 		FUTURE_BUSY_POLL(&f);
 		check(&f);
 	}
-	report_row("handed over, workers awake", 0, 0, figure_of(ns, SAMPLES),
-		"ns", AT_MOST, 250);
+	report_row("submit, workers awake", 0, 0, figure_of(ns, SAMPLES), "ns",
+		AT_MOST, 250);
 }
 
 void
@@ -104,7 +104,7 @@ bench_lists(void)
 
 	for (size_t i = 0; i < MAX_SEGMENTS * STRIDE; i++)
 		src[i] = (char)(i * 7 + i / 4096);
-	report_section("waited for, lists of segments, over 1.10 x the floor",
+	report_section("wait for lists of segments, minus 1.10 x memcpy",
 		"memcpy", "threads");
 	for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
 		struct list plain = {NULL, NULL, segments, rows[row].n};

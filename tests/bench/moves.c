@@ -125,7 +125,7 @@ bench_moves(void)
 	verify_move(&plain);
 	verify_move(&ours);
 	contest(c, 2, settings.target_ns);
-	report_section("waited for, moves and flushes, over 1.10 x the floor",
+	report_section("wait for moves and flushes, minus 1.10 x floor",
 		"floor", "threads");
 	report_row("1 MiB moved by 4 KiB", c[0].median, c[1].median,
 		excess(&c[1], &c[0]), "ns", AT_MOST, 60);

@@ -191,14 +191,15 @@ bench_floor_and_sync(char *dst, char *src)
 
 			if (n == 1) {
 				snprintf(what, sizeof(what),
-					"empty mover over memcpy, %zu B", size);
+					"empty mover minus memcpy, %zu B",
+					size);
 				/* "About 11": a tenth more is still that. */
 				report_row(what, c[0].median, c[1].median,
 					difference(&c[1], &c[0]), "ns",
 					size == 64 ? AT_MOST : NO_TARGET, 12);
 			}
 			snprintf(what, sizeof(what),
-				"sync over floor, %zu B, threads: %zu", size,
+				"sync minus floor, %zu B, threads: %zu", size,
 				n);
 			report_row(what, c[1].median, c[2].median,
 				difference(&c[2], &c[1]), "ns",
@@ -233,7 +234,7 @@ bench_threads_in_flight(char *dst, char *src)
 
 		ours.vdm = data_mover_threads_get_vdm(dmt);
 		contest(c, 2, settings.target_ns);
-		snprintf(what, sizeof(what), "threads over floor, %d x %zu B",
+		snprintf(what, sizeof(what), "threads minus floor, %d x %zu B",
 			IN_FLIGHT, size);
 		report_row(what, c[0].median, c[1].median,
 			difference(&c[1], &c[0]), "ns", AT_MOST,
@@ -300,8 +301,8 @@ bench_hand_over(void)
 
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 
-	report_section("the calling thread's part of one copy of 1 MiB",
-		"memcpy", "hand over");
+	report_section(
+		"time of the caller for one copy of 1 MiB", "memcpy", "submit");
 	for (int asleep = 0; asleep < 2; asleep++) {
 		for (int i = -1; i < SAMPLES; i++) {
 			const double begin = clock_ns(CLOCK_MONOTONIC);

@@ -154,8 +154,7 @@ bench_one(struct completion_queue *cq, char *dst, char *src)
 			.run = run_one, .arg = &one[i], .units = 1};
 	}
 	contest(c, n, settings.target_ns);
-	report_section(
-		"one copy of 64 B, against its poll alone", "polled", "other");
+	report_section("one copy of 64 B, minus its poll", "polled", "other");
 	report_row("add and reap", c[POLLED].median, c[REAPED].median,
 		difference(&c[REAPED], &c[POLLED]), "ns", AT_MOST, 60);
 	report_row("add and wait", c[POLLED].median, c[WAITED].median,
@@ -255,8 +254,8 @@ bench_many(void)
 			.run = run_window, .arg = w, .units = FUTURES};
 	}
 	contest(c, 2, settings.target_ns);
-	report_section(
-		"a completion, of so many futures in a queue", "10", "10,000");
+	report_section("time of a completion, by futures in the queue", "10",
+		"10,000");
 	report_row("wake, reap and add, 10,000 / 10", c[0].median, c[1].median,
 		ratio(&c[1], &c[0]), "x", AT_MOST, 1.5);
 	for (size_t i = 0; i < 2; i++) {
@@ -315,8 +314,8 @@ bench_limit(char *dst, char *src)
 	if (runtime == NULL || dmt == NULL)
 		fail("cannot make a runtime or a mover");
 
-	report_section("a wait with a time limit, against one without",
-		"without", "with");
+	report_section(
+		"wait with a timeout minus wait without", "without", "with");
 	for (size_t n = 1; n <= MAX_COPIES; n *= MAX_COPIES) {
 		struct limited l[2];
 		struct contestant c[2] = {0};

@@ -55,17 +55,17 @@ struct section {
 };
 
 static struct section over_memcpy = {
-	.title = "waited for, time of a copy over 1.10 x memcpy",
+	.title = "wait for copies, time minus 1.10 x memcpy",
 	.base = "memcpy",
 	.unit = "ns",
 };
 static struct section of_memcpy = {
-	.title = "waited for, time / memcpy",
+	.title = "wait for copies, time / memcpy",
 	.base = "memcpy",
 	.unit = "x",
 };
 static struct section of_spin = {
-	.title = "waited for, time / N threads that spin",
+	.title = "wait for copies, time / N spinning threads",
 	.base = "N spin",
 	.unit = "x",
 };
@@ -154,7 +154,7 @@ report_worst(const char *name, const struct worst *worst)
 {
 	char what[64];
 
-	snprintf(what, sizeof(what), "%s: %d of %d lost; %zu x %zu B", name,
+	snprintf(what, sizeof(what), "%s: wins %d of %d; %zu x %zu B", name,
 		worst->lost, worst->of, worst->count, worst->size);
 	report_row(what, worst->theirs, worst->ours, worst->ratio, "x",
 		AT_LEAST, 1);
@@ -200,8 +200,8 @@ bench_sweep(struct ways *ways, char *dst, char *src)
 	report_lines(&over_memcpy);
 	report_lines(&of_memcpy);
 	report_lines(&of_spin);
-	report_section("time of other pools / threads mover, at its worst",
-		"theirs", "threads");
+	report_section("time of other pools / threads mover, worst case",
+		"other", "threads");
 	for (size_t k = 0; k < 3; k++) {
 		if (ways_has(pools[k]))
 			report_worst(ways_contestant(ways, pools[k]).name,

@@ -330,11 +330,11 @@ bench_timer(void)
 	observed.vdm.op_delete = observed_delete;
 
 	snprintf(title, sizeof(title),
-		"delay of a timer beside a copy of %zu MiB", size / MIB);
+		"delay of a timer during a copy of %zu MiB", size / MIB);
 	report_section(title, "median", "p99");
-	report_delays(runtime, work, "announces nothing, p99", NULL);
+	report_delays(runtime, work, "timer without a waker, p99", NULL);
 	alarm_start(&alarm);
-	report_delays(runtime, work, "its waker is called, p99", &alarm);
+	report_delays(runtime, work, "timer with a waker, p99", &alarm);
 	alarm_end(&alarm);
 
 	data_mover_threads_delete(dmt);

@@ -144,7 +144,7 @@ wait_cost_of(struct wait_cost *w, const char *kind)
 		least = c[i].median < least->median ? &c[i] : least;
 		most = c[i].median > most->median ? &c[i] : most;
 	}
-	snprintf(what, sizeof(what), "%s, / cheapest", kind);
+	snprintf(what, sizeof(what), "%s, max / min", kind);
 	report_row(what, least->median, most->median, ratio(most, least), "x",
 		AT_MOST, 1.5);
 }
@@ -165,11 +165,11 @@ bench_wait_cost(void)
 	w.wakers = new_memory(FUTURES * sizeof(*w.wakers));
 	w.futs = new_memory(FUTURES * sizeof(struct future *));
 
-	report_section("runtime_wait_multiple, cost per future", "cheapest",
-		"dearest");
-	wait_cost_of(&w, "done in first poll");
+	report_section(
+		"runtime_wait_multiple, cost per future", "lowest", "highest");
+	wait_cost_of(&w, "complete in first poll");
 	w.announced = true;
-	wait_cost_of(&w, "announced by waker");
+	wait_cost_of(&w, "complete after a wake");
 
 	runtime_delete(w.runtime);
 	data_mover_sync_delete(dms);

@@ -246,14 +246,14 @@ bench_cpu(void)
 		fail("cannot make a runtime or a mover");
 	struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 
-	report_section("CPU used, of one core", "", "used");
+	report_section("CPU used, part of one CPU", "", "used");
 	cpu_of_waits(runtime, "runtime_wait of 5 ms, thread", 5000000, 2);
 	cpu_of_waits(runtime, "runtime_wait of 50 ms, thread", WAIT_NS, 0.5);
 
 	for (int i = 0; i < settings.waits; i++)
 		used[i] = cpu_of_looking(runtime);
 	f = figure_of(used, settings.waits);
-	report_row("nothing announced, after 100 ms", 0, f.median,
+	report_row("task without a waker, after 100 ms", 0, f.median,
 		percent_of(used, settings.waits, 2.0 * WAIT_NS), "%", AT_MOST,
 		1);
 
