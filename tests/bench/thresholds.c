@@ -6,7 +6,7 @@
  *
  *	thresholds [--quick]
  *
- * The threads mover cuts copies into pieces of about 15 us, and wakes a thread
+ * The threads mover cuts copies into pieces of about 12 us, and wakes a thread
  * to help with a copy if enough of the copy is left. This program tells how
  * many bytes that is: from the times of a wake and of memcpy(), and directly,
  * by copies with and without a helper. The program needs nothing of the
