@@ -67,6 +67,20 @@ assert_out(size_t n, size_t nexpected, const int expected[])
 	}
 }
 
+static inline size_t
+reap(size_t max)
+{
+	return completion_queue_reap(cq, out, max);
+}
+
+/* Nothing comes, however often one looks. */
+static inline void
+assert_nothing(void)
+{
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(reap(N), 0);
+}
+
 #define ASSERT_OUT(n, ...) \
 	assert_out(n, sizeof((const int[]){__VA_ARGS__}) / sizeof(int), \
 		(const int[]){__VA_ARGS__})

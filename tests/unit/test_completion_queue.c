@@ -1,74 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * test_completion_queue.c -- tests wait/completion_queue: what a queue polls,
- * what it gives back, and when, also without memory
- *
- * The linker puts __wrap_malloc(), __wrap_realloc() and
- * __wrap_mia_aligned_alloc() before the functions.
+ * test_completion_queue.c -- tests wait/completion_queue: the futures that
+ * calls return, and when; waits, late wakes, deletion, many futures
  */
 
 #include "queue.h"
 
-#include <errno.h>
-
 #include "libminiasync/data_mover_threads.h"
 #include "libminiasync/runtime.h"
-
-/* The next allocations that succeed. Negative: all. */
-static int allocations_left = -1;
-
-static bool
-may_allocate(void)
-{
-	if (allocations_left == 0) {
-		errno = ENOMEM;
-		return false;
-	}
-	if (allocations_left > 0)
-		allocations_left--;
-	return true;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void *__real_mia_aligned_alloc(size_t alignment, size_t size);
-void *__wrap_mia_aligned_alloc(size_t alignment, size_t size);
-
-void *
-__wrap_malloc(size_t size)
-{
-	return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *
-__wrap_realloc(void *memory, size_t size)
-{
-	return may_allocate() ? __real_realloc(memory, size) : NULL;
-}
-
-void *
-__wrap_mia_aligned_alloc(size_t alignment, size_t size)
-{
-	return may_allocate() ? __real_mia_aligned_alloc(alignment, size)
-			      : NULL;
-}
-
-static size_t
-reap(size_t max)
-{
-	return completion_queue_reap(cq, out, max);
-}
-
-/* Nothing comes, however often one looks. */
-static void
-assert_nothing(void)
-{
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(reap(N), 0);
-}
 
 static void
 complete_futures_come_out_in_the_order_of_their_wakes(void **state)
@@ -132,132 +72,6 @@ nothing_is_taken_into_no_room(void **state)
 	assert_int_equal(completion_queue_reap(cq, NULL, 0), 0);
 	assert_int_equal(completion_queue_wait(cq, NULL, 0, 5, -1), 0);
 	ASSERT_OUT(reap(N), 0);
-}
-
-/* They are polled by the clock, and not by the number of the reaps. */
-static void
-silent_futures_are_polled_at_growing_intervals(void **state)
-{
-	const uint64_t start_ns = test_clock_ns(CLOCK_MONOTONIC);
-	uint64_t ns;
-	unsigned nreaps = 0;
-
-	(void)state;
-	add(0, FUTURE_NOTIFIER_NONE);
-	do {
-		assert_int_equal(reap(N), 0);
-		nreaps++;
-		ns = test_clock_ns(CLOCK_MONOTONIC) - start_ns;
-	} while (ns < 20 * MS);
-	/* 10 until the interval is 1 ms, and then 20. */
-	printf("%u reaps, %u polls in %u us\n", nreaps,
-		(unsigned)events[0].polls, (unsigned)(ns / 1000));
-	assert_true(events[0].polls <= 12 + ns / MS);
-	assert_true(events[0].polls >= 5);
-	atomic_store(&events[0].done, 1);
-	do
-		ns = test_clock_ns(CLOCK_MONOTONIC) - start_ns;
-	while (reap(N) == 0 && ns < LATE_NS);
-	assert_true(ns < LATE_NS);
-	ASSERT_OUT(1, 0);
-}
-
-/* Neither wakes nor new futures move their time away. */
-static void
-silent_future_is_polled_beside_busy_ones(void **state)
-{
-	int nslow = 0;
-
-	(void)state;
-	for (int round = 0; round < 40; round++) {
-		const uint64_t start_ns = test_clock_ns(CLOCK_MONOTONIC);
-		size_t n;
-
-		add(0, FUTURE_NOTIFIER_NONE);
-		atomic_store(&events[0].done, 1);
-		do {
-			add(1,
-				round % 2 ? FUTURE_NOTIFIER_WAKER
-					  : FUTURE_NOTIFIER_NONE);
-			complete(1);
-			while ((n = reap(N)) == 0)
-				continue;
-		} while (n == 1 && out[0].user_data == &events[1]);
-
-		if (test_clock_ns(CLOCK_MONOTONIC) - start_ns > 50000)
-			nslow++;
-		while (completion_queue_pending(cq) > 0)
-			reap(N);
-	}
-	printf("%d of 40 are slow\n", nslow);
-	assert_true(!TEST_IS_FAST || nslow < 20);
-}
-
-/* The cost grows with the completions, and not with the silent futures. */
-static void
-call_that_finds_enough_polls_no_silent_futures(void **state)
-{
-	unsigned polls = 0;
-
-	(void)state;
-	for (int i = 0; i < N - 1; i++)
-		add(i, FUTURE_NOTIFIER_NONE);
-
-	/* Until their interval is long. */
-	assert_int_equal(completion_queue_wait(cq, out, N, 1, 50000000), 0);
-	for (int i = 0; i < N - 1; i++)
-		polls += events[i].polls;
-	for (int round = 0; round < 100; round++) {
-		add(N - 1, FUTURE_NOTIFIER_WAKER);
-		atomic_store(&events[N - 1].done, 1);
-		event_wake(&events[N - 1]);
-		ASSERT_OUT(round % 2 ? completion_queue_wait(cq, out, 1, 1, -1)
-				     : completion_queue_wait(cq, out, 1, 1, 0),
-			N - 1);
-	}
-	for (int i = 0; i < N - 1; i++)
-		polls -= events[i].polls;
-	printf("%u polls\n", 0 - polls);
-	assert_true(0 - polls <= 10 * (N - 1));
-	for (int i = 0; i < N - 1; i++)
-		complete(i);
-	assert_int_equal(completion_queue_wait(cq, out, N, N, -1), N - 1);
-}
-
-static void
-changed_word_brings_a_poll(void **state)
-{
-	const uint64_t start_ns = test_clock_ns(CLOCK_MONOTONIC);
-
-	(void)state;
-	add(0, FUTURE_NOTIFIER_POLLER);
-	while (test_clock_ns(CLOCK_MONOTONIC) - start_ns < 5 * MS)
-		assert_int_equal(reap(N), 0);
-
-	/* The second reads the word before it. */
-	assert_true(events[0].polls <= 2);
-	atomic_store(&events[0].done, 7);
-	while (reap(N) == 0)
-		assert_true(
-			test_clock_ns(CLOCK_MONOTONIC) - start_ns < LATE_NS);
-	ASSERT_OUT(1, 0);
-}
-
-/* A wake that comes before the end: the queue looks again, for a time. */
-static void
-early_wake_is_not_the_last_poll(void **state)
-{
-	const uint64_t start_ns = test_clock_ns(CLOCK_MONOTONIC);
-
-	(void)state;
-	add(0, FUTURE_NOTIFIER_WAKER);
-	event_wake(&events[0]);
-	assert_int_equal(reap(N), 0);
-	atomic_store(&events[0].done, 1);
-	while (reap(N) == 0)
-		assert_true(
-			test_clock_ns(CLOCK_MONOTONIC) - start_ns < LATE_NS);
-	ASSERT_OUT(1, 0);
 }
 
 static void
@@ -437,123 +251,6 @@ queue_with_futures_is_deleted_when_they_are_complete(void **state)
 	}
 }
 
-static void
-future_is_as_it_was_without_memory(void **state)
-{
-	int nallocations = 0;
-
-	(void)state;
-	for (int left = 0;; left++) {
-		f[0] = event_future(&events[0], FUTURE_NOTIFIER_WAKER);
-		errno = 0;
-		allocations_left = left;
-		const int result = completion_queue_add(
-			cq, FUTURE_AS_RUNNABLE(&f[0]), &events[0]);
-		const int error = errno;
-
-		allocations_left = -1;
-		if (result == 0) {
-			assert_int_equal(error, 0);
-			nallocations = left;
-			break;
-		}
-		assert_int_equal(result, -1);
-		assert_int_equal(error, ENOMEM);
-		assert_int_equal(events[0].polls, 0);
-		assert_int_equal(FUTURE_STATE(&f[0]), FUTURE_STATE_IDLE);
-		assert_int_equal(completion_queue_pending(cq), 0);
-		assert_nothing();
-	}
-	assert_in_range(nallocations, 2, 4);
-
-	/* Seven more need no memory. The ninth does, and those before stay. */
-	allocations_left = 0;
-	for (int i = 1; i < 8; i++)
-		add(i, FUTURE_NOTIFIER_WAKER);
-	f[8] = event_future(&events[8], FUTURE_NOTIFIER_WAKER);
-	assert_int_equal(
-		completion_queue_add(cq, FUTURE_AS_RUNNABLE(&f[8]), NULL), -1);
-	allocations_left = 1;
-	assert_int_equal(
-		completion_queue_add(cq, FUTURE_AS_RUNNABLE(&f[8]), NULL), -1);
-	allocations_left = 0;
-	for (int i = 0; i < 8; i++)
-		complete(i);
-	ASSERT_OUT(reap(N), 0, 1, 2, 3, 4, 5, 6, 7);
-
-	/* They are used again. */
-	for (int round = 0; round < 100; round++) {
-		for (int i = 0; i < 8; i++)
-			add(i, FUTURE_NOTIFIER_WAKER);
-		for (int i = 0; i < 8; i++)
-			complete(i);
-		assert_int_equal(completion_queue_wait(cq, out, N, 8, MS), 8);
-	}
-	allocations_left = -1;
-	add(8, FUTURE_NOTIFIER_WAKER);
-	complete(8);
-	ASSERT_OUT(reap(N), 8);
-}
-
-/* Where the queue needs another group of ready.h, too. */
-static void
-queue_that_cannot_grow_is_as_it_was(void **state)
-{
-	enum { FULL = 64 };
-	static struct event all[FULL + 1];
-	static struct event_future futures[FULL + 1];
-	struct completion done[FULL + 1];
-	int result = -1;
-	int left;
-
-	(void)state;
-	for (int i = 0; i < FULL; i++) {
-		futures[i] = event_future(&all[i], FUTURE_NOTIFIER_WAKER);
-		assert_int_equal(
-			completion_queue_add(
-				cq, FUTURE_AS_RUNNABLE(&futures[i]), &all[i]),
-			0);
-	}
-	futures[FULL] = event_future(&all[FULL], FUTURE_NOTIFIER_WAKER);
-
-	/* A wake is on its way, and one comes while there is no memory. */
-	event_wake(&all[5]);
-	for (left = 0; result != 0; left++) {
-		event_wake(&all[left]);
-		allocations_left = left;
-		result = completion_queue_add(
-			cq, FUTURE_AS_RUNNABLE(&futures[FULL]), &all[FULL]);
-		allocations_left = -1;
-		assert_int_equal(
-			completion_queue_pending(cq), FULL + (result == 0));
-	}
-	assert_in_range(left, 4, 5);
-	assert_nothing();
-	for (int i = FULL; i >= 0; i--) {
-		atomic_store(&all[i].done, 1);
-		event_wake(&all[i]);
-	}
-	assert_int_equal(completion_queue_reap(cq, done, FULL + 1), FULL + 1);
-	for (int i = 0; i <= FULL; i++)
-		assert_int_equal(
-			FUTURE_STATE(&futures[i]), FUTURE_STATE_COMPLETE);
-	assert_int_equal(completion_queue_pending(cq), 0);
-}
-
-static void
-queue_is_not_made_without_memory(void **state)
-{
-	(void)state;
-	allocations_left = 0;
-	errno = 0;
-	struct completion_queue *none = completion_queue_new();
-	const int error = errno;
-
-	allocations_left = -1;
-	assert_null(none);
-	assert_int_equal(error, ENOMEM);
-}
-
 /* Marks these as reaped. */
 static size_t
 reap_done(size_t n)
@@ -621,11 +318,6 @@ main(void)
 			complete_futures_come_out_in_the_order_of_their_wakes),
 		QUEUE_TEST(complete_future_comes_out_at_once),
 		QUEUE_TEST(nothing_is_taken_into_no_room),
-		QUEUE_TEST(silent_futures_are_polled_at_growing_intervals),
-		QUEUE_TEST(silent_future_is_polled_beside_busy_ones),
-		QUEUE_TEST(call_that_finds_enough_polls_no_silent_futures),
-		QUEUE_TEST(changed_word_brings_a_poll),
-		QUEUE_TEST(early_wake_is_not_the_last_poll),
 		QUEUE_TEST(wait_returns_when_enough_are_complete),
 		QUEUE_TEST(wait_ends_at_its_time_and_not_before),
 		QUEUE_TEST(future_moves_between_queue_wait_and_busy_poll),
@@ -633,9 +325,6 @@ main(void)
 		QUEUE_TEST(refused_futures_start_when_there_is_room),
 		QUEUE_TEST(
 			queue_with_futures_is_deleted_when_they_are_complete),
-		QUEUE_TEST(future_is_as_it_was_without_memory),
-		QUEUE_TEST(queue_that_cannot_grow_is_as_it_was),
-		QUEUE_TEST(queue_is_not_made_without_memory),
 		QUEUE_TEST(queue_holds_many_futures),
 	};
 
