@@ -5,16 +5,9 @@
  * DML: vdm_memcpyv(), and failures of the device at any of its segments
  */
 
-#include "test.h"
+#include "dml_mover.h"
 
-#include <stdbool.h>
-
-#include "fake_dml.h"
-#include "libminiasync-vdm-dml.h"
-#include "libminiasync.h"
 #include "segments.h"
-
-#define ALL_OUTCOMES (FAKE_DML_OUTCOMES - 1) /* but SILENT, the last */
 
 static const enum data_mover_dml_type types[] = {
 	DATA_MOVER_DML_SOFTWARE, DATA_MOVER_DML_HARDWARE, DATA_MOVER_DML_AUTO};
@@ -50,35 +43,6 @@ __wrap_mia_memory_move(void *dst, const void *src, size_t n, unsigned flags)
 {
 	moved.n += flags == moved.flags;
 	__real_mia_memory_move(dst, src, n, flags);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	fake_dml_reset();
-	flushed_bytes = 0;
-	return 0;
-}
-
-/* After every test: all jobs were ended, none was used against the rules. */
-static int
-teardown(void **state)
-{
-	const struct fake_dml_seen seen = fake_dml_seen();
-
-	(void)state;
-	return seen.misuses != 0 || seen.in_flight != 0 ||
-		seen.inits != seen.finalizes;
-}
-
-static struct data_mover_dml *
-mover_new(enum data_mover_dml_type type)
-{
-	struct data_mover_dml *dmd = data_mover_dml_new(type);
-
-	assert_non_null(dmd);
-	return dmd;
 }
 
 static struct vdm_operation_future
@@ -494,24 +458,23 @@ deletion_waits_for_an_abandoned_one(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(random_segments_are_equal_to_a_loop),
-		TEST(each_segment_is_a_job),
-		TEST(overlapping_segment_does_not_stop_the_others),
-		TEST(failure_at_any_segment_is_repaired),
-		TEST(every_status_in_the_middle_is_repaired),
-		TEST(repaired_segments_keep_their_flags),
-		TEST(without_another_job_the_cpu_does_the_rest),
-		TEST(failures_at_random_are_repaired),
-		TEST(many_lists_at_once_lose_nothing),
-		TEST(full_queue_at_the_first_segment_is_not_now),
-		TEST(full_queue_at_a_later_segment_is_running),
-		TEST(queue_that_stays_full_is_waited_for_once),
-		TEST(queue_that_has_room_again_is_used_again),
-		TEST(durable_segments_are_written_back_where_dml_does_not),
-		TEST(bad_input_gets_no_job),
-		TEST(deletion_waits_for_an_abandoned_one),
+		DML_TEST(random_segments_are_equal_to_a_loop),
+		DML_TEST(each_segment_is_a_job),
+		DML_TEST(overlapping_segment_does_not_stop_the_others),
+		DML_TEST(failure_at_any_segment_is_repaired),
+		DML_TEST(every_status_in_the_middle_is_repaired),
+		DML_TEST(repaired_segments_keep_their_flags),
+		DML_TEST(without_another_job_the_cpu_does_the_rest),
+		DML_TEST(failures_at_random_are_repaired),
+		DML_TEST(many_lists_at_once_lose_nothing),
+		DML_TEST(full_queue_at_the_first_segment_is_not_now),
+		DML_TEST(full_queue_at_a_later_segment_is_running),
+		DML_TEST(queue_that_stays_full_is_waited_for_once),
+		DML_TEST(queue_that_has_room_again_is_used_again),
+		DML_TEST(durable_segments_are_written_back_where_dml_does_not),
+		DML_TEST(bad_input_gets_no_job),
+		DML_TEST(deletion_waits_for_an_abandoned_one),
 	};
 
 	seed = test_seed("data_mover_dml_memcpyv");
