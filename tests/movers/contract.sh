@@ -23,6 +23,7 @@ else
 	flags=$(pkg-config --cflags --libs libminiasync)
 fi
 ${CC:-cc} ${CFLAGS:--O1 -g} -std=gnu11 -I"$movers" -I"$movers/../support" \
-	-I"$top/include" "$movers/contract_main.c" "$movers/contract.c" "$@" \
+	-I"$top/include" "$movers/contract_main.c" "$movers/contract.c" \
+	"$movers/contract_case.c" "$movers/contract_many.c" "$@" \
 	$flags $(pkg-config --cflags --libs cmocka) -o "$work/contract"
 "$work/contract"
