@@ -17,7 +17,7 @@ link=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-program=$top/tests/scripts/tsan/program.c
+folder=$top/tests/scripts/tsan
 flags="-std=gnu11 -O1 -g -fsanitize=thread -I$top/include"
 dml="-DTEST_FAKE_DML -I$top/tests/movers/fake_dml"
 export TSAN_OPTIONS="halt_on_error=1 exitcode=66"
@@ -27,7 +27,7 @@ compile() {
 	cc=$1
 	name=$2
 	shift 2
-	$cc $flags "$program" "$@" -Wl,-rpath,"$work" -pthread -o "$work/$name"
+	$cc $flags "$folder"/*.c "$@" -Wl,-rpath,"$work" -pthread -o "$work/$name"
 }
 
 # check COMPILER NAME
