@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/*
- * program.c -- see program.h
- *
- * Memory consists of a few regions. The model has a second copy of each. A live
- * operation owns its destination region, and shares its source region with
- * other readers. So its result is known when it is created. The model is
- * written then, and compared when the operation is complete.
- */
+/* program.c -- see program.h */
 
 #include "program.h"
 
@@ -19,56 +12,9 @@
 #include <time.h>
 
 #include "libminiasync.h"
-#include "operation/memory.h"
+#include "live.h"
 #include "reaping.h"
 #include "stage.h"
-
-#define REGIONS 16
-#define LIVE 24
-#define QUEUES 2
-
-struct region {
-	unsigned char *memory;
-	unsigned char *model;
-	int readers; /* live operations; -1: an operation writes */
-};
-
-/* A copy, then a fill of the first half of its destination. */
-struct pair_data {
-	FUTURE_CHAIN_ENTRY(struct vdm_operation_future, copy);
-	FUTURE_CHAIN_ENTRY_LAST(struct vdm_operation_future, fill);
-};
-
-FUTURE(pair_future, struct pair_data, char);
-
-struct live {
-	struct mover *mover; /* NULL: not in use */
-	struct region *dst;
-	struct region *src; /* NULL: has none, or the same as dst */
-	bool is_pair;
-	bool is_bad;
-	size_t at, n;                 /* the range that it writes */
-	struct vdm_segment *segments; /* NULL: it has none */
-	union {
-		struct vdm_operation_future one;
-		struct pair_future pair;
-	} future;
-	atomic_uint wakes[2]; /* its waker's, and its other waker's */
-	int waker;            /* which the last poll brought; -1: none */
-	unsigned seen;        /* of that one's wakes, by the last poll */
-	struct queue *queue;  /* NULL: no queue has it */
-	bool is_canceled;     /* while a queue has it */
-};
-
-struct program {
-	struct stage *stage;
-	struct stream *stream;
-	struct tally *tally;
-	struct region regions[REGIONS];
-	struct live live[LIVE];
-	struct queue queues[QUEUES];
-	const char *wrong;
-};
 
 static void
 replace_mover(struct program *p, enum kind kind, uint64_t number)
@@ -77,270 +23,10 @@ replace_mover(struct program *p, enum kind kind, uint64_t number)
 	p->tally->movers++;
 }
 
-static struct future *
-future_of(struct live *live)
-{
-	return live->is_pair ? FUTURE_AS_RUNNABLE(&live->future.pair)
-			     : FUTURE_AS_RUNNABLE(&live->future.one);
-}
-
 static void
 count_wake(void *data)
 {
 	atomic_fetch_add((atomic_uint *)data, 1);
-}
-
-static bool
-is_wrong_at(const struct live *live, size_t at)
-{
-	return live->dst->memory[at] != live->dst->model[at];
-}
-
-static void
-clear(struct program *p, struct live *live)
-{
-	live->dst->readers = 0;
-	if (live->src != NULL)
-		live->src->readers--;
-	free(live->segments);
-	mover_leave(p->stage, live->mover);
-	live->mover = NULL;
-}
-
-/* The operation is complete, so the model and the memory must agree. */
-static void
-finish(struct program *p, struct live *live)
-{
-	const struct vdm_operation_output *output = live->is_pair
-		? &FUTURE_DATA(&live->future.pair)->fill.fut.output
-		: FUTURE_OUTPUT(&live->future.one);
-	const enum vdm_operation_result want = live->is_canceled
-		? VDM_ERROR_CANCELED
-		: live->is_bad ? VDM_ERROR_JOB_CORRUPTED
-			       : VDM_SUCCESS;
-
-	if (output->result != want)
-		p->wrong = "wrong result of an operation";
-	if (live->segments != NULL && !live->is_canceled &&
-		output->output.memcpyv.copied !=
-			(live->is_bad ? 0
-				      : FUTURE_DATA(&live->future.one)
-						->operation.data.memcpyv
-						.nsegments))
-		p->wrong = "wrong number of copied segments";
-	if (memcmp(live->dst->memory + live->at, live->dst->model + live->at,
-		    live->n) != 0)
-		p->wrong = "wrong bytes after an operation";
-
-	/* 64 bytes before it and 64 bytes behind it, too. */
-	const size_t end = live->at + live->n;
-
-	for (size_t i = 1; i <= 64 && i <= live->at; i++)
-		if (is_wrong_at(live, live->at - i))
-			p->wrong = "wrong bytes outside the range";
-	for (size_t i = 0; i < 64 && end + i < p->stage->region_size; i++)
-		if (is_wrong_at(live, end + i))
-			p->wrong = "wrong bytes outside the range";
-
-	p->tally->operations += live->is_pair ? 2 : 1;
-	p->tally->refused += live->is_bad;
-	p->tally->bytes += live->n + 128;
-	p->tally->wakes += live->wakes[0] + live->wakes[1];
-	clear(p, live);
-}
-
-static size_t
-random_size(struct program *p, size_t max)
-{
-	const uint64_t r = stream_next(p->stream);
-	size_t n = max;
-
-	switch (r % 8) {
-	case 0:
-		n = 16;
-		break;
-	case 1:
-	case 2:
-		n = 300;
-		break;
-	case 3:
-		n = 20000;
-		break;
-	case 4: /* a waiting thread does it, in one piece or some */
-		n = 700000;
-		break;
-	case 5:
-	case 6:
-		n = max / 8;
-		break;
-	}
-	return (size_t)(r >> 3) % ((n < max ? n : max) + 1);
-}
-
-static void
-copy_then_fill(struct live *live, struct vdm *vdm, void *to, const void *from,
-	size_t n, int c, uint64_t flags)
-{
-	struct pair_future *pair = &live->future.pair;
-
-	FUTURE_CHAIN_ENTRY_INIT(&pair->data.copy,
-		vdm_memcpy(vdm, to, from, n, flags), NULL, NULL);
-	FUTURE_CHAIN_ENTRY_INIT(&pair->data.fill,
-		vdm_memset(vdm, to, c, n / 2, flags), NULL, NULL);
-	age_future(&pair->data.copy.fut, (unsigned)c >> 8);
-	age_future(&pair->data.fill.fut, (unsigned)c >> 16);
-	FUTURE_CHAIN_INIT(pair);
-}
-
-/*
- * A copy of n bytes as a list of segments, from both ends of the list to its
- * middle. A bad list has a segment without a source.
- */
-static void
-copy_segments(struct live *live, struct vdm *vdm, unsigned char *to,
-	const unsigned char *from, uint64_t r, uint64_t flags)
-{
-	const size_t nsegments = 1 + r % (r >> 8 & 1 ? 4 : 200);
-	const size_t size = live->n / nsegments;
-	size_t at = 0;
-
-	live->segments = calloc(nsegments, sizeof(*live->segments));
-	if (live->segments == NULL)
-		abort();
-	for (size_t i = 0; i < nsegments; i++) {
-		struct vdm_segment *segment =
-			&live->segments[i % 2 == 0 ? i / 2
-						   : nsegments - 1 - i / 2];
-		const size_t n = i == nsegments - 1 ? live->n - at : size;
-
-		*segment = (struct vdm_segment){to + at, from + at, n};
-		at += n;
-		if (live->is_bad && i == nsegments - 1)
-			*segment = (struct vdm_segment){to, NULL, 1};
-	}
-	live->future.one = vdm_memcpyv(vdm, live->segments, nsegments, flags);
-}
-
-enum place { PLACE_FREE, PLACE_USED };
-
-/* Returns the first such place at this number or after it, or NULL. */
-static struct live *
-find_place(struct program *p, uint64_t from, enum place wanted)
-{
-	for (uint64_t i = 0; i < LIVE; i++) {
-		struct live *live = &p->live[(from + i) % LIVE];
-
-		if ((live->mover != NULL ? PLACE_USED : PLACE_FREE) == wanted)
-			return live;
-	}
-	return NULL;
-}
-
-static struct region *
-find_free_region(struct program *p, uint64_t from)
-{
-	for (uint64_t i = 0; i < REGIONS; i++) {
-		struct region *region = &p->regions[(from + i) % REGIONS];
-
-		if (region->readers == 0)
-			return region;
-	}
-	return NULL;
-}
-
-/* Creates an operation if a place and a region are free. */
-static void
-create(struct program *p)
-{
-	const size_t size = p->stage->region_size;
-	struct live *live = find_place(p, stream_next(p->stream), PLACE_FREE);
-	struct region *dst = find_free_region(p, stream_next(p->stream));
-	struct region *src = &p->regions[stream_next(p->stream) % REGIONS];
-	const uint64_t r = stream_next(p->stream);
-	const size_t n = random_size(p, size);
-	const size_t at = stream_next(p->stream) % (size - n + 1);
-	const size_t from = stream_next(p->stream) % (size - n + 1);
-	const int c = (int)(r >> 32);
-	const uint64_t flags = r >> 24 & VDM_F_VALID_FLAGS;
-	if (live == NULL || dst == NULL)
-		return;
-	if (src->readers < 0)
-		src = dst;
-
-	void *const to = dst->memory + at;
-	struct vdm_operation_future *one = &live->future.one;
-
-	live->mover = mover_take(p->stage, (enum kind)(r % KINDS));
-	live->dst = dst;
-	live->src = NULL;
-	live->segments = NULL;
-	live->at = at;
-	live->n = n;
-	live->is_pair = false;
-	live->is_bad = false;
-	live->wakes[0] = live->wakes[1] = 0;
-	live->waker = -1;
-	live->queue = NULL;
-	live->is_canceled = false;
-	dst->readers = -1;
-
-	struct vdm *const vdm = live->mover->vdm;
-
-	switch (r >> 8 & 15) {
-	case 0: /* unknown flags */
-		live->is_bad = true;
-		*one = vdm_memset(vdm, to, c, n, flags | 1u << (2 + (c & 15)));
-		break;
-	case 1: /* no memory, and something to do */
-		live->is_bad = n > 0;
-		*one = vdm_memcpy(vdm, to, NULL, n, flags);
-		break;
-	case 2:
-	case 3:
-		memmove(dst->model + at, dst->model + from, n);
-		*one = vdm_memmove(vdm, to, dst->memory + from, n, flags);
-		break;
-	case 4:
-	case 5:
-		memset(dst->model + at, c, n);
-		*one = vdm_memset(vdm, to, c, n, flags);
-		break;
-	case 6: /* refused by a CPU that cannot */
-		live->is_bad = n > 0 && mia_memory_capabilities() == 0;
-		*one = vdm_flush(vdm, to, n, flags);
-		break;
-	default:
-		if (src == dst) {
-			memset(dst->model + at, c, n);
-			*one = vdm_memset(vdm, to, c, n, flags);
-			break;
-		}
-		live->src = src;
-		src->readers++;
-		if ((r >> 8 & 15) < 10) {
-			live->is_bad = (r >> 12 & 7) == 0;
-			if (!live->is_bad)
-				memcpy(dst->model + at, src->model + from, n);
-			copy_segments(live, vdm, to, src->memory + from,
-				r >> 16, flags);
-			p->tally->lists++;
-			break;
-		}
-		memcpy(dst->model + at, src->model + from, n);
-		live->is_pair = (r >> 12 & 3) == 0;
-		if (live->is_pair) {
-			memset(dst->model + at, c, n / 2);
-			copy_then_fill(
-				live, vdm, to, src->memory + from, n, c, flags);
-			p->tally->chains++;
-		} else {
-			*one = vdm_memcpy(
-				vdm, to, src->memory + from, n, flags);
-		}
-		break;
-	}
-	if (!live->is_pair)
-		age_future(one, (unsigned)c >> 8);
 }
 
 /*
@@ -356,7 +42,7 @@ poll_live(struct program *p, struct live *live, int waker)
 	struct future_notifier n = {.notifier_used = FUTURE_NOTIFIER_NONE};
 
 	if (live->queue != NULL) {
-		future_poll(future_of(live), NULL);
+		future_poll(live_future(live), NULL);
 		return;
 	}
 	if (waker >= 0) {
@@ -369,9 +55,9 @@ poll_live(struct program *p, struct live *live, int waker)
 	if (live->waker >= 0)
 		live->seen = live->wakes[live->waker];
 
-	if (future_poll(future_of(live), waker >= 0 ? &n : NULL) ==
+	if (future_poll(live_future(live), waker >= 0 ? &n : NULL) ==
 		FUTURE_STATE_COMPLETE)
-		finish(p, live);
+		live_finish(p, live);
 	else if (waker >= 0 && n.notifier_used != FUTURE_NOTIFIER_WAKER)
 		live->waker = -1;
 }
@@ -406,7 +92,7 @@ wait_for_several(struct program *p, uint64_t r)
 		if (p->live[i].mover != NULL && p->live[i].queue == NULL &&
 			(which >> i & 1) != 0) {
 			lives[n] = &p->live[i];
-			futs[n++] = future_of(&p->live[i]);
+			futs[n++] = live_future(&p->live[i]);
 		}
 
 	const bool has_limit = r % 4 == 0;
@@ -428,7 +114,7 @@ wait_for_several(struct program *p, uint64_t r)
 		lives[i]->waker = -1;
 		if (futs[i]->context.state == FUTURE_STATE_COMPLETE) {
 			ncomplete++;
-			finish(p, lives[i]);
+			live_finish(p, lives[i]);
 		}
 	}
 	p->tally->given_up += n - ncomplete;
@@ -448,7 +134,7 @@ leave(struct program *p, struct live *live, enum leave how)
 	struct vdm_operation_future *one = &live->future.one;
 
 	if (live->is_pair ||
-		future_of(live)->context.state != FUTURE_STATE_IDLE ||
+		live_future(live)->context.state != FUTURE_STATE_IDLE ||
 		live->waker >= 0 || (how == LEAVE_DROP && live->queue != NULL))
 		return;
 	if (how == LEAVE_CANCEL &&
@@ -460,7 +146,7 @@ leave(struct program *p, struct live *live, enum leave how)
 	if (live->queue != NULL)
 		live->is_canceled = true;
 	else
-		clear(p, live);
+		live_clear(p, live);
 	if (how == LEAVE_CANCEL)
 		p->tally->canceled++;
 	else
@@ -504,7 +190,7 @@ give_to_queue(struct queue *queue, struct live *live)
 
 	live->queue = queue;
 	live->waker = -1;
-	queue_add(queue, future_of(live), live);
+	queue_add(queue, live_future(live), live);
 }
 
 /* A queue has given it back. */
@@ -514,9 +200,9 @@ take_from_queue(const struct completion *completion, void *arg)
 	struct program *p = arg;
 	struct live *live = completion->user_data;
 
-	if (live->queue == NULL || completion->future != future_of(live))
+	if (live->queue == NULL || completion->future != live_future(live))
 		p->wrong = "a queue returned a wrong future";
-	finish(p, live);
+	live_finish(p, live);
 }
 
 /* Those that it still has are complete then. */
@@ -530,10 +216,10 @@ delete_queue(struct program *p, struct queue *queue)
 
 		if (live->mover == NULL || live->queue != queue)
 			continue;
-		if (future_of(live)->context.state != FUTURE_STATE_COMPLETE)
+		if (live_future(live)->context.state != FUTURE_STATE_COMPLETE)
 			p->wrong = "a future is not complete after its queue "
 				   "was deleted";
-		finish(p, live);
+		live_finish(p, live);
 	}
 }
 
@@ -550,7 +236,7 @@ step_of_queue(struct program *p, uint64_t r)
 	case 3:
 		for (uint64_t i = 0; i < (number & 3); i++)
 			give_to_queue(queue,
-				find_place(
+				live_find(
 					p, number >> (4 + 5 * i), PLACE_USED));
 		break;
 	case 4:
@@ -574,7 +260,7 @@ static void
 step(struct program *p)
 {
 	const uint64_t r = stream_next(p->stream);
-	struct live *live = find_place(p, r >> 8, PLACE_USED);
+	struct live *live = live_find(p, r >> 8, PLACE_USED);
 
 	switch (r % 18) {
 	case 0:
@@ -583,7 +269,7 @@ step(struct program *p)
 	case 3:
 	case 4:
 	case 5:
-		create(p);
+		live_create(p);
 		return;
 	case 6:
 		if ((r >> 16) % 2 == 0)
@@ -605,7 +291,7 @@ step(struct program *p)
 	case 8:
 		FUTURE_BUSY_POLL(&live->future.one);
 		if (live->queue == NULL)
-			finish(p, live);
+			live_finish(p, live);
 		break;
 	case 9:
 		if (live->queue == NULL)
@@ -665,8 +351,8 @@ program_run(struct stage *stage, struct stream *stream, uint64_t max_steps,
 	}
 	for (int i = 0; i < LIVE; i++)
 		if (p->live[i].mover != NULL) {
-			runtime_wait(stage->runtime, future_of(&p->live[i]));
-			finish(p, &p->live[i]);
+			runtime_wait(stage->runtime, live_future(&p->live[i]));
+			live_finish(p, &p->live[i]);
 		}
 
 	const char *wrong = p->wrong;
