@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # storeys.sh SOURCE -- no include of src leads up, or sideways to another storey,
-# and only system/ calls the system
+# and only system/ calls the system; no file of src and tests is too long
 #
 # The storeys, and the includes of each, are in the table below. A mover may not
 # include another mover, data_mover_*. No modules may include each other in a circle.
@@ -111,6 +111,15 @@ for file in */*.c; do
 	lines=$(wc -l <"$file")
 	[ "$lines" -le $max ] || {
 		echo "storeys.sh: src/$file has $lines lines, more than $max:" \
+			"move a part of it to another file"
+		: >"$work/long"
+	}
+done
+cd ..
+for file in $(find tests -name '*.c'); do
+	lines=$(wc -l <"$file")
+	[ "$lines" -le 500 ] || {
+		echo "storeys.sh: $file has $lines lines, more than 500:" \
 			"move a part of it to another file"
 		: >"$work/long"
 	}
