@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -84,6 +85,54 @@ use_first_cpu(cpu_set_t *all)
 	CPU_SET(cpu, &one);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
 	return cpu;
+}
+
+/* Makes a mover on one CPU, with a policy and a nice value of its own. */
+static void *
+make_in_the_background(void *arg)
+{
+	const struct sched_param param = {0};
+	const pid_t self = (pid_t)syscall(SYS_gettid);
+	struct data_mover_threads **dmt = arg;
+	cpu_set_t all;
+
+	use_first_cpu(&all);
+	assert_int_equal(setpriority(PRIO_PROCESS, (id_t)self, 7), 0);
+	/* The system call: sched_setscheduler() of musl always fails. */
+	assert_int_equal(
+		syscall(SYS_sched_setscheduler, self, SCHED_BATCH, &param), 0);
+	*dmt = data_mover_threads_new(2, 128, FUTURE_NOTIFIER_WAKER);
+	return NULL;
+}
+
+static void
+workers_inherit_cpus_and_priority(void **state)
+{
+	struct data_mover_threads *dmt = NULL;
+	pthread_t maker;
+	pid_t workers[2];
+
+	(void)state;
+	pthread_create(&maker, NULL, make_in_the_background, &dmt);
+	pthread_join(maker, NULL);
+	assert_non_null(dmt);
+	if (wait_for_workers(workers, 2) < 2) {
+		data_mover_threads_delete(dmt);
+		printf("workers cannot be found here\n");
+		skip();
+	}
+	for (int i = 0; i < 2; i++) {
+		cpu_set_t set;
+
+		assert_int_equal(
+			sched_getaffinity(workers[i], sizeof(set), &set), 0);
+		assert_int_equal(CPU_COUNT(&set), 1);
+		assert_int_equal(
+			getpriority(PRIO_PROCESS, (id_t)workers[i]), 7);
+		assert_int_equal(syscall(SYS_sched_getscheduler, workers[i]),
+			SCHED_BATCH);
+	}
+	data_mover_threads_delete(dmt);
 }
 
 /*
@@ -212,6 +261,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(starved_workers_finish),
+		cmocka_unit_test(workers_inherit_cpus_and_priority),
 		cmocka_unit_test(one_cpu_and_changing_ones_are_enough),
 		cmocka_unit_test(real_time_waiter_leaves_the_worker_its_cpu),
 		cmocka_unit_test(real_time_busy_poll_leaves_the_worker_its_cpu),
