@@ -111,9 +111,10 @@ typedef void *(*memset_fn)(void *str, int c, size_t n, unsigned flags);
 /*
  * data_mover_threads_new -- creates a mover and starts its workers
  *
- * On Linux the workers inherit the affinity mask of the calling thread. If the
- * caller is pinned to a CPU, all workers run on that CPU. So create the mover
- * before you pin the thread, or create it on another thread.
+ * On Linux the workers inherit the affinity mask, the scheduling policy and the
+ * nice value of the calling thread. If the caller is pinned to a CPU, all
+ * workers run on that CPU. So create the mover before you pin the thread, or
+ * create it on another thread.
  *
  * nthreads          workers, 1 to 4,294,967,295 (65,535 on 32-bit systems)
  * ringbuf_size      operations that can wait for a worker in the ring, at least
