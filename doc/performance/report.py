@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """
-report.py [--check] -- what the benchmark has said, as tables and plots
+report.py [--check] -- makes tables and plots of the benchmark's output
 
 The runs are 1.json, 2.json, ... beside this file, each made by
 
     build/tests/bench/bench --json doc/performance/1.json
 
 The tables go into doc/performance.md and README.md, between the lines that
-name them, and the plots into doc/figures, by Matplotlib (python3-matplotlib).
-Each figure is the median of the runs. --check only says whether the tables are
-up to date.
+name them. The plots go into doc/figures, and need Matplotlib
+(python3-matplotlib). Each figure is the median of the runs. --check only checks
+that the tables are up to date.
 """
 
 import json
@@ -233,9 +233,9 @@ def readme_table():
                  lines)
 
 
-# Colours, and also lines and marks, so that who sees few colours can tell them
-# apart; as for the other figures, the browser replaces text, paper and lines in
-# the dark.
+# Lines differ in marks and dashes too, for readers who see few colours. As in the
+# other figures, the browser replaces the colours of text, paper and lines in its
+# dark mode.
 TEXT, PAPER, LINE = "#1f2328", "#ffffff", "#d0d7de"
 LOOKS = {
     "N spin": dict(color="#7d8590", linestyle=(0, (6, 3)), linewidth=1.4),
@@ -263,8 +263,8 @@ def save(plt, figure, name):
     path.write_text(re.sub(r"(<svg[^>]*>)", r"\1\n " + STYLE, text, count=1))
 
 
-# Each plot is as wide as a phone, with text that can be read there, and says on
-# top which direction is better.
+# Each plot is as wide as a phone, and its text can be read there. The top of each
+# plot names the better direction.
 WIDTH_INCHES = 5
 
 
@@ -317,6 +317,12 @@ SECTIONS = {
     "runtime_wait_multiple, cost per future": "cost of a wait, per future",
     "wake-up of a sleeper": "wake-up of a sleeper",
     "work done in polls, per poll": "work done in polls",
+    "wait with a timeout minus wait without": "cost of a timeout",
+    "one copy of 64 B, minus its poll": "one copy of 64 B, minus its poll",
+    "time of a completion, by futures in the queue":
+        "a completion, by futures in the queue",
+    "time of an entry of a chain, with two polls": "an entry of a chain",
+    "wait for lists of segments, minus 1.10 x memcpy": "lists of segments",
     "CPU used, part of one CPU": "CPU used, part of one CPU",
     "delay of a timer during a copy of 1024 MiB": "timer during a copy of 1 GiB",
     "wait for moves and flushes, minus 1.10 x floor":
