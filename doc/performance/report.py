@@ -23,7 +23,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 PAGE = HERE.parent / "performance.md"
 README = HERE.parent.parent / "README.md"
 FIGURES = HERE.parent / "figures"
-RUNS = [json.loads(f.read_text()) for f in sorted(HERE.glob("[0-9].json"))]
+
+
+def runs_in(folder):
+    return [json.loads(f.read_text()) for f in sorted(folder.glob("[0-9].json"))]
+
+
+RUNS = runs_in(HERE)
+XEON = runs_in(HERE / "xeon")  # the second machine
 
 # Columns of the sweep: what the benchmark calls them, what readers see.
 WAYS = {
@@ -71,25 +78,25 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def machine():
-    m, b = RUNS[0]["machine"], RUNS[0]["build"]
-    noise = max(run["cpu_share_of_others"] or 0 for run in RUNS)
+def machine(all_runs=RUNS):
+    m, b = all_runs[0]["machine"], all_runs[0]["build"]
+    noise = max(run["cpu_share_of_others"] or 0 for run in all_runs)
     return (
         f"{m['cpu']}, {m['cpus']} CPUs ({m['architecture']}), {m['system']}; "
         f"{b['compiler']}, {b['build_type']}; libminiasync {b['library']}, "
         f"libuv {b['libuv']}, GLib {b['glib']}, OpenMP {b['openmp']} "
-        f"(libgomp). {len(RUNS)} runs; other "
+        f"(libgomp). {len(all_runs)} runs; other "
         f"programs had at most {noise * 100:.1f} % of the CPUs.\n"
     )
 
 
-def rows():
+def rows(all_runs=RUNS):
     """Every row of the runs, by section and name, in the order of the first.
 
     The name of a worst case says which it was, so it may change: up to there.
     """
     found = {}
-    for run in RUNS:
+    for run in all_runs:
         for row in run["rows"]:
             key = row["section"], row["what"].split(":")[0]
             if "threads:" in row["what"]:
@@ -115,10 +122,10 @@ def times(row_of_runs):
         for name, value in row_of_runs[0].items() if isinstance(value, dict))
 
 
-def targets():
+def targets(all_runs=RUNS):
     """A line for each target, with the times behind the figure."""
     lines = []
-    for (section, what), runs in rows().items():
+    for (section, what), runs in rows(all_runs).items():
         row = runs[0]
         if "target" not in row:
             continue
@@ -427,7 +434,8 @@ def plots():
 
 PAGES = {
     PAGE: {"machine": machine, "targets": targets, "others": others,
-           "sweep": sweep_table, "break-even": break_even},
+           "sweep": sweep_table, "break-even": break_even,
+           "xeon": lambda: machine(XEON), "xeon-targets": lambda: targets(XEON)},
     README: {"numbers": readme_table},
 }
 
