@@ -27,18 +27,6 @@
 #define MIB (1024 * KIB)
 #define SIZE (4 * MIB)
 
-/* It has handlers and a thread of its own. */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN 0
-#endif
-
 static char memory[SIZE], local[SIZE];
 
 struct ends {
@@ -360,7 +348,8 @@ handlers_and_masks_stay(void **state)
 	char role[] = "signals";
 
 	(void)state;
-	if (UNDER_TSAN)
+	/* ThreadSanitizer has handlers and a thread of its own. */
+	if (TEST_TSAN)
 		TEST_LEFT_OUT("signals under ThreadSanitizer");
 	check_role(role);
 }
@@ -380,7 +369,7 @@ threads_and_descriptors_go(void **state)
 	char role[] = "resources";
 
 	(void)state;
-	if (UNDER_TSAN)
+	if (TEST_TSAN)
 		TEST_LEFT_OUT("resources under ThreadSanitizer");
 	check_role(role);
 }

@@ -10,17 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sanitizers.h"
+
 /* Under ThreadSanitizer a child that had threads may not start others. */
-#if defined(__SANITIZE_THREAD__)
-#define CHILD_HAS_THREADS 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define CHILD_HAS_THREADS 0
-#endif
-#endif
-#ifndef CHILD_HAS_THREADS
-#define CHILD_HAS_THREADS 1
-#endif
+#define CHILD_HAS_THREADS (!TEST_TSAN)
 
 /* In a child: cmocka's assertions belong to the parent. */
 #define CHILD_CHECK(condition) \

@@ -5,21 +5,18 @@
 #ifndef LIBMINIASYNC_TEST_SLOWDOWN_H
 #define LIBMINIASYNC_TEST_SLOWDOWN_H 1
 
+#include "sanitizers.h"
+
 /*
- * Divides the work of a test under a sanitizer, which gcc and clang report in
- * two ways. For other slow tools, define TEST_SLOWDOWN by a compiler option.
+ * Divides the work of a test under a sanitizer. For other slow tools, define
+ * TEST_SLOWDOWN by a compiler option.
  */
 #ifndef TEST_SLOWDOWN
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if TEST_ASAN || TEST_TSAN
 #define TEST_SLOWDOWN 10
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TEST_SLOWDOWN 10
-#endif
-#endif
-#endif
-#ifndef TEST_SLOWDOWN
+#else
 #define TEST_SLOWDOWN 1
+#endif
 #endif
 /* Whether a test may compare times and CPU use with fixed numbers. */
 #if TEST_SLOWDOWN == 1 && defined(__OPTIMIZE__)

@@ -244,18 +244,6 @@ fork_handlers_registered_early_use_pools(void **state)
 	test_deadline(0);
 }
 
-/* TSan's fork() allocates memory, and reports that in a signal handler. */
-#if defined(__SANITIZE_THREAD__)
-#define HAS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HAS_TSAN 1
-#endif
-#endif
-#ifndef HAS_TSAN
-#define HAS_TSAN 0
-#endif
-
 /*
  * Forks by a signal handler. The child continues at the instruction that was
  * interrupted, uses the pools once more and ends.
@@ -324,7 +312,8 @@ static void
 signal_handler_of_the_only_thread_forks(void **state)
 {
 	(void)state;
-	if (HAS_TSAN)
+	/* TSan's fork() allocates, and reports this in a signal handler. */
+	if (TEST_TSAN)
 		skip();
 	test_deadline(120);
 	make_pools();

@@ -306,6 +306,8 @@ static void
 thread_that_took_a_place_may_fork(void **state)
 {
 	(void)state;
+	if (!TEST_LATE_DESTRUCTORS)
+		skip();
 	for (int i = 0; i < 20; i++) {
 		struct forking_job forking = {
 			.end = i % 2 == 0 ? CHILD_RETURNS : CHILD_EXITS};
