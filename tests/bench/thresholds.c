@@ -172,7 +172,7 @@ clock_cost(void)
 
 struct sleeper {
 	sem_t wake;
-	_Atomic double woken_ns; /* 0: asleep */
+	_Atomic uint64_t woken_ns; /* 0: asleep */
 	int wakes;
 };
 
@@ -184,7 +184,7 @@ sleeper_run(void *arg)
 	bind_thread(1);
 	for (int i = 0; i < s->wakes; i++) {
 		sem_wait_always(&s->wake);
-		atomic_store(&s->woken_ns, now_ns());
+		atomic_store(&s->woken_ns, (uint64_t)now_ns());
 	}
 	return NULL;
 }
@@ -206,7 +206,7 @@ wake_cost(long asleep_us)
 		fail("cannot make a semaphore");
 	start_thread(&thread, sleeper_run, &s);
 	for (int i = 0; i < samples; i++) {
-		double woken;
+		uint64_t woken;
 
 		sleep_us(asleep_us);
 		atomic_store(&s.woken_ns, 0);
@@ -217,7 +217,7 @@ wake_cost(long asleep_us)
 		call[i] = now_ns() - begin;
 		while ((woken = atomic_load(&s.woken_ns)) == 0)
 			cpu_pause();
-		start[i] = woken - begin;
+		start[i] = (double)woken - begin;
 	}
 	pthread_join(thread, NULL);
 	sem_destroy(&s.wake);
