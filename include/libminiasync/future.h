@@ -719,7 +719,8 @@ static inline void
 future_chain_remember_impl(
 	struct future_context *chain, struct future_chain_entry *entry)
 {
-	struct future_chain_entry *first = future_chain_next_impl(chain, NULL);
+	struct future_chain_entry *first = FUTURE_CAST_(
+		struct future_chain_entry *, future_context_get_data(chain));
 	const uint64_t place = FUTURE_CAST_(uint64_t,
 		FUTURE_CAST_(char *, FUTURE_CAST_(void *, entry)) -
 			FUTURE_CAST_(char *, FUTURE_CAST_(void *, first)));
