@@ -81,7 +81,9 @@ mia_list_take(struct mia_list *list)
 	if (link == &list->head)
 		return NULL;
 
-	mia_list_remove(link);
+	list->head.next = link->next;
+	link->next->prev = &list->head;
+	link->prev = NULL;
 	return link;
 }
 
