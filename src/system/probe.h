@@ -48,10 +48,10 @@ enum mia_probe_runner {
 #else
 
 /* Marks the arguments as used, and does not evaluate them. */
-#define MIA_PROBE1(name, a) ((void)sizeof(a))
-#define MIA_PROBE2(name, a, b) ((void)sizeof(a), (void)sizeof(b))
+#define MIA_PROBE1(name, a) (0 ? (void)(a) : (void)0)
+#define MIA_PROBE2(name, a, b) (0 ? ((void)(a), (void)(b)) : (void)0)
 #define MIA_PROBE3(name, a, b, c) \
-	((void)sizeof(a), (void)sizeof(b), (void)sizeof(c))
+	(0 ? ((void)(a), (void)(b), (void)(c)) : (void)0)
 
 #endif
 
