@@ -149,15 +149,16 @@ break_off(
 }
 
 /*
- * The first operation of posting gets no buffer. If a buffer is in use, the
- * operation waits for it. Otherwise the operation fails, and others get their
- * turn here, because no buffer will be returned.
+ * The operation, the first of posting, gets no buffer. If a buffer is in use,
+ * the operation waits for it. Otherwise the operation fails, and others get
+ * their turn here, because no buffer will be returned.
  */
 static void
-wait_for_buffer(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
+wait_for_buffer(struct mia_fabric_operation *op, struct mia_fabric_list *over)
 {
-	struct mia_fabric_operation *op = mia_fabric_list_take(&dmf->posting);
+	struct data_mover_fabric *dmf = op->dmf;
 
+	(void)mia_fabric_list_take(&dmf->posting);
 	if (dmf->buffered > 0) {
 		mia_fabric_list_add(&dmf->unbuffered, op);
 	} else {
@@ -210,7 +211,7 @@ post_parts(struct data_mover_fabric *dmf, struct mia_fabric_list *over)
 	while (dmf->under_way < dmf->queue &&
 		(op = dmf->posting.first) != NULL) {
 		if (mia_fabric_needs_buffer(op) && !mia_fabric_get_buffer(op)) {
-			wait_for_buffer(dmf, over);
+			wait_for_buffer(op, over);
 			continue;
 		}
 
