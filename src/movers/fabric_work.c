@@ -178,8 +178,8 @@ static bool
 is_lost(struct data_mover_fabric *dmf)
 {
 	const uint64_t now = mia_clock_ns();
-	const uint64_t ns = dmf->idle_ns / (2 * REFUSALS) < REFUSED_NS
-		? dmf->idle_ns / (2 * REFUSALS)
+	const uint64_t ns = dmf->idle_ns / 2 / REFUSALS < REFUSED_NS
+		? dmf->idle_ns / 2 / REFUSALS
 		: REFUSED_NS;
 
 	if (dmf->refusals == 0 || now - dmf->refused_ns >= ns) {
