@@ -5,7 +5,6 @@
 #include "movers/fabric_request.h"
 
 #include <endian.h>
-#include <string.h>
 
 #include "operation/memory.h"
 
@@ -69,15 +68,17 @@ mia_fabric_answer_is_lost(
 static struct mia_fabric_request
 copy_once(const struct mia_fabric_slot *slot)
 {
-	uint64_t words[sizeof(slot->request) / sizeof(*slot->request)];
-	struct mia_fabric_request copy;
+	union {
+		uint64_t words[sizeof(slot->request) / sizeof(*slot->request)];
+		struct mia_fabric_request request;
+	} copy;
 
-	_Static_assert(sizeof(copy) == sizeof(words), "words alone");
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		words[i] = atomic_load_explicit(
+	_Static_assert(
+		sizeof(copy.request) == sizeof(copy.words), "words alone");
+	for (size_t i = 0; i < sizeof(copy.words) / sizeof(*copy.words); i++)
+		copy.words[i] = atomic_load_explicit(
 			&slot->request[i], memory_order_relaxed);
-	memcpy(&copy, words, sizeof(copy));
-	return copy;
+	return copy.request;
 }
 
 /* Whether check, ranges and the sum of their bytes are valid. */
