@@ -111,8 +111,12 @@ mia_fields_unescape(char *field)
 		while (*from == '\\' && n < 3 && from[n + 1] >= '0' &&
 			from[n + 1] <= '7')
 			value = value * 8 + (unsigned)(from[++n] - '0');
-		*to = n == 3 ? (char)value : *from;
-		from += n == 3 ? 4 : 1;
+		if (n == 3) {
+			*to = (char)value;
+			from += 4;
+		} else {
+			*to = *from++;
+		}
 	}
 	*to = '\0';
 }
