@@ -276,7 +276,8 @@ mia_fabric_end_port(
 		? name.v4.sin_port
 		: name.v6.sin6_port;
 
-	snprintf(address->port, sizeof(address->port), "%" PRIu16, ntohs(port));
+	(void)snprintf(
+		address->port, sizeof(address->port), "%" PRIu16, ntohs(port));
 	return 0;
 }
 

@@ -87,7 +87,7 @@ parse_address(struct mia_fabric_address *address, const char **text)
 		if (!parse_number(text, 10, UINT16_MAX, &port))
 			return false;
 	}
-	snprintf(address->port, sizeof(address->port), "%" PRIu16,
+	(void)snprintf(address->port, sizeof(address->port), "%" PRIu16,
 		(uint16_t)port);
 	return is_in_brackets == (strchr(address->host, ':') != NULL) &&
 		is_host(address->host);

@@ -32,7 +32,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Longer paths count as unknown. Kubernetes has some paths of 250 bytes. */
+/*
+ * Longer paths count as unknown, because no file has the path that snprintf()
+ * cuts off. Kubernetes has some paths of 250 bytes.
+ */
 #define PATH_BYTES 1024
 
 /* Takes an absolute path. "/" becomes an empty path. False: another field. */
@@ -114,7 +117,7 @@ find_group(const char *root, enum version version, char group[PATH_BYTES])
 	char field[256];
 	bool found = false;
 
-	snprintf(group, PATH_BYTES, "%s/proc/self/cgroup", root);
+	(void)snprintf(group, PATH_BYTES, "%s/proc/self/cgroup", root);
 	mia_fields_open(&fields, group);
 	while (!found && mia_fields_next_line(&fields)) {
 		mia_fields_take(&fields, ':', field, sizeof(field));
@@ -167,13 +170,13 @@ cpus_of_group(enum version version, char *path, size_t size)
 
 	switch (version) {
 	case V1:
-		snprintf(path + n, size - n, "/cpu.cfs_quota_us");
+		(void)snprintf(path + n, size - n, "/cpu.cfs_quota_us");
 		read_numbers(path, &times[0], 1);
-		snprintf(path + n, size - n, "/cpu.cfs_period_us");
+		(void)snprintf(path + n, size - n, "/cpu.cfs_period_us");
 		read_numbers(path, &times[1], 1);
 		break;
 	case V2:
-		snprintf(path + n, size - n, "/cpu.max");
+		(void)snprintf(path + n, size - n, "/cpu.max");
 		read_numbers(path, times, 2);
 		break;
 	}
@@ -207,7 +210,8 @@ cpus_of_groups(const char *root, const struct mount *mount, const char *group)
 	if (top + strlen(group) + 32 > sizeof(path))
 		return MIA_NO_QUOTA;
 
-	snprintf(path, sizeof(path), "%s%s%s", root, mount->folder, group);
+	(void)snprintf(
+		path, sizeof(path), "%s%s%s", root, mount->folder, group);
 	for (;;) {
 		cpus = min(cpus,
 			cpus_of_group(mount->version, path, sizeof(path)));
@@ -227,7 +231,7 @@ cpus_of_process(const char *root)
 	struct mia_fields mounts;
 	char path[PATH_BYTES];
 
-	snprintf(path, sizeof(path), "%s/proc/self/mountinfo", root);
+	(void)snprintf(path, sizeof(path), "%s/proc/self/mountinfo", root);
 	mia_fields_open(&mounts, path);
 	while (mia_fields_next_line(&mounts)) {
 		if (!take_mount(&mounts, &mount) ||

@@ -72,7 +72,7 @@ visit_watched(
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epoll);
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epoll);
 
 	char *text = read_text(path);
 	const char *line = text;
