@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -62,6 +63,16 @@ is_tcp_connection(int fd, unsigned long long inode)
 		(peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
 }
 
+/* Parses the number at the start of text. False: there is none. */
+static bool
+parse_number(const char *text, int base, unsigned long long *number)
+{
+	char *end;
+
+	*number = strtoull(text, &end, base);
+	return end != text;
+}
+
 /*
  * Calls visit() for each connection. Only the fdinfo of an epoll descriptor has
  * lines "tfd: FD events: ... ino:INODE ...".
@@ -70,6 +81,7 @@ static void
 visit_watched(
 	int epoll, int depth, void (*visit)(int fd, void *data), void *data)
 {
+	static const char tfd[] = "tfd:", ino[] = " ino:";
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epoll);
@@ -77,19 +89,19 @@ visit_watched(
 	char *text = read_text(path);
 	const char *line = text;
 
-	while (line != NULL && (line = strstr(line, "tfd:")) != NULL) {
-		const char *inode = strstr(line, " ino:");
-		int fd;
-		unsigned long long number;
+	while (line != NULL && (line = strstr(line, tfd)) != NULL) {
+		const char *inode = strstr(line, ino);
+		unsigned long long fd, number;
 
-		if (inode != NULL && sscanf(line, "tfd: %d", &fd) == 1 &&
-			sscanf(inode, " ino:%llx", &number) == 1) {
-			if (is_tcp_connection(fd, number))
-				visit(fd, data);
+		line += strlen(tfd);
+		if (inode != NULL && parse_number(line, 10, &fd) &&
+			fd <= INT_MAX &&
+			parse_number(inode + strlen(ino), 16, &number)) {
+			if (is_tcp_connection((int)fd, number))
+				visit((int)fd, data);
 			if (depth < MAX_DEPTH)
-				visit_watched(fd, depth + 1, visit, data);
+				visit_watched((int)fd, depth + 1, visit, data);
 		}
-		line += strlen("tfd:");
 	}
 	free(text);
 }
