@@ -53,7 +53,7 @@ read_text(const char *path)
 static bool
 is_tcp_connection(int fd, unsigned long long inode)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
 	socklen_t size = sizeof(peer);
 	struct stat status;
 
