@@ -33,6 +33,16 @@ mia_handlers_save(struct mia_handlers *handlers)
 			sigaction(i, NULL, &handlers->actions[i]) == 0;
 }
 
+/* Compares signal by signal, because the C library fills a part of a set. */
+static bool
+are_equal(const sigset_t *a, const sigset_t *b)
+{
+	for (int i = 1; i < MIA_SIGNALS; i++)
+		if (sigismember(a, i) != sigismember(b, i))
+			return false;
+	return true;
+}
+
 void
 mia_handlers_restore(const struct mia_handlers *handlers)
 {
@@ -50,8 +60,7 @@ mia_handlers_restore(const struct mia_handlers *handlers)
 		 */
 		if (now.sa_handler != old->sa_handler ||
 			now.sa_flags != old->sa_flags ||
-			memcmp(&now.sa_mask, &old->sa_mask,
-				sizeof(now.sa_mask)) != 0)
+			!are_equal(&now.sa_mask, &old->sa_mask))
 			sigaction(i, old, NULL);
 	}
 }
