@@ -161,7 +161,7 @@ expose(struct data_mover_region *region)
 			&region->end, &region->token.address);
 	if (error == 0)
 		error = mia_fabric_error(fi_mr_reg(region->end.domain,
-			region->addr, region->token.size, access, 0,
+			region->addr, (size_t)region->token.size, access, 0,
 			region->token.key, 0, &region->mr, NULL));
 	if (error == 0 && (region->token.access & MIA_FABRIC_PERSISTENT) != 0)
 		error = expose_slots(region);

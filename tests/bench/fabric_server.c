@@ -123,7 +123,7 @@ serve_directly(char *memory, size_t size)
 void
 fabric_server(const char *kind, const char *size_text)
 {
-	const size_t size = strtoull(size_text, NULL, 10);
+	const size_t size = (size_t)strtoull(size_text, NULL, 10);
 	char *memory = new_memory(size);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
