@@ -477,6 +477,7 @@ main(void)
 		DML_TEST(deletion_waits_for_an_abandoned_one),
 	};
 
+	exit_without_mover();
 	seed = test_seed("data_mover_dml_memcpyv");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
