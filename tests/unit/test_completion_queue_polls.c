@@ -26,7 +26,8 @@ silent_futures_are_polled_at_growing_intervals(void **state)
 	printf("%u reaps, %u polls in %u us\n", nreaps,
 		(unsigned)events[0].polls, (unsigned)(ns / 1000));
 	assert_true(events[0].polls <= 12 + ns / MS);
-	assert_true(events[0].polls >= 5);
+	/* Beside load there may be few reaps in this time. */
+	assert_true(events[0].polls >= 5 || nreaps < 100);
 	atomic_store(&events[0].done, 1);
 	do
 		ns = test_clock_ns(CLOCK_MONOTONIC) - start_ns;
