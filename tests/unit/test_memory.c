@@ -164,8 +164,9 @@ best_way_is_one_that_the_kernel_lists(void **state)
 {
 	static const char *const names[] = {"clwb", "clflushopt", "clflush"};
 	static char line[8192];
-	const bool is_real = getenv("MIA_TEST_EMULATED") == NULL &&
-		strcmp(TEST_CPU, "x86_64") == 0;
+	const char *emulated = getenv("MIA_TEST_EMULATED");
+	const bool is_real =
+		emulated == NULL && strcmp(TEST_CPU, "x86_64") == 0;
 	FILE *f = is_real ? fopen("/proc/cpuinfo", "r") : NULL;
 	const char *expected = NULL;
 
