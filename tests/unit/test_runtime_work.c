@@ -96,7 +96,7 @@ work_among_futures_that_wait_is_found(void **state)
 	qsort(ratios, 5, sizeof(*ratios), compare);
 	printf("runtime / plain loop %.2f (%.2f to %.2f)\n", ratios[2],
 		ratios[0], ratios[4]);
-	assert_true(ratios[2] < 10);
+	assert_true(ratios[2] < (TEST_IS_FAST ? 10 : 100));
 	runtime_delete(runtime);
 }
 
