@@ -151,7 +151,9 @@ a_line_that_loses_and_damages(void **state)
 
 		all_arrives("1 % lost", &line, no_thread != 0, NETNS_AWAY_V4,
 			TEST_ROUNDS(20));
-		assert_true(line.losses > 0 && line.damages > 0);
+		/* 0.5 % are damaged: of few packets perhaps none. */
+		assert_true(line.packets < 2000 ||
+			(line.losses > 0 && line.damages > 0));
 	}
 }
 

@@ -12,6 +12,8 @@
 #include "movers/fabric_request.h"
 
 #define SIZE ((uint64_t)100000)
+/* No region has this size, and no sum with an address overflows. */
+#define HUGE_SIZE (UINT64_C(1) << 62)
 
 static const char *const region = (const char *)((uintptr_t)1 << 30);
 
@@ -149,6 +151,7 @@ what_is_out_of_bounds_is_asked_for_again(void **state)
 		{SIZE, {{0, SIZE + 1}, {0, 1}}, false},
 		{SIZE, {{SIZE + 1, 0}, {0, 1}}, false},
 		{SIZE, {{UINT64_MAX, 2}, {0, 1}}, false},
+		{HUGE_SIZE, {{UINT64_MAX, 2}, {0, 1}}, false},
 		{SIZE, {{1, UINT64_MAX}, {0, 1}}, false},
 		{UINT64_C(1) << 30, {{0, MIA_FABRIC_REQUEST_BYTES}, {0, 0}},
 			true},
@@ -156,7 +159,7 @@ what_is_out_of_bounds_is_asked_for_again(void **state)
 			false},
 		{UINT64_C(1) << 30, {{0, MIA_FABRIC_REQUEST_BYTES + 1}, {0, 0}},
 			false},
-		{UINT64_MAX, {{UINT64_MAX, 0}, {UINT64_MAX - 5, 5}}, true},
+		{HUGE_SIZE, {{HUGE_SIZE, 0}, {HUGE_SIZE - 5, 5}}, true},
 	};
 
 	(void)state;
