@@ -33,7 +33,9 @@ mia_range_take(struct mia_range *range, size_t max, enum mia_range_end end)
 {
 	const unsigned shift = shift_of(range->total);
 	const size_t units = ((range->total - 1) >> shift) + 1;
-	const size_t most = max >> shift == 0 ? 1 : max >> shift;
+	const size_t whole = max >> shift == 0 ? 1 : max >> shift;
+	/* The last unit may be short, so whole units may be too few for all. */
+	const size_t most = max < range->total ? whole : units;
 	struct mia_part part = {0, 0, 0};
 
 	/* Relaxed, all: claims a part, and publishes nothing. */

@@ -38,7 +38,8 @@ void mia_range_init(struct mia_range *range, size_t total);
 
 /*
  * Takes up to max bytes for the caller alone; max is at least 1. A max below
- * one unit counts as one unit.
+ * one unit counts as one unit. A max of the total or more takes all bytes that
+ * are left.
  */
 struct mia_part mia_range_take(
 	struct mia_range *range, size_t max, enum mia_range_end end);

@@ -47,6 +47,30 @@ front_goes_up_and_back_goes_down(void **state)
 	}
 }
 
+/* Also if the last unit is short: an overlapping move is one claim. */
+static void
+all_is_taken_at_once(void **state)
+{
+	const size_t half = (size_t)1 << (HALF_BITS - 1);
+	const size_t totals[] = {1, 100, half - 1, half, half + 1, 3 * half + 5,
+		half * half - 77, SIZE_MAX / 2};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(totals) / sizeof(*totals); i++)
+		for (int end = 0; end < 2; end++) {
+			struct mia_range range;
+
+			mia_range_init(&range, totals[i]);
+
+			const struct mia_part part = mia_range_take(
+				&range, totals[i], (enum mia_range_end)end);
+
+			assert_int_equal(part.at, 0);
+			assert_int_equal(part.n, totals[i]);
+			assert_int_equal(part.left, 0);
+		}
+}
+
 /* Takes all, from an end by turns or not, and checks that the parts meet. */
 static void
 check_takes(size_t total, size_t max, unsigned ends)
@@ -202,6 +226,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(front_goes_up_and_back_goes_down),
+		cmocka_unit_test(all_is_taken_at_once),
 		cmocka_unit_test(every_byte_is_taken_once),
 		cmocka_unit_test(every_byte_of_much_is_taken_once),
 		cmocka_unit_test(less_than_a_unit_is_taken_for_one),
