@@ -82,6 +82,12 @@ nothing_is_joined_before_work_is_open(void **state)
 	assert_int_equal(mia_sharing_others(&sharing), 0);
 }
 
+static unsigned
+min(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
 static void
 stripes_are_a_power_of_two_and_one(void **state)
 {
@@ -93,8 +99,8 @@ stripes_are_a_power_of_two_and_one(void **state)
 		struct mia_sharing other;
 
 		assert_int_equal(mia_sharing_init(&other, stripes[i][0]), 0);
-		assert_int_equal(other.nstripes, stripes[i][1] + 1);
-		assert_true(other.nstripes <= MIA_SHARING_STRIPES + 1);
+		assert_int_equal(other.nstripes,
+			min(stripes[i][1], MIA_SHARING_STRIPES) + 1);
 		mia_sharing_fini(&other);
 	}
 }
