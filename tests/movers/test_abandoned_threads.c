@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "libminiasync-vdm-dml.h"
+#include "write_back.h"
 
 #define THREADS 4
 #define RUNTIMES 2
@@ -218,6 +219,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_futures_complete_whatever_waits_left_them),
 	};
+	end_without_write_back();
 	struct data_mover_sync *dms = data_mover_sync_new();
 	struct data_mover_threads *dmts[] = {
 		works_mover(2, FUTURE_NOTIFIER_WAKER),

@@ -18,6 +18,7 @@
 #include "operation.h"
 #include "threads_mover.h"
 #include "wakers.h"
+#include "write_back.h"
 
 /*
  * A mover of another program. AddressSanitizer finds an operation that is
@@ -301,5 +302,6 @@ main(void)
 		CANCEL(waker_may_cancel_another_future),
 	};
 
+	end_without_write_back();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "fake_dml.h"
 #include "libminiasync-vdm-dml.h"
 #include "libminiasync.h"
+#include "write_back.h"
 
 #define N ((size_t)100000)
 
@@ -174,5 +175,6 @@ main(void)
 		cmocka_unit_test(parts_are_left),
 	};
 
+	end_without_write_back();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
  */
 
 #include "fabric_group.h"
+#include "write_back.h"
 
 #include <pthread.h>
 
@@ -269,6 +270,7 @@ main(void)
 		GROUP_TEST(failures_make_nothing_durable_that_is_not),
 	};
 
+	end_without_write_back();
 	seed = test_seed("data_mover_fabric_flush");
 	return cmocka_run_group_tests(tests, NULL, group_teardown);
 }

@@ -7,6 +7,7 @@
  */
 
 #include "fabric_group.h"
+#include "write_back.h"
 
 #include <poll.h>
 
@@ -153,6 +154,7 @@ main(void)
 		GROUP_TEST(making_fails_cleanly),
 	};
 
+	end_without_write_back();
 	seed = test_seed("data_mover_fabric_flush");
 	return cmocka_run_group_tests(tests, NULL, group_teardown);
 }

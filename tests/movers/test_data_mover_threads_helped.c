@@ -105,8 +105,9 @@ waiting_thread_and_helper_begin_at_different_ends(void **state)
 	assert_int_equal(
 		mia_range_take(&op->shared.range, 1, MIA_RANGE_FRONT).at,
 		PIECE_BYTES);
-	assert_int_equal(
-		mia_range_take(&op->shared.range, 1, MIA_RANGE_BACK).at,
+	/* A range of this size counts in up to 128 bytes on 32-bit systems. */
+	assert_in_range(mia_range_take(&op->shared.range, 1, MIA_RANGE_BACK).at,
+		N - PIECE_BYTES - (sizeof(size_t) < 8 ? 128 : 1),
 		N - PIECE_BYTES - 1);
 	mia_sharing_close(&dmt->crew.sharing, &other);
 
