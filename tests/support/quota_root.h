@@ -14,8 +14,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,15 +96,6 @@ put_system(const char *mounts, const char *groups)
 }
 
 static inline int
-remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-	(void)stat;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static inline int
 setup(void **state)
 {
 	(void)state;
@@ -117,9 +108,13 @@ setup(void **state)
 static inline int
 teardown(void **state)
 {
+	char command[64];
+
 	(void)state;
 	assert_int_equal(missing_flags, 0);
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	/* Not nftw(): musl's refuses the longest paths. */
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	return system(command);
 }
 
 static inline size_t
