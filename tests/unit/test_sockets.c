@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -139,6 +140,17 @@ another_connection_with_the_number_is_left_alone(void **state)
 	close(epoll);
 }
 
+/* QEMU returns one int. The counters are behind the structure of glibc. */
+static bool
+system_counts_bytes(int fd)
+{
+	char info[512];
+	socklen_t size = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0 &&
+		size > sizeof(struct tcp_info);
+}
+
 static void
 bytes_of_both_directions_count(void **state)
 {
@@ -148,6 +160,12 @@ bytes_of_both_directions_count(void **state)
 	const struct line line = tcp_line();
 
 	(void)state;
+	if (!system_counts_bytes(line.near)) {
+		printf("left out: the system does not count the bytes\n");
+		line_close(line);
+		close(epoll);
+		return;
+	}
 	watch(epoll, line.near);
 
 	const uint64_t before = mia_sockets_bytes(epoll);
