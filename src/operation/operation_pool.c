@@ -75,9 +75,10 @@ static mia_exit_key thread_key;
 
 /*
  * Whether thread_key is valid. Written before main() and when the library ends.
- * The release store in init_once() pairs with the acquire in thread_get().
+ * The release store in init_once() pairs with the acquire in thread_get(). Not
+ * an atomic_bool: RISC-V exchanges bytes by a function of another library.
  */
-static atomic_bool have_thread_key;
+static atomic_uint have_thread_key;
 
 struct mia_operation_thread mia_operation_no_caches;
 
@@ -395,8 +396,7 @@ __attribute__((destructor(101))) static void
 fini_late(void)
 {
 	/* Relaxed: publishes nothing, and the key was set before main(). */
-	if (atomic_exchange_explicit(
-		    &have_thread_key, false, memory_order_relaxed))
+	if (atomic_exchange_explicit(&have_thread_key, 0, memory_order_relaxed))
 		mia_exit_key_fini(thread_key);
 
 	if (mia_is_unload())

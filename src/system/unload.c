@@ -57,11 +57,11 @@ at_exit(void)
 void
 mia_unload_watch(void)
 {
-	static atomic_bool registered;
+	/* Not an atomic_bool: see operation_pool.c. */
+	static atomic_uint registered;
 
 	/* Relaxed: no thread waits for the registration of another. */
-	if (!atomic_exchange_explicit(
-		    &registered, true, memory_order_relaxed) &&
+	if (!atomic_exchange_explicit(&registered, 1, memory_order_relaxed) &&
 		(MIA_NEVER_UNLOADED || mia_at_exit(at_exit) != 0))
 		end_by(EXITING);
 }
