@@ -27,7 +27,7 @@ static struct helper {
 	atomic_size_t next; /* chunk */
 	atomic_size_t done; /* chunks */
 	atomic_uint posted, finished;
-	atomic_bool is_asleep; /* who clears it decides about the semaphore */
+	atomic_uint is_asleep; /* who clears it decides about the semaphore */
 } helper;
 
 static void
@@ -51,9 +51,9 @@ next_job(struct helper *h, unsigned seen)
 	while (atomic_load(&h->posted) == seen && now_ns() < end)
 		cpu_pause();
 	while (atomic_load(&h->posted) == seen) {
-		atomic_store(&h->is_asleep, true);
+		atomic_store(&h->is_asleep, 1);
 		if (atomic_load(&h->posted) == seen ||
-			!atomic_exchange(&h->is_asleep, false))
+			!atomic_exchange(&h->is_asleep, 0))
 			sem_wait_always(&h->wake);
 	}
 	return atomic_load(&h->posted);
@@ -83,7 +83,7 @@ post_job(struct helper *h, size_t at, size_t size)
 	atomic_store(&h->next, 0);
 	atomic_store(&h->done, 0);
 	atomic_fetch_add(&h->posted, 1);
-	if (atomic_exchange(&h->is_asleep, false))
+	if (atomic_exchange(&h->is_asleep, 0))
 		sem_post(&h->wake);
 }
 

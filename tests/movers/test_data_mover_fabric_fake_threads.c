@@ -124,7 +124,7 @@ many_threads_use_a_mover_without_thread(void **state)
 struct nested {
 	struct pair *pair;
 	struct vdm_operation_future next;
-	atomic_bool has_begun; /* a waker may be called more than once */
+	atomic_uint has_begun; /* a waker may be called more than once */
 	sem_t begun;
 };
 
@@ -133,7 +133,7 @@ start_next(void *arg)
 {
 	struct nested *nested = arg;
 
-	if (atomic_exchange(&nested->has_begun, true))
+	if (atomic_exchange(&nested->has_begun, 1))
 		return;
 	nested->next = vdm_memset(
 		nested->pair->vdm, nested->pair->window + 64, 3, 64, 0);
@@ -157,7 +157,7 @@ a_waker_may_start_the_next_operation(void **state)
 			vdm_memset(pair.vdm, pair.window, i, 64, 0);
 
 		memset(exposed, 0, 128);
-		atomic_store(&nested.has_begun, false);
+		atomic_store(&nested.has_begun, 0);
 		fake_fabric_stall(true);
 		assert_int_equal(future_poll(FUTURE_AS_RUNNABLE(&f), &n),
 			FUTURE_STATE_RUNNING);

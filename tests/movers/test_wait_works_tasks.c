@@ -62,7 +62,7 @@ enum passes {
 struct sub {
 	struct vdm_operation_future f;
 	struct future_waker outer;
-	atomic_bool woken;
+	atomic_uint woken;
 	bool announced; /* polled again only after a wake */
 	void (*before_wake)(void);
 };
@@ -87,7 +87,7 @@ sub_wake(void *data)
 
 	if (sub->before_wake != NULL)
 		sub->before_wake();
-	atomic_store(&sub->woken, true);
+	atomic_store(&sub->woken, 1);
 	FUTURE_WAKER_WAKE(&outer);
 }
 
@@ -126,7 +126,7 @@ sub_poll(struct join *join, struct sub *sub, struct future_notifier *n)
 		join->passes == PASSES_BORROWED;
 
 	/* The program need not poll before its waker has been called. */
-	if (has_own && sub->announced && !atomic_exchange(&sub->woken, false))
+	if (has_own && sub->announced && !atomic_exchange(&sub->woken, 0))
 		return FUTURE_NOTIFIER_WAKER;
 	if (passed == NULL) {
 		future_poll(fut, NULL);
@@ -186,7 +186,7 @@ join_init(struct join *join, struct vdm *vdm, enum passes passes, size_t place,
 		sub->f = copy_to(vdm, place + i, size);
 		sub->announced = false;
 		sub->before_wake = NULL;
-		atomic_store(&sub->woken, false);
+		atomic_store(&sub->woken, 0);
 	}
 	f.data.join = join;
 	FUTURE_INIT(&f, join_task);
