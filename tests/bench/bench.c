@@ -83,6 +83,7 @@ bench_ways(void)
 	for (size_t i = 0; i < settings.arena_size; i++)
 		src[i] = (char)(i * 7 + i / 4096);
 	bench_bulk(ways, dst, src);
+	bench_cost(ways, dst, src);
 	bench_beside(ways, dst, src);
 	bench_sweep(ways, dst, src);
 	ways_delete(ways);

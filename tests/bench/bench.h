@@ -13,6 +13,7 @@
  *	timers.c       the delay of a timer beside a copy
  *	moves.c        moves with overlap, and flushes
  *	bulk.c         big copies against plain threads
+ *	cost.c         CPU time of a copy, and the slowest copies
  *	beside.c       copies beside busy threads
  *	sweep.c        all sizes against all ways to copy
  *	dml.c          the mover over DML, if it is built
@@ -261,6 +262,7 @@ void fabric_server(const char *kind, const char *size);
 
 /* dst and src have settings.arena_size bytes. src has a pattern. */
 void bench_bulk(struct ways *ways, char *dst, char *src);
+void bench_cost(struct ways *ways, char *dst, char *src);
 void bench_beside(struct ways *ways, char *dst, char *src);
 void bench_sweep(struct ways *ways, char *dst, char *src);
 
