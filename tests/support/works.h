@@ -13,9 +13,12 @@
 #include "libminiasync.h"
 #include "wait/runtime.h"
 
-/* The safety net comes so late that a wait which needs it counts as stalled. */
-#define WORKS_NET_NS (40000 * MS)
-#define WORKS_STALL_NS (30000 * MS)
+/*
+ * The safety net comes so late that a wait which needs it counts as stalled.
+ * Under valgrind a wait for 16 copies of 1 MiB may take half a minute.
+ */
+#define WORKS_NET_NS ((TEST_SLOWDOWN > 10 ? 160000 : 40000) * MS)
+#define WORKS_STALL_NS (WORKS_NET_NS / 4 * 3)
 
 /* A check that any thread may make. */
 #define WORKS_CHECK(condition) \
