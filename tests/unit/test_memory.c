@@ -51,6 +51,34 @@ moves_and_sets_equal_libc_for_all_flags(void **state)
 	}
 }
 
+/* Large copies handle several pages at once, if the lines of both agree. */
+static void
+large_streamed_moves_equal_libc(void **state)
+{
+	enum { GROUP = 4 * 4096, LARGE = 5 * GROUP };
+	static unsigned char from[LARGE], to[LARGE], expected[LARGE];
+	uint64_t seed = test_seed("memory_large");
+
+	(void)state;
+	for (size_t i = 0; i < LARGE; i++)
+		from[i] = (unsigned char)test_random(&seed);
+
+	for (int i = 0; i < TEST_ROUNDS(3000); i++) {
+		const size_t at = test_random(&seed) % 200;
+		const size_t near = at / 64 * 64 + test_random(&seed) % 3 * 64;
+		const size_t src =
+			i % 2 == 0 ? near + at % 64 : test_random(&seed) % 5000;
+		const size_t n = test_random(&seed) % (LARGE - 5000);
+
+		memset(to, i, LARGE);
+		memset(expected, i, LARGE);
+		mia_memory_move(to + at, from + src, n, VDM_F_NO_CACHE_HINT);
+		memcpy(expected + at, from + src, n);
+		if (memcmp(to, expected, LARGE) != 0)
+			fail_msg("to %zu from %zu n %zu", at, src, n);
+	}
+}
+
 static uintptr_t touched[64];
 static size_t ntouched;
 
@@ -195,6 +223,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moves_and_sets_equal_libc_for_all_flags),
+		cmocka_unit_test(large_streamed_moves_equal_libc),
 		cmocka_unit_test(every_line_of_a_range_is_written_back_once),
 		cmocka_unit_test(each_way_to_write_back_runs),
 		cmocka_unit_test(
