@@ -28,7 +28,7 @@
 #include "operation/memory_cpu.h"
 #include "system/platform.h"
 
-/* The last-level cache if the system does not report its size. */
+/* The last-level cache if neither the CPU nor the system reports its size. */
 #define LAST_CACHE_BYTES ((size_t)64 << 20)
 
 /* The function that writes a line back, or NULL. */
@@ -98,8 +98,10 @@ mia_memory_flush(const void *address, size_t n)
 size_t
 mia_memory_stream_min(void)
 {
-	const size_t bytes = mia_last_cache_bytes();
+	size_t bytes = mia_cpu_last_cache_bytes();
 
+	if (bytes == 0)
+		bytes = mia_last_cache_bytes();
 	return (bytes > 0 ? bytes : LAST_CACHE_BYTES) / 4 * 3;
 }
 

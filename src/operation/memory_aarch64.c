@@ -58,6 +58,12 @@ mia_cpu_line_bytes(void)
 	return (size_t)4 << ((ctr >> 16) & 15);
 }
 
+size_t
+mia_cpu_last_cache_bytes(void)
+{
+	return 0;
+}
+
 void
 mia_cpu_fence(void)
 {

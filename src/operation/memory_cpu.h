@@ -41,6 +41,12 @@ const struct mia_line_way *mia_cpu_line_way(size_t number);
 size_t mia_cpu_line_bytes(void);
 
 /*
+ * The size in bytes of the last-level cache of the CPU that runs this code. 0:
+ * unknown, so the system should be asked.
+ */
+size_t mia_cpu_last_cache_bytes(void);
+
+/*
  * Orders this thread's earlier stores before its later stores. This includes
  * streamed stores and write-backs.
  */

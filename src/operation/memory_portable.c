@@ -24,6 +24,12 @@ mia_cpu_line_bytes(void)
 	return 64;
 }
 
+size_t
+mia_cpu_last_cache_bytes(void)
+{
+	return 0;
+}
+
 /* Plain stores need no fence: the release store that follows is enough. */
 void
 mia_cpu_fence(void)

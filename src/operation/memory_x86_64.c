@@ -20,6 +20,15 @@
 #define CPUID_7_EBX_CLFLUSHOPT (1U << 23)
 #define CPUID_7_EBX_CLWB (1U << 24)
 
+/*
+ * The caches: Intel SDM vol. 2A, CPUID leaf 04H, and AMD64 Architecture
+ * Programmer's Manual vol. 3, CPUID Fn8000_001D, with the same fields.
+ */
+#define CPUID_INTEL_CACHES 4U
+#define CPUID_AMD_CACHES 0x8000001dU
+#define CPUID_80000001_ECX_TOPOLOGY (1U << 22)
+#define LAST_LEVEL 3U
+
 /* A cache line. The loops that copy stream one line in each turn. */
 #define LINE_BYTES ((size_t)64)
 
@@ -87,6 +96,41 @@ size_t
 mia_cpu_line_bytes(void)
 {
 	return LINE_BYTES;
+}
+
+static size_t
+bytes_of_cache(unsigned ebx, unsigned sets)
+{
+	const size_t line = (ebx & 0xfff) + 1;
+	const size_t partitions = (ebx >> 12 & 0x3ff) + 1;
+	const size_t ways = (ebx >> 22) + 1;
+
+	return line * partitions * ways * sets;
+}
+
+/*
+ * The system is not asked: for AMD's CPUs, glibc before 2.37 adds up all caches
+ * of a processor, and each CPU can use only one of them.
+ */
+size_t
+mia_cpu_last_cache_bytes(void)
+{
+	unsigned eax, ebx, ecx, edx;
+	const bool is_amd =
+		__get_cpuid(0x80000001U, &eax, &ebx, &ecx, &edx) != 0 &&
+		(ecx & CPUID_80000001_ECX_TOPOLOGY) != 0;
+	const unsigned leaf = is_amd ? CPUID_AMD_CACHES : CPUID_INTEL_CACHES;
+
+	for (unsigned i = 0;
+		__get_cpuid_count(leaf, i, &eax, &ebx, &ecx, &edx) != 0; i++) {
+		const unsigned type = eax & 0x1f, level = eax >> 5 & 7;
+
+		if (type == 0)
+			break;
+		if (level == LAST_LEVEL)
+			return bytes_of_cache(ebx, ecx + 1);
+	}
+	return 0;
 }
 
 void

@@ -218,6 +218,27 @@ best_way_is_one_that_the_kernel_lists(void **state)
 		assert_string_equal(mia_cpu_line_way(0)->name, expected);
 }
 
+/* Linux reads it from the CPU, too. */
+static void
+last_cache_is_as_large_as_the_kernel_reports(void **state)
+{
+	const bool is_real = getenv("MIA_TEST_EMULATED") == NULL &&
+		strcmp(TEST_CPU, "x86_64") == 0;
+	FILE *f = is_real ? fopen("/sys/devices/system/cpu/cpu0/cache/index3/"
+				  "size",
+				    "r")
+			  : NULL;
+	size_t kib = 0;
+
+	(void)state;
+	if (f == NULL)
+		skip();
+	assert_int_equal(fscanf(f, "%zuK", &kib), 1);
+	fclose(f);
+	assert_int_equal(mia_cpu_last_cache_bytes(), kib * KIB);
+	assert_int_equal(mia_memory_stream_min(), kib * KIB / 4 * 3);
+}
+
 int
 main(void)
 {
@@ -230,6 +251,7 @@ main(void)
 			flush_and_capabilities_depend_on_a_way_to_write_back),
 		cmocka_unit_test(streaming_returns_the_ragged_ends),
 		cmocka_unit_test(best_way_is_one_that_the_kernel_lists),
+		cmocka_unit_test(last_cache_is_as_large_as_the_kernel_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
