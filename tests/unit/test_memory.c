@@ -65,9 +65,10 @@ large_streamed_moves_equal_libc(void **state)
 
 	for (int i = 0; i < TEST_ROUNDS(3000); i++) {
 		const size_t at = test_random(&seed) % 200;
-		const size_t near = at / 64 * 64 + test_random(&seed) % 3 * 64;
-		const size_t src =
-			i % 2 == 0 ? near + at % 64 : test_random(&seed) % 5000;
+		const size_t beside =
+			at / 64 * 64 + test_random(&seed) % 3 * 64;
+		const size_t src = i % 2 == 0 ? beside + at % 64
+					      : test_random(&seed) % 5000;
 		const size_t n = test_random(&seed) % (LARGE - 5000);
 
 		memset(to, i, LARGE);

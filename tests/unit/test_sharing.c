@@ -83,7 +83,7 @@ nothing_is_joined_before_work_is_open(void **state)
 }
 
 static unsigned
-min(unsigned a, unsigned b)
+lesser(unsigned a, unsigned b)
 {
 	return a < b ? a : b;
 }
@@ -100,7 +100,7 @@ stripes_are_a_power_of_two_and_one(void **state)
 
 		assert_int_equal(mia_sharing_init(&other, stripes[i][0]), 0);
 		assert_int_equal(other.nstripes,
-			min(stripes[i][1], MIA_SHARING_STRIPES) + 1);
+			lesser(stripes[i][1], MIA_SHARING_STRIPES) + 1);
 		mia_sharing_fini(&other);
 	}
 }
