@@ -29,6 +29,9 @@
 #define CPUID_80000001_ECX_TOPOLOGY (1U << 22)
 #define LAST_LEVEL 3U
 
+/* A hypervisor may answer what it likes. CPUs have four or five. */
+#define MAX_CACHES 16U
+
 /* A cache line. The loops that copy stream one line in each turn. */
 #define LINE_BYTES ((size_t)64)
 
@@ -121,8 +124,9 @@ mia_cpu_last_cache_bytes(void)
 		(ecx & CPUID_80000001_ECX_TOPOLOGY) != 0;
 	const unsigned leaf = is_amd ? CPUID_AMD_CACHES : CPUID_INTEL_CACHES;
 
-	for (unsigned i = 0;
-		__get_cpuid_count(leaf, i, &eax, &ebx, &ecx, &edx) != 0; i++) {
+	for (unsigned i = 0; i < MAX_CACHES &&
+		__get_cpuid_count(leaf, i, &eax, &ebx, &ecx, &edx) != 0;
+		i++) {
 		const unsigned type = eax & 0x1f, level = eax >> 5 & 7;
 
 		if (type == 0)
