@@ -20,8 +20,8 @@
 #endif
 
 /*
- * Whether a test may compare times and CPU use with fixed numbers. An emulator
- * that does all the work defines TEST_IS_FAST as 0.
+ * Whether a test may compare times and CPU use with fixed numbers. For an
+ * emulator, define TEST_IS_FAST as 0 by a compiler option.
  */
 #ifndef TEST_IS_FAST
 #if TEST_SLOWDOWN == 1 && defined(__OPTIMIZE__)
