@@ -53,10 +53,13 @@ test_clock_ns(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Also if signals interrupt the sleep. */
+/* Also if signals interrupt the sleep. Windows rounds milliseconds down. */
 static inline void
 test_sleep_ns(uint64_t ns)
 {
+#ifdef _WIN32
+	ns = (ns + MS - 1) / MS * MS;
+#endif
 	struct timespec left = {.tv_sec = (time_t)(ns / (1000 * MS)),
 		.tv_nsec = (long)(ns % (1000 * MS))};
 
