@@ -62,13 +62,14 @@ event_has_property(void *future, enum future_property property)
 		((struct event_future *)future)->data.event->async;
 }
 
+/* drd reports a mutex that is initialised again, as that of e may be. */
 static inline struct event_future
 event_future(struct event *e, enum future_notifier_type kind)
 {
 	struct event_future f;
 
 	memset(e, 0, sizeof(*e));
-	pthread_mutex_init(&e->lock, NULL);
+	e->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	e->kind = kind;
 	f.data.event = e;
 	FUTURE_INIT_EXT(&f, event_task, event_has_property);

@@ -183,7 +183,6 @@ complete_none_twice_and_null_property_are_fine(void **state)
 	runtime_wait(runtime, FUTURE_AS_RUNNABLE(&complete));
 	runtime_delete(runtime);
 	runtime_delete(NULL);
-	pthread_mutex_destroy(&e.lock);
 }
 
 /* The same future three times is polled like one. */
@@ -211,7 +210,6 @@ duplicates_finish_with_the_first_wake(void **state)
 	assert_true(e.polls < 10 + ns / (64 * MS));
 	pthread_join(thread, NULL);
 	runtime_delete(runtime);
-	pthread_mutex_destroy(&e.lock);
 }
 
 /* Started with a NULL notifier, so its mover has no waker. */
@@ -244,7 +242,6 @@ future_started_before_finishes(void **state)
 	assert_int_equal(FUTURE_STATE(&f), FUTURE_STATE_COMPLETE);
 	pthread_join(thread, NULL);
 	runtime_delete(runtime);
-	pthread_mutex_destroy(&e.lock);
 }
 
 int

@@ -79,8 +79,6 @@ batch_run(void *arg)
 			batch->slowest_ns = ns;
 		/* Late wakes are allowed until the runtime is deleted. */
 		pthread_join(thread, NULL);
-		for (int i = 0; i < BATCH; i++)
-			pthread_mutex_destroy(&events[i].lock);
 	}
 	free(events);
 	return NULL;

@@ -41,7 +41,6 @@ wait_for(enum future_notifier_type kind, uint64_t delay_ns,
 	*polls = e.polls;
 	pthread_join(thread, NULL);
 	runtime_delete(runtime);
-	pthread_mutex_destroy(&e.lock);
 	return ns;
 }
 
@@ -165,7 +164,6 @@ late_wakes_touch_no_freed_memory(void **state)
 	assert_int_equal(wait_for_steps(runtime, 2, NO_WAKE) < 5000 * MS, 1);
 	event_wake(&e);
 	runtime_delete(runtime);
-	pthread_mutex_destroy(&e.lock);
 }
 
 /* Gives its waker once, to threads that then wake very often. */
@@ -288,7 +286,6 @@ a_noisy_future_starves_nobody(void **state)
 		runtime_wait_multiple(runtime, futs, 2);
 		test_deadline(0);
 		pthread_join(thread, NULL);
-		pthread_mutex_destroy(&e.lock);
 	}
 	runtime_delete(runtime);
 }
