@@ -198,13 +198,13 @@ has_key(void)
 	return getenv("MIA_TEST_NO_KEY") == NULL;
 }
 
-/* Under a sanitizer only one call in several is refused. */
+/* Under a sanitizer only one call in several is refused, or under valgrind. */
 static long
 step_of(unsigned kinds)
 {
 	if (TEST_SLOWDOWN == 1)
 		return 1;
-	return kinds & REFUSE_MEMORY ? 13 : 3;
+	return (kinds & REFUSE_MEMORY ? 13 : 3) * (TEST_SLOWDOWN > 10 ? 5 : 1);
 }
 
 void
