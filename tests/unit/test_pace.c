@@ -12,6 +12,8 @@
 enum { LOOK_NS = 30, WORK_NS = 500 };
 
 static uint64_t clock_ns;
+static uint64_t lost_ns; /* in the read number lost_at, from 1 */
+static int lost_at;
 
 uint64_t __wrap_mia_clock_ns(void);
 
@@ -20,6 +22,8 @@ uint64_t
 __wrap_mia_clock_ns(void)
 {
 	clock_ns += LOOK_NS;
+	if (lost_at > 0 && --lost_at == 0)
+		clock_ns += lost_ns;
 	return clock_ns;
 }
 
@@ -74,6 +78,23 @@ a_quarter_of_the_time_must_be_work(void **state)
 		/* 500 of 530 ns, and 100 for each short poll. */
 		assert_int_equal(mia_meter_works(&meter), nshort <= 14);
 	}
+}
+
+/* The thread loses its CPU while the duration of a read is measured. */
+static void
+long_read_of_the_clock_hides_no_work(void **state)
+{
+	struct mia_meter meter;
+
+	(void)state;
+	lost_ns = 3 * MS;
+	lost_at = 2;
+	mia_meter_init(&meter);
+	assert_int_equal(meter.clock_ns, LOOK_NS + 3 * MS);
+	pass(&meter, WORK_NS, WORK_NS);
+	assert_int_equal(meter.clock_ns, LOOK_NS);
+	pass(&meter, WORK_NS, WORK_NS);
+	assert_true(mia_meter_works(&meter));
 }
 
 static void
@@ -298,6 +319,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(long_polls_are_work),
 		cmocka_unit_test(a_quarter_of_the_time_must_be_work),
+		cmocka_unit_test(long_read_of_the_clock_hides_no_work),
 		cmocka_unit_test(no_pause_while_two_passes_in_a_row_do_work),
 		cmocka_unit_test(passes_between_pieces_count_as_work),
 		cmocka_unit_test(pass_is_due_after_as_long_as_the_last_took),
