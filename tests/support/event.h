@@ -66,12 +66,11 @@ event_has_property(void *future, enum future_property property)
 static inline struct event_future
 event_future(struct event *e, enum future_notifier_type kind)
 {
-	struct event_future f;
+	struct event_future f = {.data.event = e};
 
 	memset(e, 0, sizeof(*e));
 	e->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	e->kind = kind;
-	f.data.event = e;
 	FUTURE_INIT_EXT(&f, event_task, event_has_property);
 	return f;
 }
