@@ -4,6 +4,9 @@
 # model.sh -- verifies the models in tests/model with Spin, and that each of
 # their broken variants, listed in the comments that they begin with, is found
 # wrong. Two at a time; the C compiler is $CC, or cc, gcc or clang.
+#
+#	model.sh                         all of them
+#	model.sh EXPECTED MODEL FLAGS    one, in the folder $MIA_MODEL_WORK
 
 set -u
 
@@ -20,10 +23,6 @@ for cc in ${CC:-cc gcc clang} ''; do
 done
 [ -n "$cc" ] || skip "a C compiler is missing"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-
 # check EXPECTED MODEL FLAGS: one line, and a file wrong if it is not EXPECTED,
 # which is "verified", "ends" (no endless run) or "found wrong". -O0 for the
 # broken ones, because the compiler takes longer than their searches.
@@ -31,7 +30,7 @@ check() {
 	expected=$1
 	model=$2
 	flags=$3
-	dir=$work/$(echo "$expected $model $flags" | tr -c 'A-Za-z_\n' _)
+	dir=$MIA_MODEL_WORK/$(echo "$expected $model $flags" | tr -c 'A-Za-z_\n' _)
 	[ "$expected" != ends ] || flags="-DENDS${flags:+ $flags}"
 	kind=-DSAFETY
 	search=
@@ -76,6 +75,11 @@ check() {
 	rm -f pan pan.*
 }
 
+if [ $# -eq 3 ]; then
+	check "$@"
+	exit
+fi
+
 # EXPECTED MODEL FLAGS, in lines
 cases() {
 	cat <<-END
@@ -108,19 +112,15 @@ cases() {
 	done
 }
 
-# The odd lines here and the even ones beside.
-half() {
-	cases | sed -n "$1" | while IFS=';' read -r expected model flags; do
-		(check "$expected" "$model" "$flags")
-	done
-}
+MIA_MODEL_WORK=$(mktemp -d)
+export MIA_MODEL_WORK CC=$cc
+trap 'rm -rf "$MIA_MODEL_WORK"' EXIT
+trap 'exit 1' HUP INT TERM
 
-half 'p;n' &
-half 'n;p'
-wait
+cases | tr ';\n' '\0\0' | xargs -0 -n 3 -P 2 sh "$0"
 
-wrong=$(find "$work" -name wrong | wc -l)
-done=$(find "$work" -name log | wc -l)
+wrong=$(find "$MIA_MODEL_WORK" -name wrong | wc -l)
+done=$(find "$MIA_MODEL_WORK" -name log | wc -l)
 if [ "$done" -ne "$(cases | wc -l)" ] || [ "$done" -lt 60 ]; then
 	echo "model.sh: WRONG: only $done models and variants were verified"
 	exit 1
