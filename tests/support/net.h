@@ -3,8 +3,8 @@
 /*
  * net.h -- runtimes of tests, with the safety net or without
  *
- * If the environment has MIA_TEST_NO_NET, the net comes after 30 s. A lost wake
- * then makes a wait so long that a test fails.
+ * If the environment has MIA_TEST_NO_NET, the net comes after 30 s, and under
+ * valgrind after 300. A lost wake then makes a wait so long that a test fails.
  */
 
 #ifndef LIBMINIASYNC_TEST_NET_H
@@ -17,7 +17,7 @@
 #include "libminiasync/runtime.h"
 #include "wait/runtime.h"
 
-#define TEST_NO_NET_NS UINT64_C(30000000000)
+#define TEST_NO_NET_NS ((TEST_SLOWDOWN > 10 ? 300000 : 30000) * MS)
 
 static inline bool
 test_has_net(void)

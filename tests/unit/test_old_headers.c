@@ -27,8 +27,8 @@ static const enum future_notifier_type kinds[] = {
 static const size_t sizes[] = {0, 1, 16 * KIB, 16 * KIB + 1, 64 * KIB,
 	256 * KIB, 1024 * KIB + 3, 5 * 1024 * KIB};
 
-/* Under helgrind and drd a wait for 16 copies of the last takes minutes. */
-#define SIZES (sizeof(sizes) / sizeof(sizes[0]) - (TEST_SLOWDOWN > 10 ? 2 : 0))
+/* Under helgrind and drd a wait for 16 copies of the last ones takes long. */
+#define SIZES (sizeof(sizes) / sizeof(sizes[0]) - (TEST_SLOWDOWN > 10 ? 3 : 0))
 #define MAX_SIZE (5 * 1024 * KIB)
 
 static unsigned char *src, *dst[MANY];
@@ -141,7 +141,8 @@ old_and_new_futures_finish_together(void **state)
 static void
 old_overlapping_moves_finish(void **state)
 {
-	const size_t n = 3 * 1024 * KIB, shift = 100;
+	const size_t n = (TEST_SLOWDOWN > 10 ? 300 : 3 * 1024) * KIB;
+	const size_t shift = 100;
 	unsigned char *wanted = works_memory(n + shift);
 
 	(void)state;
@@ -237,7 +238,8 @@ chains_of_all_ages_finish(void **state)
 		struct vdm *vdm = data_mover_threads_get_vdm(dmt);
 
 		for (size_t m = 0; m < sizeof(mixes) / sizeof(mixes[0]); m++)
-			for (size_t i = 0; i < 5; i++) {
+			for (size_t i = 0; i < (TEST_SLOWDOWN > 10 ? 3 : 5);
+				i++) {
 				relay(vdm, chained[i], NEW, mixes[m]);
 				relay(vdm, chained[i], OLD, mixes[m]);
 			}

@@ -14,7 +14,7 @@
  * and wake before or after that, twice, or late. Without the safety net, a lost
  * wake takes longer than LOST_NS.
  */
-#define LOST_NS ((TEST_SLOWDOWN > 10 ? 25000 : 10000) * MS)
+#define LOST_NS ((TEST_SLOWDOWN > 10 ? 250000 : 10000) * MS)
 #define WAITERS 4
 #define BATCH 50
 

@@ -74,7 +74,7 @@ little_work_is_worth_a_wake_only_if_it_comes_again(void **state)
 		MIA_WORTH_A_WAKE);
 	end(&work);
 
-	/* At once, unless this thread loses its CPU here each time. */
+	/* At once, unless it loses its CPU each time, or is under valgrind. */
 	int again = 0;
 
 	for (int i = 0; i < 100; i++) {
@@ -85,7 +85,7 @@ little_work_is_worth_a_wake_only_if_it_comes_again(void **state)
 			fail();
 		end(&work);
 	}
-	assert_true(again > 50);
+	assert_true(again > 50 || TEST_SLOWDOWN > 10);
 }
 
 static void
