@@ -6,7 +6,7 @@
  *	c++ -std=c++20 cpp_await.cpp \
  *		$(pkg-config --cflags --libs libminiasync) -o cpp_await
  *	./cpp_await
- *	8 pipelines of 16 MiB: 256 copies awaited, all equal
+ *	8 pipelines of 4 MiB: 64 copies awaited, all equal
  *
  * Each coroutine copies a piece in, works on it, and copies it out. While one
  * coroutine waits, the others work. All copies are in one completion queue. The
@@ -102,7 +102,7 @@ struct task {
 };
 
 constexpr size_t PIECE_BYTES = size_t(1) << 20;
-constexpr size_t PIECES = 16;
+constexpr size_t PIECES = 4;
 constexpr size_t PIPELINES = 8;
 
 /* The memory of a pipeline: from source to stage, inverted, and to sink. */
@@ -149,7 +149,7 @@ main(int argc, char *argv[])
 {
 	if (argc > 1 && std::strcmp(argv[1], "--help") == 0) {
 		std::puts("usage: cpp_await\n"
-			  "Copies 8 x 16 MiB in coroutines that wait with "
+			  "Copies 8 x 4 MiB in coroutines that wait with "
 			  "co_await.\n"
 			  "  --help  print this help\n"
 			  "Example: cpp_await");

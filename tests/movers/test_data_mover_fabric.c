@@ -20,7 +20,7 @@ every_size_and_way(void **state)
 	uint64_t seed = test_seed("sizes");
 
 	(void)state;
-	for (size_t k = 0; k < KINDS; k++) {
+	for (size_t k = 0; k < KINDS; k += STEP) {
 		struct model m;
 
 		model_init(&m, kinds[k], &seed);
@@ -68,7 +68,7 @@ overlaps_within_the_window(void **state)
 			i += STEP)
 			for (size_t d = 0;
 				d < sizeof(distances) / sizeof(*distances);
-				d++) {
+				d += STEP) {
 				const size_t at = 33, away = at + distances[d];
 
 				move(&m, RELAY, VDM_OPERATION_MEMMOVE, away, at,
@@ -90,7 +90,7 @@ more_parts_than_the_queue_holds(void **state)
 	uint64_t seed = test_seed("queue");
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(queues) / sizeof(*queues); i++)
+	for (size_t i = 0; i < sizeof(queues) / sizeof(*queues); i += STEP)
 		for (int thread = 0; thread < 2; thread += STEP) {
 			struct model m;
 

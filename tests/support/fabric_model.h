@@ -24,7 +24,7 @@ static const struct pair_of kinds[] = {
 	{.size = ARENA, .no_mover_thread = true, .no_region_thread = true},
 };
 
-/* Of the sizes, a sanitizer gets one in three. */
+/* Of sizes, distances and kinds, a sanitizer gets one in three. */
 #define STEP (TEST_SLOWDOWN > 1 ? 3 : 1)
 
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
