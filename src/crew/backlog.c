@@ -4,10 +4,12 @@
  * backlog.c -- see backlog.h
  *
  * While the overflow has items, new items go there too, so that few items
- * overtake an older item. A pop that finds the ring empty takes the oldest item
- * of the overflow, and moves the next items to the ring. So the lock is entered
- * once for each item that enters the overflow, and once for up to FILL_MAX
- * items that leave it.
+ * overtake an older item. A pop that finds the ring empty enters the lock, and
+ * looks at the ring again: items that came in between are older than the items
+ * of the overflow. Without such items, it takes the oldest item of the overflow
+ * and moves the next items to the ring. So the lock is entered once for each
+ * item that enters the overflow, and once for up to FILL_MAX items that leave
+ * it. A thread that pops alone gets the items of each thread in their order.
  *
  * An item that moves to the ring is in the ring before the overflow's count
  * becomes smaller. So a thread that checks the overflow first and then the ring
@@ -67,7 +69,7 @@ mia_backlog_push(struct mia_backlog *backlog, struct mia_backlog_node *node)
 	mia_mutex_unlock(&backlog->lock);
 }
 
-/* For an empty ring: returns the oldest item of the overflow, or NULL. */
+/* For a ring that was empty: returns the oldest item, or NULL. */
 static struct mia_backlog_node *
 pop_overflow(struct mia_backlog *backlog)
 {
@@ -78,7 +80,14 @@ pop_overflow(struct mia_backlog *backlog)
 		return NULL;
 
 	mia_mutex_lock(&backlog->lock);
-	struct mia_backlog_node *node = backlog->first;
+	struct mia_backlog_node *node = mia_queue_pop(&backlog->ring);
+
+	if (node != NULL) {
+		mia_mutex_unlock(&backlog->lock);
+		return node;
+	}
+
+	node = backlog->first;
 	struct mia_backlog_node *next = node;
 
 	if (node != NULL) {

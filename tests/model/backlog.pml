@@ -15,7 +15,7 @@
  *           cell and then fills it. It may also find the ring full while a pop
  *           has not freed its cell yet. pop_overflow moves one item to the
  *           ring (FILL_MAX is 2). Steps under the lock that nobody can see are
- *           one.
+ *           one, and so are the lock and the second look at the ring.
  * Slow:     item 0 may be one that ends only when the others have ended.
  *           That shows that a second worker comes when there is work for two.
  * Checked:  - nobody waits for ever: no work is left lying while a worker
@@ -23,6 +23,8 @@
  *             no endless run either (-DENDS, of two items: a search for
  *             endless runs sees all states twice).
  *           - Each item is done once; the count is what the list holds.
+ *           - One worker does the items of the first producer in their order
+ *             (-DWORKERS=1).
  * Assumed:  sequential consistency. The memory orders are argued in the code
  *           and tested with ThreadSanitizer.
  *
@@ -34,9 +36,12 @@
  *	-DREADS_LATE	the next of an item is read after its push
  *	-DNO_LAST_LOOK	a worker ends without a look at the backlog
  *	-DNO_LOCK	a worker takes from the overflow without the lock
+ *	-DWORKERS=1 -DONE_LOOK	it does not look at the ring again
  */
 
+#ifndef WORKERS
 #define WORKERS 2
+#endif
 #ifdef ENDS
 #define ITEMS 2
 #else
@@ -142,6 +147,19 @@ inline push(what)
 }
 
 /* Sets item. */
+inline pop_ring()
+{
+	atomic {
+		item = ring;
+		if
+		:: item == CLAIMED -> item = NONE
+		:: item != NONE && item != CLAIMED -> ring = NONE
+		:: else
+		fi
+	}
+}
+
+/* Sets item. */
 inline pop_overflow()
 {
 	if
@@ -150,51 +168,65 @@ inline pop_overflow()
 #ifndef NO_LOCK
 			!lock -> lock = true;
 #endif
-			item = first;
-			left = NONE;
-			taken = 0;
+#ifdef ONE_LOOK
+			item = NONE;
+#else
+			pop_ring();
+#endif
 			if
-			:: item != NONE -> left = next[item]; taken = 1
-			:: else
+			:: item == NONE && first != NONE ->
+				item = first;
+				left = next[item];
+				taken = 1
+			:: else -> lock = false
 			fi
 		};
-#ifdef COUNTED_OUT_FIRST
 		if
-		:: left != NONE -> count = count - taken - 1
-		:: else -> count = count - taken
-		fi;
-#endif
-		if
-		:: left != NONE ->
-#ifdef READS_LATE
-			queue_push(left);
-			behind = next[left];
-#else
-			behind = next[left];
-			queue_push(left);
-#endif
-			if
-			:: pushed -> left = behind; taken++
-			:: else ->
-#ifdef COUNTED_OUT_FIRST
-				count++
-#endif
-			fi
+		:: taken > 0 -> take_more()
 		:: else
-		fi;
-		atomic {
-			first = left;
-#ifndef COUNTED_OUT_FIRST
-			count = count - taken;
-#endif
-			lock = false;
-			left = 0;
-			behind = 0;
-			taken = 0;
-			pushed = false
-		}
+		fi
 	:: else
 	fi
+}
+
+/* What is behind the item, to the ring. Unlocks. */
+inline take_more()
+{
+#ifdef COUNTED_OUT_FIRST
+	if
+	:: left != NONE -> count = count - taken - 1
+	:: else -> count = count - taken
+	fi;
+#endif
+	if
+	:: left != NONE ->
+#ifdef READS_LATE
+		queue_push(left);
+		behind = next[left];
+#else
+		behind = next[left];
+		queue_push(left);
+#endif
+		if
+		:: pushed -> left = behind; taken++
+		:: else ->
+#ifdef COUNTED_OUT_FIRST
+			count++
+#endif
+		fi
+	:: else
+	fi;
+	atomic {
+		first = left;
+#ifndef COUNTED_OUT_FIRST
+		count = count - taken;
+#endif
+		lock = false;
+		left = 0;
+		behind = 0;
+		taken = 0;
+		pushed = false
+	}
 }
 
 /* Sets work to the opposite. */
@@ -262,14 +294,7 @@ inline sleep_until_notified()
 /* Sets item. */
 inline pop()
 {
-	atomic {
-		item = ring;
-		if
-		:: item == CLAIMED -> item = NONE
-		:: item != NONE && item != CLAIMED -> ring = NONE
-		:: else
-		fi
-	};
+	pop_ring();
 	if
 	:: item == NONE -> pop_overflow()
 	:: else
@@ -285,6 +310,7 @@ inline run_item()
 	fi;
 	atomic {
 		assert(times[item] == 0);
+		assert(WORKERS > 1 || item != 1 || times[0] == 1);
 		times[item]++;
 		next[item] = item;
 		done++
@@ -363,7 +389,7 @@ active proctype last_producer()
 	bool success, pushed;
 
 	if
-	:: slow = true
+	:: WORKERS > 1 -> slow = true
 	:: true
 	fi;
 	push(ITEMS - 1);

@@ -87,6 +87,7 @@ cases() {
 		ends;sleep;
 		verified;backlog;
 		ends;backlog;
+		verified;backlog;-DWORKERS=1
 		verified;sharing;
 		ends;sharing;
 		verified;sharing;-DLIVES=1 -DSTRIPES=2

@@ -92,6 +92,51 @@ one_thread_gets_items_in_the_order_of_the_pushes(void **state)
 	}
 }
 
+/* Pushes for a pop that has found the ring empty. */
+static struct mia_backlog *meanwhile;
+static struct item late[10];
+
+void *__real_mia_queue_pop(struct mia_queue *queue);
+void *__wrap_mia_queue_pop(struct mia_queue *queue);
+
+void *
+__wrap_mia_queue_pop(struct mia_queue *queue)
+{
+	void *node = __real_mia_queue_pop(queue);
+	struct mia_backlog *backlog = meanwhile;
+
+	if (backlog != NULL) {
+		meanwhile = NULL;
+		for (size_t i = 0; i < 10; i++)
+			mia_backlog_push(backlog, &late[i].node);
+	}
+	return node;
+}
+
+static void
+pushes_during_a_pop_keep_their_order(void **state)
+{
+	struct mia_backlog backlog;
+
+	(void)state;
+	for (size_t ring = 1; ring <= 12; ring++) {
+		assert_int_equal(mia_backlog_init(&backlog, ring), 0);
+		meanwhile = &backlog;
+
+		struct item *item = pop(&backlog);
+
+		/* Where all fit into the ring it has found nothing. */
+		if (item == NULL)
+			item = pop(&backlog);
+		for (size_t i = 0; i < 10; i++) {
+			assert_ptr_equal(item, &late[i]);
+			item = pop(&backlog);
+		}
+		assert_null(item);
+		mia_backlog_fini(&backlog);
+	}
+}
+
 /* Many producers and consumers; every consumer pushes some items once more. */
 enum { PRODUCERS = 3, CONSUMERS = 3, ITEMS = 20000, AGAIN = 3 };
 
@@ -254,6 +299,7 @@ main(void)
 		cmocka_unit_test(absurd_capacities_are_refused),
 		cmocka_unit_test(
 			one_thread_gets_items_in_the_order_of_the_pushes),
+		cmocka_unit_test(pushes_during_a_pop_keep_their_order),
 		cmocka_unit_test(many_threads_get_every_item_once),
 		cmocka_unit_test(
 			backlog_is_not_empty_while_an_item_moves_to_the_ring),
