@@ -32,7 +32,10 @@ static const char *const kind_names[KINDS] = {"task, waker", "task, poller",
 	"task, none", "task, first waker", "foreign mover", "threads, waker",
 	"threads, poller", "threads, none"};
 
-/* One future, whose work another thread ends. */
+/*
+ * One future, whose work another thread ends. Static, because drd reports other
+ * mutexes that come to its place on the stack.
+ */
 struct subject {
 	enum kind kind;
 	union {
@@ -283,7 +286,7 @@ poll_by_program(struct subject *s)
 static void
 wait_for_another(struct runtime *runtime, struct subject *ends_meanwhile)
 {
-	struct subject other;
+	static struct subject other;
 	struct future *fut = future_of(&other);
 
 	subject_init(&other, EVENT_WAKER);
@@ -304,9 +307,9 @@ meet_fate(
 	struct subject *s, enum fate fate, struct runtime *a, struct runtime *b)
 {
 	struct future *fut = future_of(s);
-	struct subject first;
+	static struct subject first;
 	struct future *two[] = {future_of(&first), fut};
-	struct busy busy;
+	static struct busy busy;
 
 	switch (fate) {
 	case WAITED_AGAIN:
@@ -387,7 +390,7 @@ check(enum kind kind, enum fate fate)
 {
 	struct runtime *a = test_runtime_new();
 	struct runtime *b = test_runtime_new();
-	struct subject s;
+	static struct subject s;
 	struct future *fut = future_of(&s);
 
 	subject_init(&s, kind);
@@ -437,7 +440,7 @@ static void
 net_ends_the_wait_for_a_task_that_lies(void **state)
 {
 	struct runtime *runtime;
-	struct subject s[2];
+	static struct subject s[2];
 	struct future *futs[2];
 
 	(void)state;
@@ -467,7 +470,7 @@ runtime_goes_before_the_future(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct runtime *a = test_runtime_new();
 		struct runtime *b = test_runtime_new();
-		struct subject s;
+		static struct subject s;
 		struct future *fut = future_of(&s);
 
 		subject_init(&s, kinds[i]);
