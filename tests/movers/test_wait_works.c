@@ -109,7 +109,7 @@ overlapping_moves_are_right(void **state)
 		struct data_mover_threads *dmt =
 			works_mover(1 + k * 2, kinds[k]);
 
-		for (size_t i = 0; i < 4; i++)
+		for (size_t i = 0; i < (TEST_SLOWDOWN > 10 ? 2 : 4); i++)
 			move_by_all_distances(
 				data_mover_threads_get_vdm(dmt), sizes[i]);
 		data_mover_threads_delete(dmt);
@@ -119,7 +119,7 @@ overlapping_moves_are_right(void **state)
 static void
 large_overlapping_moves_are_right(void **state)
 {
-	const size_t n = 24 * 1024 * KIB;
+	const size_t n = (TEST_SLOWDOWN > 10 ? 2 : 24) * 1024 * KIB;
 	static const size_t distances[] = {1, 4096, 1000001, 13 * 1024 * KIB};
 
 	(void)state;
