@@ -201,6 +201,9 @@ spoil(void *arg)
 
 		fake_fabric_scribble(slots, slot * 256 + word * 8,
 			test_random(&own) % 2 == 0 ? test_random(&own) : 1);
+		/* valgrind lets it run long enough to spoil each request. */
+		if (TEST_SLOWDOWN > 10)
+			test_sleep_ns(MS);
 	}
 	return NULL;
 }
