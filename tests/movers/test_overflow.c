@@ -35,7 +35,7 @@ numbered_memcpy(void *dst, const void *src, size_t n, unsigned flags)
 static void
 no_poll_is_refused_and_each_waker_is_called(void **state)
 {
-	enum { N = 1000, FEW = 7 };
+	enum { N = TEST_SLOWDOWN > 10 ? 200 : 1000, FEW = 7 };
 	static const size_t sizes[] = {1, 2, 5, 128};
 	static unsigned src[N], dst[N];
 	static struct vdm_operation_future f[N];
@@ -90,7 +90,7 @@ no_poll_is_refused_and_each_waker_is_called(void **state)
 static void
 deleting_waits_for_the_overflow(void **state)
 {
-	enum { N = 500 };
+	enum { N = TEST_SLOWDOWN > 10 ? 100 : 500 };
 	static unsigned src[N], dst[N];
 
 	(void)state;
