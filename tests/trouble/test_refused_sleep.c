@@ -179,7 +179,9 @@ interrupted_workers_lose_nothing(void **state)
 	sem_wait_interrupted = false;
 	assert_int_equal(atomic_load(&scenario_wrong), 0);
 	printf("%ld interruptions\n", atomic_load(&ninterrupted));
-	assert_true(atomic_load(&ninterrupted) > 100);
+	/* Under valgrind the workers seldom get to sleep. */
+	assert_true(
+		atomic_load(&ninterrupted) > (TEST_SLOWDOWN > 10 ? 10 : 100));
 	deadline(0);
 }
 
