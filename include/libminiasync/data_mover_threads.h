@@ -18,8 +18,9 @@
  * the program has set.
  *
  * The mover refuses no poll. Operations that do not fit into the ring wait in a
- * list, in their own memory. Workers take the operations in order. The number
- * of pending operations is limited: see vdm.h.
+ * list, in their own memory. Workers take the operations in order, except those
+ * that several threads start at once. The number of pending operations is
+ * limited: see vdm.h.
  *
  * All futures of the mover have FUTURE_PROPERTY_ASYNC.
  *

@@ -9,7 +9,11 @@
  * of the overflow. Without such items, it takes the oldest item of the overflow
  * and moves the next items to the ring. So the lock is entered once for each
  * item that enters the overflow, and once for up to FILL_MAX items that leave
- * it. A thread that pops alone gets the items of each thread in their order.
+ * it.
+ *
+ * If one thread pushes and one thread pops, the pops have the order of the
+ * pushes. If several push, a thread may have claimed a cell of the ring that it
+ * has not filled yet. Until then, items of the overflow overtake those behind.
  *
  * An item that moves to the ring is in the ring before the overflow's count
  * becomes smaller. So a thread that checks the overflow first and then the ring
